@@ -59,8 +59,9 @@ class Examples(NamedTuple):
     correct: Int[np.ndarray, " examples"]
     group: Int[np.ndarray, " examples"]
 
-    def __len__(self) -> int:
-        """The number of pairs (not of fields)."""
+    @property
+    def size(self) -> int:
+        """The number of pairs."""
         return len(self.length)
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Examples":
