@@ -1,6 +1,7 @@
 """Minimal pairs as text (`Stimulus`) and as arrays (`Examples`), and how to split them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,34 @@ from jaxtyping import Int
 
 from jaxmask.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
-CONTEXTS = {"eos": (END_OF_SENTENCE,), "none": ()}
+
+def word_list(text: str) -> tuple[str, ...]:
+    """The words of a text, split at white space."""
+    return tuple(text.split())
+
+
+# Five sentences of the released model's training text that Lakretz et al. ("The emergence of number
+# and syntax units in LSTM language models", 2019) feed once before every item.
+PRIMER = word_list(
+    """
+In service , the aircraft was operated by a crew of five and could accommodate either
+30 paratroopers , 32 <unk> and 28 sitting casualties , or 50 fully equipped troops . <eos>
+He even speculated that technical classes might some day be held " for the better training of
+workmen in their several crafts and industries . <eos>
+After the War of the Holy League in 1537 against the Ottoman Empire , a truce between Venice and
+the Ottomans was created in 1539 . <eos>
+Moore says : " Tony and I had a good <unk> and off-screen relationship , we are two very different
+people , but we did share a sense of humour " . <eos>
+<unk> is also the basis for online games sold through licensed lotteries . <eos>
+"""
+)
+
+# What a model reads, from a zero state, before each sentence.
+CONTEXTS = {"eos": (END_OF_SENTENCE,), "none": (), "primer": PRIMER}
+
+
+class TaskDataError(ValueError):
+    """Task data that can't be used; says where, what was expected and what was found."""
 
 
 class Stimulus(NamedTuple):
@@ -67,3 +95,141 @@ class Examples(NamedTuple):
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Examples":
         """The given rows, in that order."""
         return Examples(*(field[rows] for field in self))
+
+
+class Dropped(NamedTuple):
+    """What a vocabulary cost a task; each lost example is counted once, under the first reason.
+
+    Attributes:
+        pair: examples lost because a form of their pair is out of vocabulary.
+        position_word: examples lost because the word at ``position`` is out of vocabulary.
+        words: the words that cost those examples, sorted.
+    """
+
+    pair: int
+    position_word: int
+    words: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """The number of examples lost."""
+        return self.pair + self.position_word
+
+
+class Encoded(NamedTuple):
+    """A task as arrays for one vocabulary, and what was lost on the way.
+
+    Attributes:
+        examples: the examples that the vocabulary can express.
+        groups: the sorted names that ``examples.group`` indexes.
+        dropped: the examples that it can't.
+        unknown: number of words replaced by `UNKNOWN` in ``examples``.
+    """
+
+    examples: Examples
+    groups: tuple[str, ...]
+    dropped: Dropped
+    unknown: int
+
+
+def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
+    """Turns text into word indices; ``direction`` is -1 (not known yet) throughout.
+
+    An example is dropped, and counted, when a form of its pair or its word at ``position`` is out
+    of vocabulary; any other such word becomes `UNKNOWN`, and is counted too. Groups are numbered
+    before anything is dropped, so a group keeps its number whatever the vocabulary.
+
+    Raises:
+        TaskDataError: a stimulus is ill-formed, or none is left.
+    """
+    for number, stimulus in enumerate(task.stimuli):
+        _check(stimulus, f"{task.name}, stimulus {number}")
+    known = frozenset(vocabulary.words) - {UNKNOWN}
+    lost_pair = [s for s in task.stimuli if not known.issuperset(s.pair)]
+    rest = [s for s in task.stimuli if known.issuperset(s.pair)]
+    lost_word = [s for s in rest if s.words[s.position] not in known]
+    kept = [s for s in rest if s.words[s.position] in known]
+    lost = {w for s in lost_pair for w in s.pair} | {s.words[s.position] for s in lost_word}
+    dropped = Dropped(len(lost_pair), len(lost_word), tuple(sorted(lost - known)))
+    if not kept:
+        raise TaskDataError(
+            f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
+            f"among {len(task.stimuli)}; not in the vocabulary: {_shorten(dropped.words)}"
+        )
+    groups = tuple(sorted({s.group for s in task.stimuli}))
+    unknown = sum(word not in known for s in kept for word in s.words)
+    return Encoded(_to_arrays(kept, groups, vocabulary), groups, dropped, unknown)
+
+
+def split(examples: Examples, evaluation: int, seed: int) -> tuple[Examples, Examples]:
+    """Splits at random into (training, evaluation); rows keep their order within each part.
+
+    Args:
+        examples: what to split.
+        evaluation: number of examples held out.
+        seed: of the random choice.
+
+    Raises:
+        ValueError: ``evaluation`` leaves one of the parts empty.
+    """
+    if not 1 <= evaluation < examples.size:
+        raise ValueError(
+            f"evaluation: expected 1 to {examples.size - 1} of {examples.size} examples, "
+            f"found {evaluation}"
+        )
+    order = np.random.default_rng(seed).permutation(examples.size)
+    return examples.take(np.sort(order[evaluation:])), examples.take(np.sort(order[:evaluation]))
+
+
+def read_text(file: Path) -> str:
+    """The text of a task's file, with line ends of any system turned into newlines.
+
+    Raises:
+        TaskDataError: the file is missing or isn't UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as fault:
+        raise TaskDataError(
+            f"{file}: expected a file to read, found none ({fault.strerror})"
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise TaskDataError(
+            f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at {fault.start}"
+        ) from fault
+
+
+def _check(stimulus: Stimulus, place: str) -> None:
+    if not stimulus.words:
+        raise TaskDataError(f"{place}: expected a sentence, found no words")
+    if not 0 <= stimulus.position < len(stimulus.words):
+        raise TaskDataError(
+            f"{place}: expected a position from 0 to {len(stimulus.words) - 1}, "
+            f"found {stimulus.position}"
+        )
+    if stimulus.pair[0] == stimulus.pair[1]:
+        raise TaskDataError(f"{place}: expected two different forms, found {stimulus.pair}")
+    if stimulus.correct not in (-1, 0, 1):
+        raise TaskDataError(f"{place}: expected correct to be -1, 0 or 1, found {stimulus.correct}")
+
+
+def _shorten(words: tuple[str, ...], most: int = 10) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if words[most:] else "")
+
+
+def _to_arrays(
+    stimuli: Sequence[Stimulus], groups: tuple[str, ...], vocabulary: Vocabulary
+) -> Examples:
+    length = np.array([len(s.words) for s in stimuli], np.int32)
+    tokens = np.zeros((len(stimuli), length.max()), np.int32)
+    for row, stimulus in zip(tokens, stimuli, strict=True):
+        row[: len(stimulus.words)] = vocabulary.encode(stimulus.words)
+    return Examples(
+        tokens=tokens,
+        length=length,
+        position=np.array([s.position for s in stimuli], np.int32),
+        pair=np.array([vocabulary.encode(s.pair) for s in stimuli], np.int32),
+        direction=np.full(len(stimuli), -1, np.int32),
+        correct=np.array([s.correct for s in stimuli], np.int32),
+        group=np.array([groups.index(s.group) for s in stimuli], np.int32),
+    )

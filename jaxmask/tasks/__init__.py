@@ -1,0 +1,1 @@
+"""Phenomena to study: each reads or makes the stimuli of one task."""

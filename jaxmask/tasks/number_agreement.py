@@ -1,0 +1,238 @@
+"""Subject-verb agreement: "The boys behind the car greet" against "... greets".
+
+The seven constructions of Lakretz et al., "The emergence of number and syntax units in LSTM
+language models" (2019), read from the authors' files or drawn from the same words.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
+
+NAME = "number_agreement"
+DIRECTIONS = ("singular", "plural")
+SUBJECT_POSITION = 1
+
+# Words in capitals stand for a list of words; the verb comes last.
+PATTERNS = {
+    "simple": "The SUBJECT VERB",
+    "adv": "The SUBJECT ADVERB VERB",
+    "adv_adv": "The SUBJECT INTENSIFIER ADVERB VERB",
+    "adv_conjunction": "The SUBJECT MANNER and INTENTION VERB",
+    "namepp": "The SUBJECT PREPOSITION NAME VERB",
+    "nounpp": "The SUBJECT NEARNESS the ATTRACTOR VERB",
+    "nounpp_adv": "The SUBJECT NEARNESS the ATTRACTOR ADVERB VERB",
+}
+CONSTRUCTIONS = tuple(PATTERNS)
+
+# Pairs a construction, shared out equally over the numbers of its nouns. For simple and adv these
+# are all the sentences there are.
+PAIRS = {
+    "simple": 600,
+    "adv": 1800,
+    "adv_adv": 1800,
+    "adv_conjunction": 1200,
+    "namepp": 1800,
+    "nounpp": 2400,
+    "nounpp_adv": 2400,
+}
+
+NOUNS = {
+    "SUBJECT": {
+        "singular": word_list(
+            "athlete aunt boy carpenter doctor farmer father friend girl guy kid lawyer man mother "
+            "poet singer teacher uncle victim woman"
+        ),
+        "plural": word_list(
+            "athletes aunts boys carpenters doctors farmers fathers friends girls guys kids "
+            "lawyers men mothers poets singers teachers uncles victims women"
+        ),
+    },
+    "ATTRACTOR": {
+        "singular": word_list("bike car cat chair desk dog table tree truck window"),
+        "plural": word_list("bikes cars cats chairs desks dogs tables trees trucks windows"),
+    },
+}
+
+OTHERS = {
+    "ADVERB": ("certainly", "definitely", "probably"),
+    "INTENSIFIER": ("indeed", "most", "now", "quite"),
+    "MANNER": ("gently", "openly", "overtly"),
+    "INTENTION": ("carefully", "deliberately", "knowingly"),
+    "PREPOSITION": ("above", "behind", "beside", "near", "under"),
+    "NEARNESS": ("behind", "beside", "near"),
+    "NAME": word_list("Barbara Bill Bob Jim John Linda Mary Mike Pat Sue"),
+    "VERB": word_list(
+        "admire approve avoid confuse criticize discourage encourage engage greet inspire know "
+        "observe remember stimulate understand"
+    ),
+}
+
+
+def labels(construction: str) -> list[tuple[str, ...]]:
+    """The numbers its nouns can have: of the subject, then of the attractor if it has one."""
+    nouns = [slot for slot in PATTERNS[construction].split() if slot in NOUNS]
+    return list(product(DIRECTIONS, repeat=len(nouns)))
+
+
+def pools(construction: str, label: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The words possible at each place of a construction whose nouns have the given numbers.
+
+    Verbs are given in the plural; the singular of each adds an s.
+    """
+    numbers = iter(label)
+    return [
+        NOUNS[slot][next(numbers)] if slot in NOUNS else OTHERS.get(slot, (slot,))
+        for slot in PATTERNS[construction].split()
+    ]
+
+
+WORDS = tuple(
+    sorted(
+        {
+            word
+            for construction in CONSTRUCTIONS
+            for label in labels(construction)
+            for pool in pools(construction, label)
+            for word in pool
+        }
+        | {verb + "s" for verb in OTHERS["VERB"]}
+    )
+)
+
+
+def generate(seed: int) -> Task:
+    """Draws 12,000 distinct pairs, in the numbers of the original files.
+
+    Within a construction and a label the sentences are a uniform sample, without replacement, of
+    all that its words allow.
+
+    Args:
+        seed: of the random choice.
+    """
+    rng = np.random.default_rng(seed)
+    return Task(
+        NAME,
+        DIRECTIONS,
+        [
+            stimulus
+            for construction in CONSTRUCTIONS
+            for label in labels(construction)
+            for stimulus in _draw(rng, construction, label)
+        ],
+    )
+
+
+def _draw(
+    rng: np.random.Generator, construction: str, label: tuple[str, ...]
+) -> Iterator[Stimulus]:
+    choices = pools(construction, label)
+    sizes = [len(pool) for pool in choices]
+    count = PAIRS[construction] // len(labels(construction))
+    rows = np.sort(rng.choice(math.prod(sizes), size=count, replace=False))
+    for indices in zip(*np.unravel_index(rows, sizes), strict=True):
+        *words, verb = (pool[index] for pool, index in zip(choices, indices, strict=True))
+        yield Stimulus(
+            tuple(words),
+            SUBJECT_POSITION,
+            (verb + "s", verb),
+            DIRECTIONS.index(label[0]),
+            construction,
+        )
+
+
+def read(folder: str | Path) -> Task:
+    """Reads ``simple.txt`` to ``nounpp_adv.txt``, the original files, with two lines a pair.
+
+    Each line holds four columns set apart by tabs: the sentence, its number (with the attractor's
+    after ``_`` where there is one), ``correct`` or ``wrong``, and what the two lines of a pair
+    share, its id.
+
+    Raises:
+        TaskDataError: a file is missing or isn't UTF-8, a line is ill-formed, or two lines don't
+            make a pair.
+    """
+    return Task(
+        NAME,
+        DIRECTIONS,
+        [
+            stimulus
+            for construction in CONSTRUCTIONS
+            for stimulus in _read_file(Path(folder) / f"{construction}.txt", construction)
+        ],
+    )
+
+
+class _Line(NamedTuple):
+    """One line of a file: a sentence with one of its two verb forms."""
+
+    place: str
+    words: tuple[str, ...]
+    label: str
+    verdict: str
+    pair: str
+
+
+def _read_file(file: Path, construction: str) -> Iterator[Stimulus]:
+    pairs: dict[str, list[_Line]] = {}
+    text = read_text(file).removesuffix("\n")
+    if not text:
+        raise TaskDataError(f"{file}: expected lines of four columns, found none")
+    for number, row in enumerate(text.split("\n"), start=1):
+        line = _parse(row, construction, f"{file}, line {number}")
+        pairs.setdefault(line.pair, []).append(line)
+    for lines in pairs.values():
+        yield _join(lines, construction)
+
+
+def _parse(row: str, construction: str, place: str) -> _Line:
+    columns = row.split("\t")
+    if len(columns) != 4:
+        raise TaskDataError(
+            f"{place}: expected sentence, number, correct or wrong, and id, set apart by tabs, "
+            f"found {len(columns)} columns in {row!r}"
+        )
+    line = _Line(place, tuple(columns[0].split()), *columns[1:])
+    if len(line.words) < SUBJECT_POSITION + 2:
+        raise TaskDataError(f"{place}: expected 3 words or more, found {columns[0]!r}")
+    known = ["_".join(label) for label in labels(construction)]
+    if line.label not in known:
+        raise TaskDataError(f"{place}: expected one of {', '.join(known)}, found {line.label!r}")
+    if line.verdict not in ("correct", "wrong"):
+        raise TaskDataError(f"{place}: expected correct or wrong, found {line.verdict!r}")
+    return line
+
+
+def _join(lines: list[_Line], construction: str) -> Stimulus:
+    """Makes one stimulus of the two lines of a pair, which come in any order."""
+    if len(lines) != 2:
+        raise TaskDataError(
+            f"{lines[-1].place}: expected 2 lines with id {lines[-1].pair!r}, found {len(lines)}"
+        )
+    right, wrong = sorted(lines, key=lambda line: line.verdict)
+    both = f"{lines[1].place} (id {right.pair!r})"
+    if (right.verdict, wrong.verdict) != ("correct", "wrong"):
+        raise TaskDataError(f"{both}: expected correct and wrong, found {right.verdict} twice")
+    if right.label != wrong.label:
+        raise TaskDataError(
+            f"{both}: expected one number for both lines, found {right.label} and {wrong.label}"
+        )
+    if right.words[:-1] != wrong.words[:-1] or right.words[-1] == wrong.words[-1]:
+        raise TaskDataError(
+            f"{both}: expected sentences that differ in the last word only, "
+            f"found {' '.join(right.words)!r} and {' '.join(wrong.words)!r}"
+        )
+    correct = DIRECTIONS.index(right.label.split("_")[0])
+    forms = (right.words[-1], wrong.words[-1])
+    return Stimulus(
+        right.words[:-1],
+        SUBJECT_POSITION,
+        forms if correct == 0 else forms[::-1],
+        correct,
+        construction,
+    )
