@@ -1,0 +1,1 @@
+"""Weights of other frameworks, turned into model folders of `jaxmask`, and back."""

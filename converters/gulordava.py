@@ -1,0 +1,370 @@
+"""Turns a PyTorch LSTM language model into a model folder, without torch.
+
+    python -m converters.gulordava MODEL.pt VOCAB.txt OUT_DIR
+
+For checkpoints of the ``word_language_model`` family, which Gulordava et al.'s model belongs to:
+an ``RNNModel`` with an ``encoder`` (Embedding), an ``rnn`` (LSTM) and a ``decoder`` (Linear), saved
+whole or as a state dict. PyTorch has the gates in the same order as we (input, forget, cell,
+output), keeps its matrices the other way round, and has two biases that are only ever added.
+
+Whatever is wrong with the checkpoint is a `CheckpointError`; a vocabulary that can't be read or has
+another number of words is a `VocabularyError`.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from converters.inert_pickle import Global, Record
+from converters.torch_pickle import (
+    Checkpoint,
+    CheckpointError,
+    describes_tensor,
+    read_checkpoint,
+    read_tensor,
+)
+from jaxmask.lstm import LSTMConfig
+from jaxmask.store import LanguageModel, ModelError, save_model, unflatten
+from jaxmask.vocabulary import Vocabulary, VocabularyError
+
+CLASSES = {
+    "encoder": "torch.nn.modules.sparse.Embedding",
+    "rnn": "torch.nn.modules.rnn.LSTM",
+    "decoder": "torch.nn.modules.linear.Linear",
+    "drop": "torch.nn.modules.dropout.Dropout",
+}
+# Settings under which the same weights mean another function, with the value that we can read.
+SETTINGS = {
+    "encoder": {"max_norm": None},
+    "rnn": {"mode": "LSTM", "bidirectional": False, "batch_first": False, "proj_size": 0},
+    "decoder": {},
+    "drop": {},
+    "": {"rnn_type": "LSTM"},
+}
+FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+class Mapped(NamedTuple):
+    """One line of the table of what went where."""
+
+    source: str
+    target: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def convert(
+    model_file: str | Path, vocab_file: str | Path, name: str | None = None
+) -> LanguageModel:
+    """Reads a checkpoint and its vocabulary; writes nothing.
+
+    Args:
+        model_file: what ``torch.save`` wrote.
+        vocab_file: one word a line, in the order of the model's indices.
+        name: of the model; the checkpoint's file name without its ending if not given.
+
+    Raises:
+        CheckpointError: the checkpoint can't be read, or isn't such a model.
+        VocabularyError: the vocabulary can't be read, or has another size than the model.
+    """
+    return convert_with_table(model_file, vocab_file, name)[0]
+
+
+def convert_with_table(
+    model_file: str | Path, vocab_file: str | Path, name: str | None = None
+) -> tuple[LanguageModel, list[Mapped]]:
+    """`convert`, and what went where."""
+    checkpoint = read_checkpoint(model_file)
+    vocabulary = Vocabulary.load(vocab_file)
+    described, settings = find_tensors(checkpoint)
+    arrays = read_tensors(checkpoint, described)
+    config = find_config(arrays, str(model_file))
+    check_settings(settings, config, str(model_file))
+    if len(vocabulary) != config.vocabulary:
+        raise VocabularyError(
+            f"{vocab_file}: expected {config.vocabulary} words, as {model_file} has, "
+            f"found {len(vocabulary)}"
+        )
+    flat = {
+        target: jnp.asarray(array) for target, array in map_tensors(arrays, config.tied).items()
+    }
+    table = [
+        Mapped(source, target_of(source, config.tied), array.shape, array.dtype.name)
+        for source, array in arrays.items()
+    ]
+    name = Path(model_file).stem if name is None else name
+    return LanguageModel(name, config, unflatten(flat), vocabulary), table
+
+
+# Which tensors and settings a checkpoint holds.
+
+
+def find_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The tensors by their names in a state dict, still undecoded, and the settings by module.
+
+    Raises:
+        CheckpointError: the checkpoint is neither a state dict nor such a module.
+    """
+    entries = as_mapping(checkpoint.root)
+    if entries is not None:
+        names = [name for name in entries if not isinstance(name, str)]
+        if names or not any(describes_tensor(value) for value in entries.values()):
+            raise CheckpointError(f"{checkpoint.source}: a dictionary, but not a state dict")
+        return entries, {}
+    return module_tensors(checkpoint)
+
+
+def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The tensors and settings of a pickled ``RNNModel``."""
+    source, root = checkpoint.source, checkpoint.root
+    attributes = module_attributes(root, "the model", source)
+    children = as_mapping(attributes["_modules"])
+    settings = {"": attributes}
+    tensors = own_tensors(attributes, "")
+    for child, module in children.items():
+        if child not in CLASSES:
+            raise CheckpointError(f"{source}: unknown module {brief(child)} in the model")
+        inner = module_attributes(module, child, source)
+        if class_name(module) != CLASSES[child]:
+            raise CheckpointError(
+                f"{source}: {child}: expected a {CLASSES[child]}, found {class_name(module)}"
+            )
+        if as_mapping(inner["_modules"]):
+            raise CheckpointError(f"{source}: {child}: holds modules of its own")
+        tensors |= own_tensors(inner, f"{child}.")
+        settings[child] = inner
+    return tensors, settings
+
+
+def module_attributes(module: Any, name: str, source: str) -> dict:
+    """The attributes of a pickled ``nn.Module``, with the three dictionaries each has."""
+    attributes = module.state if isinstance(module, Record) else None
+    wanted = ("_modules", "_parameters", "_buffers")
+    if not isinstance(attributes, dict) or any(
+        as_mapping(attributes.get(key)) is None for key in wanted
+    ):
+        raise CheckpointError(f"{source}: {name}: expected a torch module or a state dict")
+    for key in FORWARD_HOOKS:
+        if as_mapping(attributes.get(key, {})) != {}:
+            raise CheckpointError(f"{source}: {name}: has {key}, which may change what it does")
+    return attributes
+
+
+def own_tensors(attributes: dict, prefix: str) -> dict[str, Any]:
+    """Parameters and buffers of one module; None stands for a parameter it doesn't have."""
+    both = as_mapping(attributes["_parameters"]) | as_mapping(attributes["_buffers"])
+    return {f"{prefix}{key}": value for key, value in both.items() if value is not None}
+
+
+def class_name(module: Record) -> str:
+    """The dotted name of a pickled object's class."""
+    function, args = module.function, module.args
+    if module.name in ("copyreg._reconstructor", "copy_reg._reconstructor"):  # protocols 0 and 1
+        function = args[0] if isinstance(args, tuple) and args else None
+    return function.name[:80] if isinstance(function, Global) else "an unnamed class"
+
+
+def as_mapping(value: Any) -> dict | None:
+    """A dict or OrderedDict as a dict; None for anything else."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, Record) or value.name != "collections.OrderedDict":
+        return None
+    match value.args:
+        case () | ([],):
+            return value.items
+        case (list(pairs),) if all(is_pair(pair) for pair in pairs):  # as Python 2 pickles it
+            return dict(pairs) | value.items
+    return None
+
+
+def is_pair(value: Any) -> bool:
+    """Whether this is a text and something that it names."""
+    return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | int)
+
+
+# Arrays, sizes and settings, checked.
+
+
+def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Decodes all tensors, after checking their names.
+
+    Raises:
+        CheckpointError: names a tensor that is missing, unknown or can't be read.
+    """
+    layers = 0
+    while f"rnn.weight_hh_l{layers}" in described:
+        layers += 1
+    expected = expected_names(max(layers, 1))
+    faults = [f"{name}: missing" for name in expected if name not in described]
+    faults += [f"{brief(name)}: unknown" for name in described if name not in expected]
+    if faults:
+        raise CheckpointError(f"{checkpoint.source}: {some(faults)}")
+    arrays, total = {}, 0
+    for name in expected:
+        arrays[name] = read_tensor(checkpoint, described[name], name)
+        total += arrays[name].nbytes
+        if total > 2 * checkpoint.size:  # once over when encoder and decoder are tied
+            raise CheckpointError(f"{checkpoint.source}: {name}: tensors overlap in the file")
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.all(np.isfinite(arrays[name].astype(np.float32)))
+        if not finite:
+            raise CheckpointError(
+                f"{checkpoint.source}: {name}: holds NaN, infinity, or more than float32 can"
+            )
+    return arrays
+
+
+def expected_names(layers: int) -> list[str]:
+    """The names in the state dict of an ``RNNModel`` of so many layers."""
+    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    recurrent = [f"rnn.{part}_l{layer}" for layer in range(layers) for part in parts]
+    return ["encoder.weight", *recurrent, "decoder.weight", "decoder.bias"]
+
+
+def find_config(arrays: Mapping[str, np.ndarray], source: str) -> LSTMConfig:
+    """The model's sizes, from its tensors' shapes.
+
+    Raises:
+        CheckpointError: shapes disagree; all tensors that do are named.
+    """
+    for name in ("encoder.weight", "rnn.weight_hh_l0"):
+        if arrays[name].ndim != 2 or 0 in arrays[name].shape:
+            raise CheckpointError(
+                f"{source}: {name}: expected a matrix, found shape {arrays[name].shape}"
+            )
+    words, width = arrays["encoder.weight"].shape
+    hidden = arrays["rnn.weight_hh_l0"].shape[1]
+    layers = sum(name.startswith("rnn.weight_hh") for name in arrays)
+    shapes = {
+        "encoder.weight": (words, width),
+        "decoder.weight": (words, hidden),
+        "decoder.bias": (words,),
+    }
+    for layer in range(layers):
+        below = hidden if layer else width
+        shapes[f"rnn.weight_ih_l{layer}"] = (4 * hidden, below)
+        shapes[f"rnn.weight_hh_l{layer}"] = (4 * hidden, hidden)
+        shapes[f"rnn.bias_ih_l{layer}"] = shapes[f"rnn.bias_hh_l{layer}"] = (4 * hidden,)
+    faults = [
+        f"{name}: expected shape {shapes[name]}, found {array.shape}"
+        for name, array in arrays.items()
+        if array.shape != shapes[name]
+    ]
+    if faults:
+        raise CheckpointError(f"{source}: not an LSTM's shapes: {some(faults)}")
+    tied = np.array_equal(arrays["encoder.weight"], arrays["decoder.weight"])
+    return LSTMConfig(words, width, hidden, layers, tied)
+
+
+def check_settings(settings: Mapping[str, dict], config: LSTMConfig, source: str) -> None:
+    """Checks what a pickled module says of itself; a state dict says nothing.
+
+    Raises:
+        CheckpointError: a setting changes what the weights mean, or disagrees with their shapes.
+    """
+    sizes = {
+        "": {"nhid": config.hidden, "nlayers": config.layers},
+        "encoder": {"num_embeddings": config.vocabulary, "embedding_dim": config.embedding},
+        "rnn": {
+            "input_size": config.embedding,
+            "hidden_size": config.hidden,
+            "num_layers": config.layers,
+        },
+        "decoder": {"in_features": config.hidden, "out_features": config.vocabulary},
+    }
+    for module, attributes in settings.items():
+        for key, expected in (SETTINGS[module] | sizes.get(module, {})).items():
+            found = attributes.get(key, expected)
+            if type(found) is not type(expected) or found != expected:
+                where = f"{module}.{key}".removeprefix(".")
+                raise CheckpointError(
+                    f"{source}: {where}: expected {expected}, found {brief(found)}"
+                )
+
+
+# From PyTorch's tensors to ours.
+
+
+def target_of(source: str, tied: bool) -> str:
+    """Our name for a tensor; the two biases have the same."""
+    if source == "decoder.weight" and tied:
+        return "encoder/embedding"
+    fixed = {"encoder.weight": "encoder/embedding", "decoder.weight": "decoder/weight"}
+    if match := re.fullmatch(r"rnn\.(\w+?)_l(\d+)", source):
+        part = {"weight_ih": "input_kernel", "weight_hh": "recurrent_kernel"}
+        return f"lstm/layer_{int(match[2]) + 1}/{part.get(match[1], 'bias')}"
+    return fixed.get(source, "decoder/bias")
+
+
+def map_tensors(arrays: Mapping[str, np.ndarray], tied: bool) -> dict[str, np.ndarray]:
+    """Our flat parameter tree: kernels transposed, the two biases of a layer added."""
+    flat: dict[str, np.ndarray] = {}
+    for source, array in arrays.items():
+        target, value = target_of(source, tied), array.astype(np.float32)
+        if target.endswith("kernel"):
+            value = np.ascontiguousarray(value.T)
+        if source.startswith("rnn.bias_hh"):
+            value = flat[target] + value
+        if not (tied and source == "decoder.weight"):
+            flat[target] = value
+    return flat
+
+
+def some(faults: list[str], limit: int = 10) -> str:
+    """The first few of a list of faults, as one text."""
+    more = [f"and {len(faults) - limit} more"] if len(faults) > limit else []
+    return "; ".join(faults[:limit] + more)
+
+
+def brief(value: Any) -> str:
+    """A few words on a value of any kind and size."""
+    simple = value is None or isinstance(value, bool | float | str)
+    simple = simple or (isinstance(value, int) and abs(value) < 2**64)
+    return repr(value)[:80] if simple and len(str(value)) < 1000 else f"a {type(value).__name__}"
+
+
+def format_table(table: list[Mapped]) -> str:
+    """One line a tensor: PyTorch's name, our name, shape, type."""
+    rows = [(m.source, m.target, " x ".join(map(str, m.shape)), m.dtype) for m in table]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}  ->  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}"
+        for row in rows
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m converters.gulordava",
+        description="Turn a PyTorch LSTM language model (an RNNModel of the word_language_model "
+        "family, saved whole or as a state dict) into a model folder. Needs no torch and runs "
+        "nothing from the file.",
+    )
+    parser.add_argument("model", metavar="MODEL.pt", help="what torch.save wrote, either format")
+    parser.add_argument("vocab", metavar="VOCAB.txt", help="one word a line, in index order")
+    parser.add_argument("out", metavar="OUT_DIR", help="folder for weights, sizes and vocabulary")
+    parser.add_argument("--name", help="the model's name (default: MODEL.pt without its ending)")
+    options = parser.parse_args(arguments)
+    try:
+        model, table = convert_with_table(options.model, options.vocab, options.name)
+        save_model(options.out, model)
+    except (CheckpointError, VocabularyError, ModelError, OSError) as fault:
+        sys.exit(f"error: {fault}")
+    c = model.config
+    print(format_table(table))
+    print(
+        f"{model.name}: {c.vocabulary} words, {c.embedding} embedding columns, {c.layers} x "
+        f"{c.hidden} hidden units, {'tied' if c.tied else 'untied'} decoder; in {options.out}"
+    )
+
+
+if __name__ == "__main__":
+    main()

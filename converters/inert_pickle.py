@@ -1,0 +1,246 @@
+"""Reads pickles as plain data: nothing is imported, called or built from what a pickle says.
+
+A pickle is a program for a small stack machine. Python's own unpicklers run it, and importing and
+calling is part of the language; here it is read. Numbers, text and containers become what they
+are; a global becomes a `Global`, which is only its name; a call becomes a `Record` of what would
+have been called and with what. Who needs a tensor looks for the records that describe one.
+"""
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
+
+MAX_OPCODES = 100_000  # a language model's pickle has about 1,500
+MAX_NAME = 500  # characters of a global's name
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used; says which file and tensor, and why."""
+
+
+class Global(NamedTuple):
+    """The name of a class or function that the pickle refers to."""
+
+    name: str
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """What a pickle said of one object, whose class or function was never touched.
+
+    Attributes:
+        function: what would have been called, normally a `Global`.
+        args: the arguments.
+        state: what would have been given to ``__setstate__``.
+        items: what would have been set by ``object[key] = value``.
+        elements: what would have been appended or added.
+    """
+
+    function: Any
+    args: Any
+    state: Any = None
+    items: dict = field(default_factory=dict)
+    elements: list = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The function's name; empty if it isn't a global."""
+        return self.function.name if isinstance(self.function, Global) else ""
+
+
+# Opcodes that carry a number, text or bytes and push it.
+_LITERALS = frozenset(
+    opcode.name
+    for opcode in pickletools.opcodes
+    if opcode.arg and opcode.stack_after and opcode.stack_after[0] is not pickletools.anyobject
+)
+
+
+def _no_persistent_ids(pid: Any) -> Any:
+    raise CheckpointError("the pickle holds a persistent id where none belongs")
+
+
+class _Machine:
+    """The stack, the marks in it, and the memo; one method a group of opcodes."""
+
+    def __init__(self, persistent_load: Callable[[Any], Any]) -> None:
+        self.persistent_load = persistent_load
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def pop(self) -> Any:
+        if self.marks and len(self.stack) <= self.marks[-1]:
+            raise CheckpointError("the pickle takes more than there is on its stack")
+        return self.stack.pop()
+
+    def pop_mark(self) -> list[Any]:
+        start = self.marks.pop()
+        taken = self.stack[start:]
+        del self.stack[start:]
+        return taken
+
+    def pop_many(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def remember(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def extend(self, values: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, Record):
+            target.elements.extend(values)
+        elif isinstance(target, list):
+            target.extend(values)
+        elif isinstance(target, set):
+            target.update(_as_key(value) for value in values)
+        else:
+            raise CheckpointError("the pickle appends to something that isn't a list or a set")
+
+    def set_items(self, values: list[Any]) -> None:
+        target = self.stack[-1]
+        items = target.items if isinstance(target, Record) else target
+        if not isinstance(items, dict):
+            raise CheckpointError("the pickle sets an item in something that isn't a dictionary")
+        items.update(_pairs(values))
+
+    def build(self) -> None:
+        state = self.pop()
+        target = self.stack[-1]
+        if not isinstance(target, Record):
+            raise CheckpointError("the pickle gives a state to something that has none")
+        target.state = state
+
+    def call(self, function: Any, args: Any) -> None:
+        self.push(Record(function, args))
+
+    def step(self, name: str, arg: Any) -> None:
+        """Does what one opcode says."""
+        match name:
+            case _ if name in _LITERALS:
+                self.push(arg)
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "MARK":
+                self.marks.append(len(self.stack))
+            case "POP" if self.marks and self.marks[-1] == len(self.stack):
+                self.marks.pop()
+            case "POP":
+                self.pop()
+            case "POP_MARK":
+                self.pop_mark()
+            case "DUP":
+                self.push(self.stack[-1])
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                self.remember(arg)
+            case "MEMOIZE":
+                self.remember(len(self.memo))
+            case "GET" | "BINGET" | "LONG_BINGET":
+                self.push(self.memo[arg])
+            case "NONE":
+                self.push(None)
+            case "NEWTRUE" | "NEWFALSE":
+                self.push(name == "NEWTRUE")
+            case "EMPTY_LIST":
+                self.push([])
+            case "EMPTY_DICT":
+                self.push({})
+            case "EMPTY_SET":
+                self.push(set())
+            case "EMPTY_TUPLE":
+                self.push(())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                self.push(tuple(self.pop_many(int(name[-1]))))
+            case "TUPLE":
+                self.push(tuple(self.pop_mark()))
+            case "LIST":
+                self.push(self.pop_mark())
+            case "FROZENSET":
+                self.push(frozenset(map(_as_key, self.pop_mark())))
+            case "DICT":
+                self.push(dict(_pairs(self.pop_mark())))
+            case "APPEND":
+                self.extend(self.pop_many(1))
+            case "APPENDS" | "ADDITEMS":
+                self.extend(self.pop_mark())
+            case "SETITEM":
+                self.set_items(self.pop_many(2))
+            case "SETITEMS":
+                self.set_items(self.pop_mark())
+            case "BUILD":
+                self.build()
+            case "GLOBAL":
+                self.push(_global(*arg.split(" ", 1)))
+            case "STACK_GLOBAL":
+                self.push(_global(*self.pop_many(2)))
+            case "REDUCE" | "NEWOBJ":
+                self.call(*self.pop_many(2))
+            case "NEWOBJ_EX":
+                function, args, _ = self.pop_many(3)
+                self.call(function, args)
+            case "INST":
+                self.call(_global(*arg.split(" ", 1)), tuple(self.pop_mark()))
+            case "OBJ":
+                function, *args = self.pop_mark()
+                self.call(function, tuple(args))
+            case "PERSID":
+                self.push(self.persistent_load(arg))
+            case "BINPERSID":
+                self.push(self.persistent_load(self.pop()))
+            case _:
+                raise CheckpointError(f"the pickle uses opcode {name}, which no checkpoint needs")
+
+
+def _global(module: Any, name: Any) -> Global:
+    if not isinstance(module, str) or not isinstance(name, str) or len(module + name) > MAX_NAME:
+        raise CheckpointError("the pickle names a global by something that isn't a short text")
+    return Global(f"{module}.{name}")
+
+
+def _as_key(value: Any) -> Any:
+    """Lets only cheap keys pass: nested tuples and chosen numbers could be slow to hash."""
+    small_int = isinstance(value, int) and abs(value) < 2**60
+    if value is None or small_int or isinstance(value, str | bytes | Global | Record):
+        return value
+    raise CheckpointError(f"the pickle uses a {type(value).__name__} as a key")
+
+
+def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
+    if len(values) % 2:
+        raise CheckpointError("the pickle sets a key without a value")
+    return [(_as_key(key), value) for key, value in zip(values[::2], values[1::2], strict=True)]
+
+
+def read_pickle(
+    stream: BinaryIO, persistent_load: Callable[[Any], Any] = _no_persistent_ids
+) -> Any:
+    """Reads one pickle, protocols 0 to 5, and leaves the stream right behind it.
+
+    Args:
+        stream: positioned at the pickle's first byte.
+        persistent_load: gives the object that a persistent id stands for.
+
+    Returns:
+        None, numbers, text, bytes, containers, `Global`, `Record`, or what ``persistent_load``
+        gave. Shared objects stay shared, so the tree may hold cycles.
+
+    Raises:
+        CheckpointError: the pickle is broken, cut short, or longer than any checkpoint's.
+    """
+    machine = _Machine(persistent_load)
+    try:
+        for count, (opcode, arg, _) in enumerate(pickletools.genops(stream)):
+            if count >= MAX_OPCODES:
+                raise CheckpointError(f"its pickle has more than {MAX_OPCODES} steps")
+            machine.step(opcode.name, arg)
+        if machine.marks or len(machine.stack) != 1:
+            raise CheckpointError("the pickle doesn't end with one object")
+        return machine.stack[0]
+    except CheckpointError:
+        raise
+    except Exception as fault:  # a hostile stream may fail in any way inside pickletools
+        raise CheckpointError(f"broken pickle ({type(fault).__name__}: {fault})"[:300]) from fault
