@@ -1,0 +1,57 @@
+# Everything runs in .venv, which `make env` makes; torch, which only the parity tests need, has an
+# environment of its own. Variables can be set on the command line: make demo SEEDS=3
+PYTHON ?= python3
+SEEDS ?= 10
+ALPHA_SINGLE ?= 0.02
+ALPHA_EVERY ?= 0.004
+RESULTS ?= results/demo
+# Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
+# where the default would be a build for GPUs.
+TORCH ?= torch==2.13.0
+TORCH_OPTIONS ?=
+
+PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
+NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
+
+.DELETE_ON_ERROR:
+.PHONY: env demo test test-all test-torch lint clean
+
+env: .venv/.installed
+
+demo: env
+	$(NUMBER_AGREEMENT) --intervention single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
+	$(NUMBER_AGREEMENT) --intervention every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
+
+test: .venv/.tested
+	.venv/bin/python -m pytest
+
+test-all: .venv/.tested test-torch
+	.venv/bin/python -m pytest -m 'not torch'
+
+test-torch: .venv-torch/.installed
+	.venv-torch/bin/python -m pytest -m torch
+
+lint: .venv/.tested
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-torch build dist results .pytest_cache .ruff_cache .hypothesis
+
+# What a user needs, nothing more: `make demo` waits for it.
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "jaxmask needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -e '.[experiments]'
+	@touch $@
+
+.venv/.tested: .venv/.installed
+	.venv/bin/python $(PIP) -e '.[experiments,test,dev]'
+	@touch $@
+
+.venv-torch/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python $(PIP) $(TORCH_OPTIONS) '$(TORCH)'
+	.venv-torch/bin/python $(PIP) -e '.[experiments,test]'
+	@touch $@

@@ -1,0 +1,91 @@
+"""What a script shows while it works: progress and tables; plain lines where there's no terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from jaxmask.report import Table
+
+WIDTH = 80
+LINES = 10  # at most, of progress, where there's no terminal
+
+
+def console() -> Console:
+    """Standard output: at most 80 columns; colours only on a terminal."""
+    out = Console(highlight=False)
+    out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
+    return out
+
+
+@contextlib.contextmanager
+def progress(total: int, description: str) -> Iterator[Callable[..., None]]:
+    """Shows how far a loop has come.
+
+        with progress(steps, "single-step") as advance_to:
+            for ...:
+                advance_to(step, accuracy="91.5%", units="12.3")
+
+    Args:
+        total: steps until the end.
+        description: what goes on.
+
+    Yields:
+        A function of the steps done so far and, by name, a few short texts to show with them.
+    """
+    out = console()
+    with (_bar if out.is_terminal else _lines)(out, total, description) as advance_to:
+        yield advance_to
+
+
+@contextlib.contextmanager
+def _bar(out: Console, total: int, description: str) -> Iterator[Callable[..., None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[shown]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task(escape(description), total=total, shown="")
+        yield lambda done, **values: bar.update(task, completed=done, shown=_shown(values))
+
+
+@contextlib.contextmanager
+def _lines(out: Console, total: int, description: str) -> Iterator[Callable[..., None]]:
+    started, printed = time.perf_counter(), 0
+
+    def advance_to(done: int, **values: str) -> None:
+        nonlocal printed
+        if done * LINES // total > printed:
+            printed = done * LINES // total
+            seconds = time.perf_counter() - started
+            line = f"{description}: {done}/{total}  {_shown(values)}  {seconds:.0f} s"
+            out.print(line, markup=False, soft_wrap=True)
+
+    yield advance_to
+
+
+def _shown(values: dict[str, str]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in values.items())
+
+
+def print_table(table: Table) -> None:
+    """Prints a table; numbers to the right, cells wrapped where 80 columns don't suffice."""
+    grid = RichTable(title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD)
+    grid.title_style, grid.padding = "bold", (0, 1)
+    for name, cells in zip(table.header, zip(*table.rows, strict=True) or (), strict=False):
+        numeric = all(cell[:1].isdigit() or cell[:1] == "-" for cell in cells if cell)
+        grid.add_column(escape(name), justify="right" if numeric else "left")
+    for row in table.rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    out = console()
+    out.print(grid)
+    if table.note:
+        out.print(table.note, markup=False)

@@ -1,0 +1,175 @@
+"""Figures of a run; the only file that imports matplotlib.
+
+Each function gives a `Figure` that belongs to no window; `save` writes it. Lines differ by style
+and marker as well as by colour (Okabe and Ito's, safe for colour-blind readers), so that they can
+be told apart in grey.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jaxmask.intervention import unit_place
+
+# (colour, line style, marker)
+STYLES = (
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+    ("#000000", (0, (5, 1)), "v"),
+    ("#E69F00", (0, (3, 1, 1, 1)), "P"),
+)
+_SHADE = "0.88"
+
+
+class Curve(NamedTuple):
+    """Accuracy in percent reached with a number of units; one row a run, or a single row."""
+
+    units: Float[np.ndarray, " points"] | Int[np.ndarray, " points"]
+    accuracy: Float[np.ndarray, "runs points"]
+
+
+def activations(
+    words: Sequence[str],
+    original: Float[np.ndarray, "words all_units"],
+    intervened: Float[np.ndarray, "words all_units"],
+    units: Sequence[int],
+    where: Bool[np.ndarray, " words"],
+    hidden: int,
+    title: str = "",
+) -> Figure:
+    """Activations of a few units over one sentence, with and without intervention (Figure 1).
+
+    Args:
+        words: of the sentence, up to and including the last one that is read.
+        original: hidden states after each word, units of all layers side by side.
+        intervened: the same with the intervention.
+        units: numbers, from 1, of the units to show, a panel each; about four fit well.
+        where: at which words the intervention acts; these are shaded.
+        hidden: units a layer.
+        title: over the figure.
+    """
+    columns = 1 if len(units) == 1 else 2
+    rows = math.ceil(len(units) / columns)
+    width = columns * max(3.2, 0.42 * len(words) + 0.8)
+    figure = Figure(figsize=(width, 1.75 * rows + 1.5), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for panel, unit in zip(grid, units, strict=False):
+        _activation_panel(panel, original[:, unit - 1], intervened[:, unit - 1], where)
+        layer, column = unit_place(unit, hidden)
+        panel.set_title(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
+    for panel in grid[len(units) :]:
+        panel.remove()
+    for number, panel in enumerate(grid[: len(units)]):
+        lowest = number + columns >= len(units)
+        panel.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
+        panel.tick_params(axis="x", labelbottom=lowest)
+        if number % columns == 0:
+            panel.set_ylabel("activation")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def training_curves(
+    steps: Int[np.ndarray, " points"],
+    accuracy: Float[np.ndarray, "seeds points"],
+    expected_units: Float[np.ndarray, "seeds points"],
+    hard_units: Float[np.ndarray, "seeds points"],
+    multiplier: Float[np.ndarray, "seeds points"],
+    target: Float[np.ndarray, " points"] | None = None,
+) -> Figure:
+    """How a search went: mean over seeds as a line, smallest to largest as a band.
+
+    Args:
+        steps: at which the rest was observed.
+        accuracy: in percent.
+        expected_units: expected number of units of the relaxed mask.
+        hard_units: number of units after thresholding.
+        multiplier: of the constraint on the number of units.
+        target: the number of units the constraint allows at each step.
+    """
+    figure = Figure(figsize=(6.4, 6.2), layout="constrained")
+    top, middle, bottom = figure.subplots(3, 1, sharex=True)
+    _band(top, steps, accuracy, 0, "accuracy")
+    top.set(ylabel="accuracy (%)", ylim=(-3, 103))
+    _band(middle, steps, expected_units, 0, "expected")
+    _band(middle, steps, hard_units, 1, "thresholded")
+    if target is not None:
+        middle.plot(steps, target, color="0.35", linestyle=":", label="allowed")
+    middle.set(ylabel="units", yscale="symlog", ylim=(0, None))
+    middle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _band(bottom, steps, multiplier, 0, "multiplier")
+    bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None))
+    seeds = len(accuracy)
+    if seeds > 1:
+        figure.suptitle(f"mean and range over {seeds} seeds", fontsize=10)
+    return figure
+
+
+def accuracy_against_units(curves: Mapping[str, Curve], title: str = "") -> Figure:
+    """Accuracy over the number of units, a line a method; bands span its runs."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(curves.items()):
+        _band(axes, curve.units, curve.accuracy, number, name)
+    axes.set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def save(figure: Figure, file: str | Path) -> None:
+    """Writes a figure at 150 dots an inch; its folder is made if missing."""
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=150)
+
+
+def _activation_panel(
+    panel: Axes,
+    original: Float[np.ndarray, " words"],
+    intervened: Float[np.ndarray, " words"],
+    where: Bool[np.ndarray, " words"],
+) -> None:
+    for number, word in enumerate(np.flatnonzero(where)):
+        label = None if number else "intervened word" + "s" * (where.sum() > 1)
+        panel.axvspan(word - 0.5, word + 0.5, color=_SHADE, linewidth=0, zorder=0, label=label)
+    for values, (colour, line, marker), label in zip(
+        (original, intervened), STYLES, ("untouched", "with intervention"), strict=False
+    ):
+        panel.plot(values, color=colour, linestyle=line, marker=marker, markersize=4, label=label)
+    panel.axhline(0.0, color="0.6", linewidth=0.6, zorder=0.5)
+    panel.set(ylim=(-1.08, 1.08), yticks=(-1, 0, 1), xlim=(-0.5, len(original) - 0.5))
+    _plain_frame(panel)
+
+
+def _band(
+    axes: Axes, x: np.ndarray, y: Float[np.ndarray, "runs points"], number: int, label: str
+) -> None:
+    colour, line, marker = STYLES[number % len(STYLES)]
+    axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+    every = max(1, len(x) // 12)
+    axes.plot(
+        x,
+        y.mean(axis=0),
+        color=colour,
+        linestyle=line,
+        marker=marker,
+        markersize=4,
+        markevery=every,
+        label=label,
+    )
+    _plain_frame(axes)
+
+
+def _plain_frame(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,214 @@
+"""An intervention as one JSON file, tied to the model it was found in.
+
+    {"format": "jaxmask intervention 1",
+     "model": {"name": "demo", "fingerprint": "0f3c...", "layers": 2, "hidden": 650},
+     "task": "number_agreement",
+     "settings": {"alpha": 0.02, ...},
+     "metrics": {"accuracy": 91.5, ...},
+     "units": [79, 776],
+     "values": {"singular": {"79": -0.96, "776": -0.81}, "plural": {"79": 0.99, "776": 0.96}}}
+
+Units are numbered from 1. A value is written with the digits that give back the same float32.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxmask.intervention import Intervention, units
+from jaxmask.store import LanguageModel
+
+FORMAT = "jaxmask intervention 1"
+_FIELDS = {
+    "format": str,
+    "model": dict,
+    "task": str,
+    "settings": dict,
+    "metrics": dict,
+    "units": list,
+    "values": dict,
+}
+
+
+class InterventionFileError(ValueError):
+    """An intervention that can't be written to or read from a file; says where and why."""
+
+
+class SavedIntervention(NamedTuple):
+    """What an intervention file holds.
+
+    Attributes:
+        intervention: a hard one; the baseline of units outside the mask is 0.
+        task: name of the task it was found on.
+        directions: names of the rows of mask and baseline.
+        settings: of the search.
+        metrics: what it reached.
+    """
+
+    intervention: Intervention
+    task: str
+    directions: tuple[str, ...]
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def save_intervention(
+    file: str | Path,
+    intervention: Intervention,
+    model: LanguageModel,
+    task: str,
+    directions: Sequence[str],
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Writes an intervention file.
+
+    Args:
+        file: to write; its folder is made if missing.
+        intervention: a hard one: each entry of its mask is 0 or 1.
+        model: the one it was found in.
+        task: name of the task.
+        directions: names of the rows of mask and baseline.
+        settings: of the search, in JSON's types.
+        metrics: what it reached, in JSON's types.
+
+    Raises:
+        InterventionFileError: mask or baseline are of another shape than ``directions`` and
+            ``model`` ask for, a mask entry is neither 0 nor 1, or a value is outside [-1, 1].
+    """
+    mask, baseline = (np.asarray(part, np.float32) for part in intervention)
+    expected = (len(directions), model.config.units)
+    for name, part in (("mask", mask), ("baseline", baseline)):
+        if part.shape != expected:
+            raise InterventionFileError(
+                f"{file}: {name}: expected shape {expected} (directions, units), found {part.shape}"
+            )
+    if not np.all((mask == 0) | (mask == 1)):
+        raise InterventionFileError(f"{file}: expected a mask of zeros and ones, found fractions")
+    content = {
+        "format": FORMAT,
+        "model": _identity(model),
+        "task": task,
+        "settings": dict(settings),
+        "metrics": dict(metrics),
+        "units": units(jnp.asarray(mask)),
+        "values": {
+            direction: _values(row_mask, row, f"{file}: values toward {direction}")
+            for direction, row_mask, row in zip(directions, mask, baseline, strict=True)
+        },
+    }
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as fault:
+        raise InterventionFileError(f"{file}: settings or metrics: {fault}") from fault
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text(text, encoding="utf-8")
+
+
+def load_intervention(file: str | Path, model: LanguageModel) -> SavedIntervention:
+    """Reads an intervention file for the model it was found in.
+
+    Raises:
+        InterventionFileError: the file is missing or isn't an intervention file, its model is
+            another one, or a unit or value is out of range, missing, or there twice.
+    """
+    content = _read(file)
+    found, expected = content["model"], _identity(model)
+    for key in ("layers", "hidden", "fingerprint"):
+        if found.get(key) != expected[key]:
+            raise InterventionFileError(
+                f"{file}: is of another model: {key} {found.get(key)!r} "
+                f"({found.get('name')}), this model has {expected[key]!r} ({expected['name']})"
+            )
+    rows = {
+        direction: _row(values, model.config.units, f"{file}: values toward {direction}")
+        for direction, values in content["values"].items()
+    }
+    if not rows:
+        raise InterventionFileError(f"{file}: values: expected a direction, found none")
+    baseline = np.stack(list(rows.values()))
+    mask = jnp.asarray(~np.isnan(baseline), jnp.float32)
+    if content["units"] != units(mask):
+        raise InterventionFileError(
+            f"{file}: units: expected those that have values, {units(mask)}, "
+            f"found {content['units']}"
+        )
+    return SavedIntervention(
+        Intervention(mask, jnp.asarray(np.nan_to_num(baseline))),
+        content["task"],
+        tuple(rows),
+        content["settings"],
+        content["metrics"],
+    )
+
+
+def _identity(model: LanguageModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "layers": model.config.layers,
+        "hidden": model.config.hidden,
+    }
+
+
+def _values(
+    mask: Float[np.ndarray, " units"], baseline: Float[np.ndarray, " units"], place: str
+) -> dict[str, float]:
+    """The masked values by unit number; `str` of a float32 has just the digits it needs."""
+    values = {str(i + 1): float(str(baseline[i])) for i in np.flatnonzero(mask)}
+    for unit, value in values.items():
+        _check_value(value, f"{place}, unit {unit}")
+    return values
+
+
+def _row(values: Any, size: int, place: str) -> Float[np.ndarray, " units"]:
+    """Values by unit number as an array, NaN where there is none."""
+    if not isinstance(values, dict):
+        raise InterventionFileError(f"{place}: expected values by unit, found {values!r}")
+    row = np.full(size, np.nan, np.float32)
+    index = {str(i + 1): i for i in range(size)}
+    for unit, value in values.items():
+        if unit not in index:
+            raise InterventionFileError(
+                f"{place}: expected a unit from 1 to {size}, found {unit!r}"
+            )
+        _check_value(value, f"{place}, unit {unit}")
+        row[index[unit]] = value
+    return row
+
+
+def _check_value(value: Any, place: str) -> None:
+    if type(value) not in (int, float) or not -1 <= value <= 1:
+        raise InterventionFileError(f"{place}: expected a number from -1 to 1, found {value!r}")
+
+
+def _read(file: str | Path) -> dict[str, Any]:
+    """The fields of an intervention file, each of its type."""
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice!r} is there twice")
+        return fields
+
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"), object_pairs_hook=distinct)
+    except OSError as fault:
+        raise InterventionFileError(f"{file}: can't be read ({fault.strerror})") from fault
+    except ValueError as fault:
+        raise InterventionFileError(f"{file}: expected JSON, found a fault: {fault}") from fault
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InterventionFileError(f"{file}: expected a file of format {FORMAT!r}")
+    for name, kind in _FIELDS.items():
+        if not isinstance(content.get(name), kind):
+            raise InterventionFileError(
+                f"{file}: {name}: expected a {kind.__name__}, found {content.get(name)!r}"
+            )
+    return content

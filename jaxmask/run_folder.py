@@ -1,0 +1,130 @@
+"""The folder a run writes: ``config.json``, ``metrics.jsonl``, ``table.md`` and ``summary.json``.
+
+``summary.json`` is an interface for other programs. It is written last and in one go: a folder that
+has one holds a finished run.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxmask.report import markdown_report
+
+
+class RunFolderError(ValueError):
+    """A run that can't be written where it was asked to be, or as what it is; says why."""
+
+
+def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Makes sure that ``folder`` can take a run of ``config``; call it before a long run.
+
+    Args:
+        folder: may be missing, empty, or hold an earlier run of the same ``config``.
+        config: everything that decides the results, and nothing else: leave out where they go.
+
+    Raises:
+        RunFolderError: the folder holds a run of another configuration (the settings that differ
+            are named), or a summary that no configuration explains.
+    """
+    folder = Path(folder)
+    file = folder / "config.json"
+    if not file.exists():
+        if (folder / "summary.json").exists():
+            raise RunFolderError(f"{folder}: expected config.json beside summary.json, found none")
+        return
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise RunFolderError(f"{file}: expected a run's configuration ({fault})") from fault
+    here = plain(config, "config")
+    if not isinstance(there, dict):
+        raise RunFolderError(f"{file}: expected a run's configuration, found {there!r}")
+    differing = [
+        f"{key}: {_shown(there, key)} there, {_shown(here, key)} now"
+        for key in sorted(there.keys() | here.keys())
+        if _shown(there, key) != _shown(here, key)
+    ]
+    if differing:
+        raise RunFolderError(
+            f"{folder} holds a run of another configuration; {'; '.join(differing)}"
+        )
+
+
+def write_run(
+    folder: str | Path,
+    config: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+) -> None:
+    """Writes a finished run, over an earlier one of the same configuration if there is one.
+
+    Args:
+        folder: made if missing.
+        config: see `check_run_folder`.
+        summary: see `jaxmask.report`.
+        metrics: what was observed on the way, one line each.
+
+    Raises:
+        RunFolderError: see `check_run_folder`; or a number is NaN or infinite (it is named), or
+            something has no place in JSON. Nothing is written then.
+    """
+    folder = Path(folder)
+    check_run_folder(folder, config)
+    config, summary, metrics = (
+        plain(content, name)
+        for content, name in ((config, "config"), (summary, "summary"), (metrics, "metrics"))
+    )
+    texts = {
+        "config.json": json.dumps(config, indent=2) + "\n",
+        "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics),
+        "table.md": markdown_report(summary),
+        "summary.json": json.dumps(summary, indent=2) + "\n",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").unlink(missing_ok=True)
+    for name, text in texts.items():
+        _write(folder / name, text)
+
+
+def plain(value: Any, place: str) -> Any:
+    """``value`` in JSON's own types; array scalars, arrays, tuples and paths are converted.
+
+    Args:
+        value: to convert.
+        place: what it is called in an error.
+
+    Raises:
+        RunFolderError: it is, or holds, NaN, infinity or something JSON has no type for.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{place}[{i}]") for i, item in enumerate(value)]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Path):
+        return value.as_posix()
+    if not isinstance(value, float):
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise RunFolderError(f"{place}: expected a number or text, found {value!r}")
+        return plain(array.tolist(), place)
+    if not math.isfinite(value):
+        raise RunFolderError(f"{place}: expected a finite number, found {value}")
+    return float(value)
+
+
+def _shown(config: dict[str, Any], key: str) -> str:
+    return json.dumps(config[key], sort_keys=True) if key in config else "not set"
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes all of a file or nothing."""
+    draft = file.with_name(file.name + ".tmp")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, file)
