@@ -1,4 +1,4 @@
-"""What a script shows while it works: progress and tables; plain lines where there's no terminal."""
+"""What a script shows while it works: progress and tables; plain lines without a terminal."""
 
 import contextlib
 import time
@@ -66,7 +66,8 @@ def _lines(out: Console, total: int, description: str) -> Iterator[Callable[...,
         if done * LINES // total > printed:
             printed = done * LINES // total
             seconds = time.perf_counter() - started
-            line = f"{description}: {done}/{total}  {_shown(values)}  {seconds:.0f} s"
+            left = seconds * (total - done) / done
+            line = f"{description}: {done}/{total}  {_shown(values)}  {left:.0f} s left"
             out.print(line, markup=False, soft_wrap=True)
 
     yield advance_to
@@ -78,14 +79,16 @@ def _shown(values: dict[str, str]) -> str:
 
 def print_table(table: Table) -> None:
     """Prints a table; numbers to the right, cells wrapped where 80 columns don't suffice."""
-    grid = RichTable(title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD)
-    grid.title_style, grid.padding = "bold", (0, 1)
-    for name, cells in zip(table.header, zip(*table.rows, strict=True) or (), strict=False):
-        numeric = all(cell[:1].isdigit() or cell[:1] == "-" for cell in cells if cell)
+    grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
+    for name, cells in zip(table.header, columns, strict=True):
+        numeric = any(cell[:1].isdigit() or cell[:1] == "-" for cell in cells)
         grid.add_column(escape(name), justify="right" if numeric else "left")
     for row in table.rows:
         grid.add_row(*(escape(cell) for cell in row))
     out = console()
+    out.print(table.title, style="bold", markup=False, end="\n\n")
     out.print(grid)
     if table.note:
-        out.print(table.note, markup=False)
+        out.print("\n" + table.note, markup=False)
+    out.print()

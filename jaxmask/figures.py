@@ -5,7 +5,6 @@ and marker as well as by colour (Okabe and Ito's, safe for colour-blind readers)
 be told apart in grey.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,23 +56,18 @@ def activations(
         hidden: units a layer.
         title: over the figure.
     """
-    columns = 1 if len(units) == 1 else 2
-    rows = math.ceil(len(units) / columns)
-    width = columns * max(3.2, 0.42 * len(words) + 0.8)
+    columns = 1 if len(units) % 2 else 2
+    rows = len(units) // columns
+    width = max(5.0, columns * max(3.2, 0.42 * len(words) + 0.8))
     figure = Figure(figsize=(width, 1.75 * rows + 1.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, unit in zip(grid, units, strict=False):
+    for panel, unit in zip(grid, units, strict=True):
         _activation_panel(panel, original[:, unit - 1], intervened[:, unit - 1], where)
         layer, column = unit_place(unit, hidden)
         panel.set_title(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
-    for panel in grid[len(units) :]:
-        panel.remove()
-    for number, panel in enumerate(grid[: len(units)]):
-        lowest = number + columns >= len(units)
         panel.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
-        panel.tick_params(axis="x", labelbottom=lowest)
-        if number % columns == 0:
-            panel.set_ylabel("activation")
+    for panel in grid[::columns]:
+        panel.set_ylabel("activation")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(title, fontsize=10)
     return figure
@@ -104,9 +98,9 @@ def training_curves(
     _band(middle, steps, expected_units, 0, "expected")
     _band(middle, steps, hard_units, 1, "thresholded")
     if target is not None:
-        middle.plot(steps, target, color="0.35", linestyle=":", label="allowed")
-    middle.set(ylabel="units", yscale="symlog", ylim=(0, None))
-    middle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        middle.plot(steps, target, color="black", linestyle=":", zorder=3, label="allowed")
+    middle.set(ylabel="units", yscale="symlog")
+    middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     _band(bottom, steps, multiplier, 0, "multiplier")
     bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None))
     seeds = len(accuracy)
@@ -141,7 +135,7 @@ def _activation_panel(
     where: Bool[np.ndarray, " words"],
 ) -> None:
     for number, word in enumerate(np.flatnonzero(where)):
-        label = None if number else "intervened word" + "s" * (where.sum() > 1)
+        label = None if number else "intervened word" if where.sum() == 1 else "intervened words"
         panel.axvspan(word - 0.5, word + 0.5, color=_SHADE, linewidth=0, zorder=0, label=label)
     for values, (colour, line, marker), label in zip(
         (original, intervened), STYLES, ("untouched", "with intervention"), strict=False

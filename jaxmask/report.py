@@ -134,20 +134,24 @@ def unit_table(summary: Summary) -> Table:
 def summary_row(summary: Summary) -> Table:
     """How well the units do, as in Table 4, with the paper's row under ours where it has one.
 
-    "Expected" is the expected number of units of the relaxed mask, which the constraint bounds;
-    "Units" counts those that are left after thresholding.
+    "Expected" is the expected number of units of the relaxed mask, which the constraint bounds
+    ("expected_l0" of the runs, None for methods without one); "Units" counts those that are left
+    after thresholding.
     """
     names = directions(summary)
     ours = (
         "ours",
         _pm(summary["accuracy"], 1),
-        *(_pm(_accuracy_toward(summary, name), 1, NO_EXAMPLES) for name in names),
+        *(_mean(_accuracy_toward(summary, name), NO_EXAMPLES) for name in names),
         _pm(summary["n_units"], 1),
-        _pm(mean_std([r["expected_l0"] for r in summary["runs"] if r["expected_l0"] is not None])),
+        _mean(
+            mean_std([r["expected_l0"] for r in summary["runs"] if r["expected_l0"] is not None])
+        ),
         _pm(summary["kl"], 3),
     )
     rows = [ours]
-    paper = PAPER.get((summary["task"], summary["intervention"], summary["kl_weight"] > 0))
+    setting = (summary["task"], summary["intervention"], summary["kl_weight"] > 0)
+    paper = PAPER.get(setting) if summary["method"] == "hard_concrete" else None
     if paper is not None:
         accuracy, units = (f"{m:.1f} ± {s:.1f}" for m, s in (paper.accuracy, paper.units))
         rows.append(("paper", accuracy, *("" for _ in names), units, "", f"{paper.kl:.3f}"))
@@ -185,7 +189,7 @@ def shorten(table: Table, most: int = 15, rest: str = "table.md") -> Table:
     left = len(table.rows) - most
     if left <= 0:
         return table
-    note = f"... and {left} more, less prevalent: see {rest}."
+    note = f"... and {left} more: see {rest}."
     return table._replace(rows=table.rows[:most], note=note)
 
 
@@ -233,6 +237,10 @@ def _name(summary: Summary) -> str:
     return f"{summary['task'].replace('_', ' ')}, {summary['intervention']}-step, {regularised}"
 
 
-def _pm(of: Mapping[str, float | None], digits: int = 1, none: str = "") -> str:
+def _pm(of: Mapping[str, float | None], digits: int) -> str:
     mean, std = of["mean"], of["std"]
-    return none if mean is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
+    return "" if mean is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def _mean(of: Mapping[str, float | None], none: str = "") -> str:
+    return none if of["mean"] is None else f"{of['mean']:.1f}"
