@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
 from jaxmask.intervention import unit_place
 
@@ -68,7 +68,8 @@ def activations(
         panel.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
     for panel in grid[::columns]:
         panel.set_ylabel("activation")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    entries = grid[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -99,7 +100,10 @@ def training_curves(
     _band(middle, steps, hard_units, 1, "thresholded")
     if target is not None:
         middle.plot(steps, target, color="black", linestyle=":", zorder=3, label="allowed")
-    middle.set(ylabel="units", yscale="symlog")
+    middle.set(ylabel="units", yscale="symlog")  # a count can be 0
+    ticks = [0] + [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
+    middle.yaxis.set_major_locator(FixedLocator(ticks))
+    middle.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     _band(bottom, steps, multiplier, 0, "multiplier")
     bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None))
@@ -117,7 +121,7 @@ def accuracy_against_units(curves: Mapping[str, Curve], title: str = "") -> Figu
         _band(axes, curve.units, curve.accuracy, number, name)
     axes.set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
+    figure.legend(loc="outside lower center", ncols=min(3, len(curves)), frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -4,9 +4,10 @@ Percentages are in percent, units are numbered from 1. A mean goes with the samp
 deviation over runs (divided by n - 1; 0 for a single run).
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxmask.intervention import unit_place
 
@@ -60,8 +61,8 @@ def mean_std(values: Sequence[float]) -> dict[str, float | None]:
     """
     if not values:
         return {"mean": None, "std": None}
-    std = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "std": std}
+    std = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "std": float(std)}
 
 
 def percent(fraction: float) -> float | None:
