@@ -5,7 +5,7 @@ deviation over runs (divided by n - 1; 0 for a single run).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-def mean_std(values: Sequence[float]) -> dict[str, float | None]:
+def mean_std(values: Sequence[float | int]) -> dict[str, float | None]:
     """Mean and sample standard deviation over runs; the latter is 0 for a single run.
 
     Both are None where there are no values at all.
@@ -65,7 +65,7 @@ def mean_std(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": float(np.mean(values)), "std": float(std)}
 
 
-def percent(fraction: float) -> float | None:
+def percent(fraction: SupportsFloat) -> float | None:
     """A fraction in percent; None, JSON's ``null``, for the NaN that means "no examples"."""
     fraction = float(fraction)
     return None if fraction != fraction else 100.0 * fraction

@@ -1,4 +1,4 @@
-"""The rules of the house, read from the imports: arrows only go down, every module has its place."""
+"""The rules of the house, read from the imports: arrows go down, and each module has a place."""
 
 import ast
 import re
