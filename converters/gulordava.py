@@ -21,33 +21,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from converters.inert_pickle import Global, Record
-from converters.torch_pickle import (
-    Checkpoint,
-    CheckpointError,
-    describes_tensor,
-    read_checkpoint,
-    read_tensor,
-)
+from converters.rnn_model import check_attributes, find_tensors
+from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from jaxmask.lstm import LSTMConfig
 from jaxmask.store import LanguageModel, ModelError, save_model, unflatten
 from jaxmask.vocabulary import Vocabulary, VocabularyError
-
-CLASSES = {
-    "encoder": "torch.nn.modules.sparse.Embedding",
-    "rnn": "torch.nn.modules.rnn.LSTM",
-    "decoder": "torch.nn.modules.linear.Linear",
-    "drop": "torch.nn.modules.dropout.Dropout",
-}
-# Settings under which the same weights mean another function, with the value that we can read.
-SETTINGS = {
-    "encoder": {"max_norm": None},
-    "rnn": {"mode": "LSTM", "bidirectional": False, "batch_first": False, "proj_size": 0},
-    "decoder": {},
-    "drop": {},
-    "": {"rnn_type": "LSTM"},
-}
-FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 class Mapped(NamedTuple):
@@ -85,7 +63,7 @@ def convert_with_table(
     described, settings = find_tensors(checkpoint)
     arrays = read_tensors(checkpoint, described)
     config = find_config(arrays, str(model_file))
-    check_settings(settings, config, str(model_file))
+    check_sizes(settings, config, str(model_file))
     if len(vocabulary) != config.vocabulary:
         raise VocabularyError(
             f"{vocab_file}: expected {config.vocabulary} words, as {model_file} has, "
@@ -102,96 +80,6 @@ def convert_with_table(
     return LanguageModel(name, config, unflatten(flat), vocabulary), table
 
 
-# Which tensors and settings a checkpoint holds.
-
-
-def find_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
-    """The tensors by their names in a state dict, still undecoded, and the settings by module.
-
-    Raises:
-        CheckpointError: the checkpoint is neither a state dict nor such a module.
-    """
-    entries = as_mapping(checkpoint.root)
-    if entries is not None:
-        names = [name for name in entries if not isinstance(name, str)]
-        if names or not any(describes_tensor(value) for value in entries.values()):
-            raise CheckpointError(f"{checkpoint.source}: a dictionary, but not a state dict")
-        return entries, {}
-    return module_tensors(checkpoint)
-
-
-def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
-    """The tensors and settings of a pickled ``RNNModel``."""
-    source, root = checkpoint.source, checkpoint.root
-    attributes = module_attributes(root, "the model", source)
-    children = as_mapping(attributes["_modules"])
-    settings = {"": attributes}
-    tensors = own_tensors(attributes, "")
-    for child, module in children.items():
-        if child not in CLASSES:
-            raise CheckpointError(f"{source}: unknown module {brief(child)} in the model")
-        inner = module_attributes(module, child, source)
-        if class_name(module) != CLASSES[child]:
-            raise CheckpointError(
-                f"{source}: {child}: expected a {CLASSES[child]}, found {class_name(module)}"
-            )
-        if as_mapping(inner["_modules"]):
-            raise CheckpointError(f"{source}: {child}: holds modules of its own")
-        tensors |= own_tensors(inner, f"{child}.")
-        settings[child] = inner
-    return tensors, settings
-
-
-def module_attributes(module: Any, name: str, source: str) -> dict:
-    """The attributes of a pickled ``nn.Module``, with the three dictionaries each has."""
-    attributes = module.state if isinstance(module, Record) else None
-    wanted = ("_modules", "_parameters", "_buffers")
-    if not isinstance(attributes, dict) or any(
-        as_mapping(attributes.get(key)) is None for key in wanted
-    ):
-        raise CheckpointError(f"{source}: {name}: expected a torch module or a state dict")
-    for key in FORWARD_HOOKS:
-        if as_mapping(attributes.get(key, {})) != {}:
-            raise CheckpointError(f"{source}: {name}: has {key}, which may change what it does")
-    return attributes
-
-
-def own_tensors(attributes: dict, prefix: str) -> dict[str, Any]:
-    """Parameters and buffers of one module; None stands for a parameter it doesn't have."""
-    both = as_mapping(attributes["_parameters"]) | as_mapping(attributes["_buffers"])
-    return {f"{prefix}{key}": value for key, value in both.items() if value is not None}
-
-
-def class_name(module: Record) -> str:
-    """The dotted name of a pickled object's class."""
-    function, args = module.function, module.args
-    if module.name in ("copyreg._reconstructor", "copy_reg._reconstructor"):  # protocols 0 and 1
-        function = args[0] if isinstance(args, tuple) and args else None
-    return function.name[:80] if isinstance(function, Global) else "an unnamed class"
-
-
-def as_mapping(value: Any) -> dict | None:
-    """A dict or OrderedDict as a dict; None for anything else."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, Record) or value.name != "collections.OrderedDict":
-        return None
-    match value.args:
-        case () | ([],):
-            return value.items
-        case (list(pairs),) if all(is_pair(pair) for pair in pairs):  # as Python 2 pickles it
-            return dict(pairs) | value.items
-    return None
-
-
-def is_pair(value: Any) -> bool:
-    """Whether this is a text and something that it names."""
-    return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | int)
-
-
-# Arrays, sizes and settings, checked.
-
-
 def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Decodes all tensors, after checking their names.
 
@@ -203,9 +91,9 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
         layers += 1
     expected = expected_names(max(layers, 1))
     faults = [f"{name}: missing" for name in expected if name not in described]
-    faults += [f"{brief(name)}: unknown" for name in described if name not in expected]
+    faults += [f"{name[:80]}: unknown" for name in described.keys() - set(expected)]
     if faults:
-        raise CheckpointError(f"{checkpoint.source}: {some(faults)}")
+        raise CheckpointError(f"{checkpoint.source}: {some(sorted(faults))}")
     arrays, total = {}, 0
     for name in expected:
         arrays[name] = read_tensor(checkpoint, described[name], name)
@@ -263,11 +151,11 @@ def find_config(arrays: Mapping[str, np.ndarray], source: str) -> LSTMConfig:
     return LSTMConfig(words, width, hidden, layers, tied)
 
 
-def check_settings(settings: Mapping[str, dict], config: LSTMConfig, source: str) -> None:
-    """Checks what a pickled module says of itself; a state dict says nothing.
+def check_sizes(settings: Mapping[str, dict], config: LSTMConfig, source: str) -> None:
+    """Checks the sizes that a pickled module gives itself; a state dict gives none.
 
     Raises:
-        CheckpointError: a setting changes what the weights mean, or disagrees with their shapes.
+        CheckpointError: a size disagrees with the tensors' shapes.
     """
     sizes = {
         "": {"nhid": config.hidden, "nlayers": config.layers},
@@ -279,17 +167,8 @@ def check_settings(settings: Mapping[str, dict], config: LSTMConfig, source: str
         },
         "decoder": {"in_features": config.hidden, "out_features": config.vocabulary},
     }
-    for module, attributes in settings.items():
-        for key, expected in (SETTINGS[module] | sizes.get(module, {})).items():
-            found = attributes.get(key, expected)
-            if type(found) is not type(expected) or found != expected:
-                where = f"{module}.{key}".removeprefix(".")
-                raise CheckpointError(
-                    f"{source}: {where}: expected {expected}, found {brief(found)}"
-                )
-
-
-# From PyTorch's tensors to ours.
+    for module, wanted in sizes.items():
+        check_attributes(settings.get(module, {}), wanted, module, source)
 
 
 def target_of(source: str, tied: bool) -> str:
@@ -321,13 +200,6 @@ def some(faults: list[str], limit: int = 10) -> str:
     """The first few of a list of faults, as one text."""
     more = [f"and {len(faults) - limit} more"] if len(faults) > limit else []
     return "; ".join(faults[:limit] + more)
-
-
-def brief(value: Any) -> str:
-    """A few words on a value of any kind and size."""
-    simple = value is None or isinstance(value, bool | float | str)
-    simple = simple or (isinstance(value, int) and abs(value) < 2**64)
-    return repr(value)[:80] if simple and len(str(value)) < 1000 else f"a {type(value).__name__}"
 
 
 def format_table(table: list[Mapped]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-MAX_OPCODES = 100_000  # a language model's pickle has about 1,500
+MAX_OPCODES = 50_000  # a language model's pickle has about 1,500
 MAX_NAME = 500  # characters of a global's name
 
 
@@ -25,7 +25,7 @@ class Global(NamedTuple):
     name: str
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)  # a repr could take forever
 class Record:
     """What a pickle said of one object, whose class or function was never touched.
 
@@ -244,3 +244,18 @@ def read_pickle(
         raise
     except Exception as fault:  # a hostile stream may fail in any way inside pickletools
         raise CheckpointError(f"broken pickle ({type(fault).__name__}: {fault})"[:300]) from fault
+
+
+def brief(value: Any) -> str:
+    """A few words on a value of any kind and size, for errors."""
+    if isinstance(value, Record):
+        return f"an inert record of {value.name[:80] or 'something unnamed'}"
+    if isinstance(value, Global):
+        return f"the name {value.name[:80]}"
+    if isinstance(value, str):
+        return repr(value[:80])
+    if value is None or isinstance(value, bool | float):
+        return str(value)
+    if isinstance(value, int) and abs(value) < 2**64:
+        return str(value)
+    return f"a {type(value).__name__}"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from converters.inert_pickle import CheckpointError, Global, Record, read_pickle
+from converters.inert_pickle import CheckpointError, Global, Record, brief, read_pickle
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "read_tensor"]
 
@@ -118,7 +118,7 @@ def _read_stacked(source: str, content: bytes) -> Checkpoint:
         raise CheckpointError("not a PyTorch checkpoint")
     protocol = read_pickle(stream)
     if protocol != PROTOCOL:
-        raise CheckpointError(f"expected protocol {PROTOCOL}, found {_brief(protocol)}")
+        raise CheckpointError(f"expected protocol {PROTOCOL}, found {brief(protocol)}")
     read_pickle(stream)  # system information: the byte order in it isn't that of the data
     storages: dict[str, Storage] = {}
     root = read_pickle(stream, _persistent_load(storages))
@@ -129,7 +129,7 @@ def _read_stacked(source: str, content: bytes) -> Checkpoint:
     for key in keys:
         storage = storages.get(key) if isinstance(key, str) else None
         if storage is None or key in data:
-            raise CheckpointError(f"storage {_brief(key)} is listed twice or belongs to no tensor")
+            raise CheckpointError(f"storage {brief(key)} is listed twice or belongs to no tensor")
         (count,) = struct.unpack("<q", _slice(view, at, 8, key))
         if count != storage.count:
             raise CheckpointError(
@@ -181,7 +181,7 @@ def _member(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
 
 def _slice(view: memoryview, start: int, length: int, what: str) -> memoryview:
     if start < 0 or length < 0 or start + length > len(view):
-        raise CheckpointError(f"cut short in {_brief(what)}")
+        raise CheckpointError(f"cut short in {brief(what)}")
     return view[start : start + length]
 
 
@@ -248,7 +248,7 @@ def read_tensor(checkpoint: Checkpoint, value: Any, name: str) -> np.ndarray:
         if isinstance(value, Record) and value.name in WRAPPERS:
             value = _wrapped(value)
     if not isinstance(value, Record) or value.name not in BUILDERS:
-        raise fault(f"expected a tensor, found {_brief(value)}")
+        raise fault(f"expected a tensor, found {brief(value)}")
     match value.args:
         case (Storage() as storage, int(offset), tuple(size), tuple(stride), *_):
             pass
@@ -294,16 +294,3 @@ def _strided(
     view = np.lib.stride_tricks.as_strided(flat[storage.start + offset :], size, steps)
     copy = np.array(view, order="C")
     return (copy.byteswap() if swapped else copy).view(storage.dtype)
-
-
-def _brief(value: Any) -> str:
-    """A few words on a value of any kind and size."""
-    if isinstance(value, Record):
-        return f"an inert record of {value.name[:80] or 'something unnamed'}"
-    if isinstance(value, Global):
-        return f"the name {value.name[:80]}"
-    if isinstance(value, str):
-        return repr(value[:80])
-    if isinstance(value, int) and abs(value) < 2**64:
-        return str(value)
-    return f"a {type(value).__name__}"

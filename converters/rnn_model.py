@@ -1,0 +1,120 @@
+"""Finds the tensors of an ``RNNModel`` in a checkpoint, saved whole or as a state dict.
+
+A module saved whole also tells its settings. Those that change what the weights mean are checked
+here; the others (dropout, whether it was training, how gradients were made) are ignored.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from converters.inert_pickle import Record, brief
+from converters.torch_pickle import Checkpoint, CheckpointError, describes_tensor
+
+CLASSES = {
+    "encoder": "torch.nn.modules.sparse.Embedding",
+    "rnn": "torch.nn.modules.rnn.LSTM",
+    "decoder": "torch.nn.modules.linear.Linear",
+    "drop": "torch.nn.modules.dropout.Dropout",
+}
+# Settings under which the same weights mean another function, with the value that we can read.
+SETTINGS = {
+    "encoder": {"max_norm": None},
+    "rnn": {"mode": "LSTM", "bidirectional": False, "batch_first": False, "proj_size": 0},
+    "decoder": {},
+    "drop": {},
+    "": {"rnn_type": "LSTM"},
+}
+FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+def find_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The tensors by their names in a state dict, still undecoded, and the settings by module.
+
+    Raises:
+        CheckpointError: the checkpoint is neither a state dict nor such a module.
+    """
+    entries = as_mapping(checkpoint.root)
+    if entries is not None:
+        names = [name for name in entries if not isinstance(name, str)]
+        if names or not any(describes_tensor(value) for value in entries.values()):
+            raise CheckpointError(f"{checkpoint.source}: a dictionary, but not a state dict")
+        return entries, {}
+    return module_tensors(checkpoint)
+
+
+def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The tensors and settings of a pickled ``RNNModel``."""
+    source, root = checkpoint.source, checkpoint.root
+    attributes = module_attributes(root, "the model", source)
+    check_attributes(attributes, SETTINGS[""], "", source)
+    children = as_mapping(attributes["_modules"])
+    settings = {"": attributes}
+    tensors = own_tensors(attributes, "")
+    for child, module in children.items():
+        if child not in CLASSES:
+            raise CheckpointError(f"{source}: unknown module {brief(child)} in the model")
+        inner = module_attributes(module, child, source)
+        if module.name != CLASSES[child]:
+            raise CheckpointError(
+                f"{source}: {child}: expected a {CLASSES[child]}, found {brief(module)}"
+            )
+        check_attributes(inner, SETTINGS[child], child, source)
+        if as_mapping(inner["_modules"]):
+            raise CheckpointError(f"{source}: {child}: holds modules of its own")
+        tensors |= own_tensors(inner, f"{child}.")
+        settings[child] = inner
+    return tensors, settings
+
+
+def module_attributes(module: Any, name: str, source: str) -> dict:
+    """The attributes of a pickled ``nn.Module``, with the three dictionaries each has."""
+    attributes = module.state if isinstance(module, Record) else None
+    wanted = ("_modules", "_parameters", "_buffers")
+    if not isinstance(attributes, dict) or any(
+        as_mapping(attributes.get(key)) is None for key in wanted
+    ):
+        raise CheckpointError(f"{source}: {name}: expected a torch module or a state dict")
+    for key in FORWARD_HOOKS:
+        if as_mapping(attributes.get(key, {})) != {}:
+            raise CheckpointError(f"{source}: {name}: has {key}, which may change what it does")
+    return attributes
+
+
+def own_tensors(attributes: dict, prefix: str) -> dict[str, Any]:
+    """Parameters and buffers of one module; None stands for a parameter it doesn't have."""
+    both = as_mapping(attributes["_parameters"]) | as_mapping(attributes["_buffers"])
+    return {f"{prefix}{key}": value for key, value in both.items() if value is not None}
+
+
+def as_mapping(value: Any) -> dict | None:
+    """A dict or OrderedDict as a dict; None for anything else."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, Record) or value.name != "collections.OrderedDict":
+        return None
+    match value.args:
+        case () | ([],):
+            return value.items
+        case (list(pairs),) if all(is_pair(pair) for pair in pairs):  # as Python 2 pickles it
+            return dict(pairs) | value.items
+    return None
+
+
+def is_pair(value: Any) -> bool:
+    """Whether this is a text and what it names."""
+    return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
+
+
+def check_attributes(
+    attributes: Mapping[str, Any], wanted: Mapping[str, Any], module: str, source: str
+) -> None:
+    """Checks that attributes, where a module has them, have the wanted values.
+
+    Raises:
+        CheckpointError: one hasn't.
+    """
+    for key, expected in wanted.items():
+        found = attributes.get(key, expected)
+        if type(found) is not type(expected) or found != expected:
+            where = f"{module}.{key}".removeprefix(".")
+            raise CheckpointError(f"{source}: {where}: expected {expected}, found {brief(found)}")
