@@ -148,7 +148,8 @@ def test_the_real_sized_checkpoint_both_ways(shared, tmp_path):
     theirs = RNNModel(ours.config).eval()
     theirs.load_state_dict(torch.load(tmp_path / "m.pt", weights_only=True))
     original = load_original(files / "standin-650.pt")
-    words = "<eos> The boy near the old cars greets the women . <eos> She often knows".split(" ")
+    text = "<eos> The boy near the old cars greets the women . <eos> She often knows"
+    words = text.split()
     tokens = np.array([ours.vocabulary.encode(words), ours.vocabulary.encode(words[::-1])])
     found, _ = forward(ours.params, zero_state(ours.config, (2,)), jnp.asarray(tokens))
     # Logits reach 23 here, and PyTorch's own float32 result is 1e-5 away from its float64 one.
