@@ -164,7 +164,9 @@ def unroll(
     """
     width = hidden_per_layer(params)
     layers = list(params["lstm"].values())
-    keys = [None] * len(layers) if dropout_key is None else jax.random.split(dropout_key, len(layers))
+    keys = (
+        [None] * len(layers) if dropout_key is None else jax.random.split(dropout_key, len(layers))
+    )
     gates = jnp.moveaxis(first_gates, -2, 0)  # time first, as lax.scan wants it
     at = None if where is None else jnp.moveaxis(where, -1, 0)[..., None]
     altered, cells = [], []
@@ -228,7 +230,9 @@ def forward(
     return decode(params, top), state
 
 
-def top_layer(params: Params, hidden: Float[Array, "*batch units"]) -> Float[Array, "*batch hidden"]:
+def top_layer(
+    params: Params, hidden: Float[Array, "*batch units"]
+) -> Float[Array, "*batch hidden"]:
     """The last layer's part of the hidden states: what the decoder reads."""
     return hidden[..., -hidden_per_layer(params) :]
 

@@ -28,7 +28,9 @@ class Vocabulary:
         self.index = {}
         for number, word in enumerate(self.words):
             if not word or len(word.split()) != 1 or word != word.strip():
-                raise VocabularyError(f"{source}, line {number + 1}: expected one word, found {word!r}")
+                raise VocabularyError(
+                    f"{source}, line {number + 1}: expected one word, found {word!r}"
+                )
             if word in self.index:
                 raise VocabularyError(
                     f"{source}, line {number + 1}: {word!r} again, first in line "

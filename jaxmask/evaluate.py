@@ -1,0 +1,88 @@
+"""What a model decides, and what a hard intervention does to it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmask import losses, lstm
+from jaxmask.examples import Examples
+from jaxmask.intervention import Intervention
+from jaxmask.lstm import LSTMState, Params
+from jaxmask.protocol import Objective
+
+_SENTENCES_AT_ONCE = 1024
+
+
+class Evaluation(NamedTuple):
+    """How an intervention does on all examples of an objective.
+
+    Attributes:
+        accuracy: fraction of examples whose decision flipped.
+        accuracy_by_direction: the same for each direction; NaN where it has no examples.
+        kl: mean over examples and positions of KL(original || intervened), in nats.
+    """
+
+    accuracy: Float[Array, ""]
+    accuracy_by_direction: Float[Array, " directions"]
+    kl: Float[Array, ""]
+
+
+def read_context(params: Params, tokens: list[int]) -> LSTMState:
+    """The state, from zero, after reading ``tokens``; what every sentence starts from."""
+    zeros = jnp.zeros((len(params["lstm"]) * lstm.hidden_per_layer(params),), jnp.float32)
+    state = LSTMState(zeros, zeros)
+    if not tokens:
+        return state
+    gates = lstm.input_gates(params, lstm.embed(params, jnp.asarray(tokens)))
+    return lstm.unroll(params, state, gates)[1]
+
+
+def log_odds(
+    params: Params, examples: Examples, context: LSTMState
+) -> Float[np.ndarray, " examples"]:
+    """log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
+    rows = np.concatenate([examples.length[:, None], examples.tokens], axis=1)
+    sentences, which = np.unique(rows, axis=0, return_inverse=True)
+    last = jax.jit(_last_state)
+    top = np.concatenate(
+        [
+            last(params, context, part[:, 1:], part[:, 0])
+            for part in np.split(
+                sentences, range(_SENTENCES_AT_ONCE, len(sentences), _SENTENCES_AT_ONCE)
+            )
+        ]
+    )[which.reshape(-1)]
+    weight, bias = np.asarray(lstm.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
+    a, b = examples.pair.T
+    return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
+
+
+def _last_state(params: Params, context: LSTMState, tokens: Array, length: Array) -> Array:
+    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
+    gates = lstm.input_gates(params, lstm.embed(params, tokens))
+    hidden, _ = lstm.unroll(params, start, gates)
+    at = (length - 1)[:, None, None]
+    return lstm.top_layer(params, jnp.take_along_axis(hidden, at, axis=1)[:, 0])
+
+
+def directed(params: Params, examples: Examples, context: LSTMState) -> Examples:
+    """The examples with their directions: toward the form the model finds less probable (Eq. 2)."""
+    odds = log_odds(params, examples, context)
+    return examples._replace(direction=(odds > 0).astype(np.int32))
+
+
+def evaluate(intervention: Intervention, objective: Objective) -> Evaluation:
+    """Accuracy and exact KL of an intervention, over all examples of an objective."""
+    batch = objective.everything()
+    outcome = objective(intervention.toward(batch.direction), batch)
+    flipped = losses.success(outcome.log_ratio) * outcome.weight
+    directions = jnp.arange(len(intervention.baseline))
+    here = (batch.direction == directions[:, None])[:, :, None]
+    return Evaluation(
+        flipped.sum(),
+        jnp.sum(flipped * here, axis=(1, 2)) / jnp.sum(outcome.weight * here, axis=(1, 2)),
+        outcome.kl,
+    )

@@ -1,0 +1,68 @@
+"""What a search minimises: surrogates of the decision, and the divergence it shouldn't cause.
+
+Everything is stated in the log-ratio ``log p(d) - log p(t) = logit_d - logit_t`` of an example,
+where ``d`` is the form that the untouched model prefers and ``t`` the other (Eq. 2): the softmax
+normaliser cancels. An intervention succeeds where the log-ratio is below 0.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+# The log-ratio of a typical confident decision. Surrogates are measured in units of their value
+# there, and the KL in units of the ratio's, so that learning rates and KL weights keep their
+# meaning whichever surrogate is in use.
+TYPICAL_LOG_RATIO = 2.0
+
+_LARGEST_EXPONENT = 60.0  # exp stays finite in float32, so gradients do too
+
+
+def ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
+    """Eq. 2: p(d) / p(t), flat beyond exp(60)."""
+    return jnp.exp(jnp.minimum(log_ratio, _LARGEST_EXPONENT))
+
+
+def log1p_ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
+    """log(1 + p(d) / p(t)): the cross-entropy of choosing ``t`` of the two."""
+    return jax.nn.softplus(log_ratio)
+
+
+def identity(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
+    """log(p(d) / p(t)) itself."""
+    return log_ratio
+
+
+def share(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
+    """p(d) / (p(d) + p(t)): the share of the pair's mass left on ``d``, in (0, 1).
+
+    Bounded, so that a few examples that can't be flipped don't outweigh all that can.
+    """
+    return jax.nn.sigmoid(log_ratio)
+
+
+SURROGATES: dict[str, Callable[[Array], Array]] = {
+    "ratio": ratio,
+    "log_ratio": identity,
+    "log1p_ratio": log1p_ratio,
+    "share": share,
+}
+
+
+def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
+    """A smoothed 1 - `success`: p(d)^2 / (p(d)^2 + p(t)^2), steeper than `share` where it counts."""
+    return jax.nn.sigmoid(2.0 * log_ratio)
+
+
+def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
+    """Has the decision flipped? True where p(d) / p(t) < 1."""
+    return log_ratio < 0.0
+
+
+def kl_divergence(
+    original: Float[Array, "*batch vocabulary"], intervened: Float[Array, "*batch vocabulary"]
+) -> Float[Array, "*batch"]:
+    """Eq. 8: KL(p || q) in nats between the softmaxes of two arrays of logits."""
+    log_p, log_q = jax.nn.log_softmax(original), jax.nn.log_softmax(intervened)
+    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)

@@ -1,0 +1,311 @@
+"""The fast objective: what an intervention does to a frozen LSTM language model.
+
+`LSTMObjective` satisfies the protocol that `jaxmask.search` and the baselines ask for, see
+`jaxmask.protocol.Objective`. Compared with running the model over whole sentences (the naive
+objective, which the tests keep as oracle) it
+
+- reads everything up to the first intervened word once, not once a gradient (`jaxmask.packing`);
+- replaces layer 1's input projection by a table with a row for each word of the task;
+- computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
+- needs of the original distribution ``p`` only its expected decoder row and its log-normaliser:
+  with ``A(h) = logsumexp(W h + b)``, ``KL(p || q) = A(h_q) - A(h_p) - (h_q - h_p) . grad A(h_p)``;
+- estimates the mean KL over positions from one random position of some of the rows.
+"""
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxmask import lstm
+from jaxmask.examples import Examples
+from jaxmask.intervention import Intervention, intervene
+from jaxmask.logsumexp import linear_logsumexp, logsumexp_and_mean
+from jaxmask.lstm import LSTMState, Params
+from jaxmask.packing import Packed, Stratum, pack
+from jaxmask.protocol import Outcome
+
+
+@flax.struct.dataclass
+class Batch:
+    """Rows of an objective, grouped by stratum; ``counts`` says how many of each (static)."""
+
+    rows: Int[Array, " rows"]
+    weight: Float[Array, "rows pairs"]
+    direction: Int[Array, " rows"]
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+
+
+@flax.struct.dataclass
+class LSTMObjective:
+    """A frozen model and packed examples as one pytree; make it with `build`.
+
+    It is an argument of the jitted search, never closed over: weights that are closed over would
+    be compiled into the program as constants.
+    """
+
+    params: Params
+    prefix_state: LSTMState  # after each distinct prefix
+    word_gates: Float[Array, "words gates"]  # layer 1's input gates of each distinct word
+    difference: Float[Array, "differences hidden"]  # decoder rows of pair[0] minus pair[1]
+    difference_bias: Float[Array, " differences"]
+    original_hidden: Float[Array, "nodes hidden"]  # top layer of the untouched model
+    original_logsumexp: Float[Array, " nodes"]
+    original_mean: Float[Array, "nodes hidden"]  # softmax(W h + b) W
+    prefix: Int[Array, " rows"]
+    suffix: Int[Array, "rows steps"]
+    steps: Int[Array, " rows"]
+    where: Bool[Array, "rows steps+1"]
+    node: Int[Array, "rows steps+1"]
+    kl_share: Float[Array, " rows"]
+    direction: Int[Array, " rows"]
+    pair: Int[Array, "rows pairs"]
+    pair_weight: Float[Array, "rows pairs"]
+    examples_up_to: Int[Array, " rows"]  # number of examples in this row and those before
+    strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
+    upward: bool = flax.struct.field(pytree_node=False, default=False)
+
+    @property
+    def n_units(self) -> int:
+        """Hidden units of all layers together."""
+        return self.prefix_state.hidden.shape[-1]
+
+    @property
+    def n_directions(self) -> int:
+        """Ways a decision can be turned."""
+        return 2
+
+    def everything(self) -> Batch:
+        """All rows, once."""
+        return Batch(
+            jnp.arange(len(self.prefix)),
+            self.pair_weight / self.pair_weight.sum(),
+            self.direction,
+            tuple(stratum.rows for stratum in self.strata),
+        )
+
+    def sample(self, key: Key[Array, ""], size: int) -> Batch:
+        """About ``size`` rows: examples drawn uniformly, each with all pairs of its row.
+
+        Each stratum gives rows in proportion to its examples, at least one; weights correct for
+        the rounding, so that weighted sums estimate means over all examples without bias.
+        """
+        examples = np.array([stratum.examples for stratum in self.strata])
+        counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
+        rows, weights = [], []
+        keys = jax.random.split(key, len(self.strata))
+        before = 0
+        for stratum, count, key in zip(self.strata, counts, keys, strict=True):
+            drawn = before + jax.random.randint(key, (count,), 0, stratum.examples)
+            rows.append(jnp.searchsorted(self.examples_up_to, drawn, side="right"))
+            weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
+            before += stratum.examples
+        row = jnp.concatenate(rows)
+        pair_weight = self.pair_weight[row]
+        share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
+        weight = share * np.concatenate(weights)[:, None]
+        return Batch(row, weight, self.direction[row], tuple(counts.tolist()))
+
+    def __call__(
+        self,
+        intervention: Intervention,
+        batch: Batch,
+        key: Key[Array, ""] | None = None,
+        kl_rows: int | None = None,
+    ) -> Outcome:
+        """Intervenes on a batch.
+
+        Args:
+            intervention: mask and baseline for each row of the batch, ``rows units``.
+            batch: from `sample` or `everything`.
+            key: for the sampled KL.
+            kl_rows: how many rows (about) the KL is estimated from, at one random position each;
+                0 for no KL; None for the exact KL, over all positions of all rows.
+        """
+        hidden = self._hidden(batch, intervention)
+        final = [
+            jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
+            for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
+        ]
+        differences = jnp.concatenate(final) @ self.difference.T + self.difference_bias
+        difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
+        # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
+        log_ratio = jnp.where(batch.direction[:, None] == 0, -difference, difference)
+        if kl_rows == 0:
+            kl = jnp.zeros(())
+        elif kl_rows is None:
+            kl = self._exact_kl(batch, hidden)
+        else:
+            kl = self._sampled_kl(batch, hidden, key, kl_rows)
+        return Outcome(log_ratio, batch.weight, kl)
+
+    def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
+        """Cuts an array of batch rows into one array a stratum."""
+        return jnp.split(x, np.cumsum(batch.counts)[:-1])
+
+    def _hidden(self, batch: Batch, intervention: Intervention | None) -> list[Array]:
+        """Top layer's states after the prefix and after each suffix word, an array a stratum.
+
+        Steps are computed in segments that end where a stratum ends, for the rows still running.
+        """
+        rows = batch.rows
+        start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
+        where = self.where[rows]
+        if intervention is not None:
+            mask = intervention.mask * where[:, :1]
+            hidden = intervene(start.hidden, mask, intervention.baseline)
+            start = start._replace(hidden=hidden)
+        pieces = [lstm.top_layer(self.params, start.hidden)[:, None]]
+        running = [len(rows)]
+        state, done = start, 0
+        ends = np.cumsum(batch.counts)
+        for stratum, n in reversed(list(zip(self.strata, ends, strict=True))):
+            if stratum.steps == done:
+                continue
+            state = jax.tree.map(lambda x, n=n: x[:n], state)
+            altered, state = lstm.unroll(
+                self.params,
+                state,
+                self.word_gates[self.suffix[rows[:n], done : stratum.steps]],
+                None if intervention is None else jax.tree.map(lambda x, n=n: x[:n], intervention),
+                where[:n, done + 1 : stratum.steps + 1],
+                upward=self.upward,
+            )
+            pieces.append(lstm.top_layer(self.params, altered))
+            running.append(n)
+            done = stratum.steps
+        starts = ends - batch.counts
+        return [
+            jnp.concatenate(
+                [piece[a:b] for piece, n in zip(pieces, running, strict=True) if n >= b], axis=1
+            )
+            for a, b in zip(starts, ends, strict=True)
+        ]
+
+    def _kl(self, top: Float[Array, "n hidden"], node: Int[Array, " n"]) -> Float[Array, " n"]:
+        """KL(original || intervened) of next-word predictions, from top-layer states."""
+        weight, bias = lstm.decoder_weight(self.params), self.params["decoder"]["bias"]
+        gap = linear_logsumexp(top, weight, bias) - self.original_logsumexp[node]
+        moved = top - self.original_hidden[node]
+        return gap - jnp.sum(self.original_mean[node] * moved, axis=-1)
+
+    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> Float[Array, ""]:
+        total = jnp.zeros(())
+        weights = self._by_stratum(batch, batch.weight.sum(axis=1))
+        for h, rows, weight in zip(
+            hidden, self._by_stratum(batch, batch.rows), weights, strict=True
+        ):
+            n, length, width = h.shape
+            kl = self._kl(h.reshape(n * length, width), self.node[rows, :length].reshape(-1))
+            inside = jnp.arange(length) <= self.steps[rows][:, None]
+            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / (self.steps[rows] + 1)
+            total += jnp.sum(weight * self.kl_share[rows] * mean)
+        return total
+
+    def _sampled_kl(
+        self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
+    ) -> Float[Array, ""]:
+        u = jax.random.uniform(key, batch.rows.shape)
+        tops, nodes, weights = [], [], []
+        for h, rows, u, weight in zip(
+            hidden,
+            self._by_stratum(batch, batch.rows),
+            self._by_stratum(batch, u),
+            self._by_stratum(batch, batch.weight.sum(axis=1)),
+            strict=True,
+        ):
+            n = -(
+                -kl_rows * len(rows) // len(batch.rows)
+            )  # rows of a stratum are alike: the first n
+            steps = self.steps[rows[:n]]
+            at = jnp.minimum((u[:n] * (steps + 1)).astype(jnp.int32), steps)
+            tops.append(jnp.take_along_axis(h[:n], at[:, None, None], axis=1)[:, 0])
+            nodes.append(self.node[rows[:n], at])
+            weights.append(weight[:n] * (len(rows) / n) * self.kl_share[rows[:n]])
+        kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
+        return jnp.sum(jnp.concatenate(weights) * kl)
+
+
+def build(
+    params: Params,
+    examples: Examples,
+    where: Bool[np.ndarray, "examples time"],
+    context: LSTMState,
+    *,
+    upward: bool = False,
+) -> LSTMObjective:
+    """Packs examples and computes all that doesn't depend on the intervention.
+
+    Args:
+        params: the frozen model.
+        examples: with their directions known, see `jaxmask.evaluate.directed`.
+        where: `jaxmask.intervention.single_step` or `every_step` of the examples, or any other
+            choice of at least one word a sentence.
+        context: the state before the first word of every sentence.
+        upward: see `jaxmask.lstm.unroll`.
+
+    Raises:
+        ValueError: a direction is unknown, or see `jaxmask.packing.pack`.
+    """
+    if (examples.direction < 0).any():
+        raise ValueError("the directions of the examples aren't known yet")
+    packed = pack(examples, where)
+    decoder, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
+    a, b = packed.differences.T
+    hidden_size = decoder.shape[1]
+    empty = jnp.zeros((0, hidden_size)), jnp.zeros((0,)), jnp.zeros((0, hidden_size))
+    objective = LSTMObjective(
+        params=params,
+        prefix_state=_read_prefixes(params, packed, context),
+        word_gates=lstm.input_gates(params, lstm.embed(params, packed.words)),
+        difference=decoder[a] - decoder[b],
+        difference_bias=bias[a] - bias[b],
+        original_hidden=empty[0],
+        original_logsumexp=empty[1],
+        original_mean=empty[2],
+        prefix=jnp.asarray(packed.prefix),
+        suffix=jnp.asarray(packed.suffix),
+        steps=jnp.asarray(packed.steps),
+        where=jnp.asarray(packed.where),
+        node=jnp.asarray(packed.node),
+        kl_share=jnp.asarray(packed.kl_share),
+        direction=jnp.asarray(packed.direction),
+        pair=jnp.asarray(packed.pair),
+        pair_weight=jnp.asarray(packed.pair_weight),
+        examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
+        strata=packed.strata,
+        upward=upward,
+    )
+    return _with_original(objective, packed)
+
+
+def _read_prefixes(params: Params, packed: Packed, context: LSTMState) -> LSTMState:
+    """The state after each prefix, before any intervention; prefixes of equal length together."""
+    lengths = np.array([len(prefix) for prefix in packed.prefixes])
+    hidden = np.zeros((len(lengths), context.hidden.shape[-1]), np.float32)
+    cell = np.zeros_like(hidden)
+    read = jax.jit(lstm.unroll)
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        tokens = np.array([packed.prefixes[row] for row in rows])
+        start = jax.tree.map(lambda x, n=len(rows): jnp.broadcast_to(x, (n, x.shape[-1])), context)
+        gates = lstm.input_gates(params, lstm.embed(params, tokens))
+        _, state = read(params, start, gates)
+        hidden[rows], cell[rows] = state.hidden, state.cell
+    return LSTMState(jnp.asarray(hidden), jnp.asarray(cell))
+
+
+def _with_original(objective: LSTMObjective, packed: Packed) -> LSTMObjective:
+    """Adds what the KL needs of the untouched model at each node."""
+    hidden = jax.jit(lambda objective: objective._hidden(objective.everything(), None))(objective)
+    row, step = packed.nodes.T
+    top = np.zeros((len(row), objective.difference.shape[1]), np.float32)
+    for stratum, h in zip(objective.strata, hidden, strict=True):
+        here = (stratum.start <= row) & (row < stratum.stop)
+        top[here] = np.asarray(h)[row[here] - stratum.start, step[here]]
+    weight, bias = lstm.decoder_weight(objective.params), objective.params["decoder"]["bias"]
+    normaliser, mean = jax.jit(logsumexp_and_mean)(jnp.asarray(top), weight, bias)
+    return objective.replace(
+        original_hidden=jnp.asarray(top), original_logsumexp=normaliser, original_mean=mean
+    )

@@ -1,0 +1,153 @@
+"""From examples to what an intervention has to compute, with nothing computed twice.
+
+Nothing before the first intervened word depends on the intervention, so a sentence is cut there:
+its *prefix* (up to and including that word) is read once, its *suffix* once a gradient. Pairs that
+share sentence, place of intervention and direction share a row. Rows are sorted by suffix length,
+longest first, in a few strata; a batch takes a fixed number of rows from each, so that its shapes
+are static and hardly a padded step is computed.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxmask.examples import Examples
+
+MOST_STRATA = 8
+
+
+class Stratum(NamedTuple):
+    """Rows ``start:stop``, whose suffixes have at most ``steps`` words, and their examples."""
+
+    start: int
+    stop: int
+    steps: int
+    examples: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return self.stop - self.start
+
+
+class Packed(NamedTuple):
+    """Examples without repetition; R rows, suffixes of at most S words, at most P pairs a row.
+
+    Attributes:
+        prefixes: the distinct prefixes, as tuples of word indices.
+        words: the distinct words of all suffixes.
+        differences: the distinct pairs of word indices.
+        nodes: for each distinct (prefix, suffix so far), one (row, step) where it occurs.
+        prefix: index into ``prefixes``.
+        suffix: indices into ``words``, padded with 0.
+        steps: number of words of the suffix.
+        where: is the state after the prefix, and after each word of the suffix, intervened on?
+        node: index into ``nodes`` of the sentence so far, after the prefix and each suffix word.
+        kl_share: (steps + 1) / sentence length: the part of the sentence's positions at which an
+            intervention may change the prediction.
+        direction: index of the form to turn to.
+        pair: indices into ``differences``, padded with 0.
+        pair_weight: number of examples with that pair, 0 for padding.
+        strata: longest suffixes first.
+    """
+
+    prefixes: tuple[tuple[int, ...], ...]
+    words: Int[np.ndarray, " words"]
+    differences: Int[np.ndarray, "differences 2"]
+    nodes: Int[np.ndarray, "nodes 2"]
+    prefix: Int[np.ndarray, " rows"]
+    suffix: Int[np.ndarray, "rows steps"]
+    steps: Int[np.ndarray, " rows"]
+    where: Bool[np.ndarray, "rows steps+1"]
+    node: Int[np.ndarray, "rows steps+1"]
+    kl_share: Float[np.ndarray, " rows"]
+    direction: Int[np.ndarray, " rows"]
+    pair: Int[np.ndarray, "rows pairs"]
+    pair_weight: Float[np.ndarray, "rows pairs"]
+    strata: tuple[Stratum, ...]
+
+
+def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed:
+    """Packs examples for interventions at ``where``.
+
+    Raises:
+        ValueError: an example is intervened on nowhere or outside its sentence, or there are none.
+    """
+    inside = np.arange(where.shape[1]) < examples.length[:, None]
+    if not len(where) or not where.any(axis=1).all() or (where & ~inside).any():
+        raise ValueError("every example needs a place of intervention, inside its sentence")
+    first = where.argmax(axis=1)
+
+    merged: dict[tuple, dict[tuple[int, int], int]] = {}
+    for row in range(examples.size):
+        length = int(examples.length[row])
+        key = (
+            tuple(examples.tokens[row, :length].tolist()),
+            tuple(where[row, :length].tolist()),
+            int(first[row]),
+            int(examples.direction[row]),
+        )
+        pairs = merged.setdefault(key, {})
+        pair = tuple(examples.pair[row].tolist())
+        pairs[pair] = pairs.get(pair, 0) + 1
+    order = sorted(merged, key=lambda key: key[2] - len(key[0]))  # longest suffix first; stable
+
+    prefixes, words, differences, nodes = {}, {}, {}, {}
+    steps = np.array([len(tokens) - 1 - first for tokens, _, first, _ in order])
+    rows, longest = len(order), int(steps.max())
+    most_pairs = max(map(len, merged.values()))
+    prefix = np.zeros(rows, np.int32)
+    suffix = np.zeros((rows, longest), np.int32)
+    where_packed = np.zeros((rows, longest + 1), bool)
+    node = np.zeros((rows, longest + 1), np.int32)
+    pair = np.zeros((rows, most_pairs), np.int32)
+    pair_weight = np.zeros((rows, most_pairs), np.float32)
+    for row, key in enumerate(order):
+        tokens, at, first_at, _ = key
+        prefix[row] = prefixes.setdefault(tokens[: first_at + 1], len(prefixes))
+        for step, end in enumerate(range(first_at + 1, len(tokens) + 1)):
+            where_packed[row, step] = at[end - 1]
+            node[row, step] = nodes.setdefault((tokens[:end], first_at), (len(nodes), row, step))[0]
+            if step:
+                suffix[row, step - 1] = words.setdefault(tokens[end - 1], len(words))
+        for column, (forms, count) in enumerate(merged[key].items()):
+            pair[row, column] = differences.setdefault(forms, len(differences))
+            pair_weight[row, column] = count
+    return Packed(
+        prefixes=tuple(prefixes),
+        words=np.array(list(words), np.int32),
+        differences=np.array(list(differences), np.int32),
+        nodes=np.array([place[1:] for place in nodes.values()], np.int32),
+        prefix=prefix,
+        suffix=suffix,
+        steps=steps.astype(np.int32),
+        where=where_packed,
+        node=node,
+        kl_share=np.array(
+            [(count + 1) / len(key[0]) for count, key in zip(steps, order, strict=True)], np.float32
+        ),
+        direction=np.array([key[3] for key in order], np.int32),
+        pair=pair,
+        pair_weight=pair_weight,
+        strata=stratify(steps, pair_weight.sum(axis=1)),
+    )
+
+
+def stratify(
+    steps: Int[np.ndarray, " rows"], examples: Float[np.ndarray, " rows"]
+) -> tuple[Stratum, ...]:
+    """Cuts rows, sorted by falling number of steps, into at most `MOST_STRATA` strata.
+
+    A stratum computes as many steps as its longest row; where there are more lengths than strata,
+    neighbouring lengths are merged, cheapest first.
+    """
+    cuts = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(steps)]
+    while len(cuts) - 1 > MOST_STRATA:
+        bounds = list(zip(cuts, cuts[1:], cuts[2:], strict=False))
+        padding = [(low - mid) * int(steps[high] - steps[mid]) for high, mid, low in bounds]
+        del cuts[1 + int(np.argmin(padding))]
+    return tuple(
+        Stratum(start, stop, int(steps[start]), int(examples[start:stop].sum()))
+        for start, stop in zip(cuts, cuts[1:], strict=False)
+    )

@@ -1,0 +1,322 @@
+"""The search for a sparse intervention: Hard Concrete gates, min-max, and a hard mask at the end.
+
+Minimised over the gates' locations and the baselines, maximised over the multipliers (Eqs. 4-7):
+
+    E[surrogate(log-ratio)] + kl_weight KL
+        + m_0 (mean P(z != 0) - alpha) + m_1 (mean P(0 < z < 1) - beta)
+
+with gates ``z ~ HardConcrete(location)`` and baselines ``b = tanh(values)``. Two things are done
+beyond the paper, and both can be switched off (`PAPER`): the target of the first constraint
+shrinks geometrically from ``initial_alpha`` to ``alpha``, and the hard mask is refined by exchanging
+units (`jaxmask.exchange`).
+
+This is single-run code: `jaxmask.ensemble` maps it over seeds, alphas, or both. Every number of
+`SearchConfig` but the static ones may be traced.
+
+Source: De Cao et al., Sections 3.1 to 3.5.
+"""
+
+import math
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from jaxmask import exchange, hard_concrete, losses, minmax
+from jaxmask.exchange import ExchangeInfo
+from jaxmask.intervention import Intervention
+from jaxmask.protocol import Objective
+
+_INITIAL_VALUE_SCALE = 0.1
+
+
+@flax.struct.dataclass
+class SearchConfig:
+    """Settings of a search; all but the static ones (last) may be swept in one compiled call.
+
+    Attributes:
+        alpha: largest fraction of units to intervene on, in (0, 1] (Eq. 4).
+        beta: largest mean probability of a gate strictly between 0 and 1 (constraint 7).
+        kl_weight: weight of the mean KL from the untouched model (Eq. 8), in the ratio's units.
+        temperature: of the Hard Concrete gates.
+        support: (l, r) of the Hard Concrete gates.
+        location_rate: learning rate of the gates' locations (Adam).
+        value_rate: learning rate of the baselines before their tanh (Adam).
+        multiplier_rate: rate of plain ascent on the multipliers.
+        multiplier_decay: what a multiplier loses in a step while its constraint holds.
+        initial_alpha: target of the first constraint at the first step; ``alpha`` if that is more.
+        warmup: fraction of the steps after which the target has come down to ``alpha``.
+        lowest: locations are clipped to [lowest, highest], so that gates can come back.
+        highest: see ``lowest``.
+        steps: gradient steps on the relaxed mask.
+        batch_size: rows a step.
+        kl_rows: rows a step that the KL is estimated from; 0 leaves it out.
+        surrogate: a name of `jaxmask.losses.SURROGATES`.
+        shared_mask: one mask for all directions, or one each.
+        exchange_rounds: rounds of refining the hard mask.
+        exchange_rows: rows on which an exchange is judged.
+        refit_steps: gradient steps on the values in each of these rounds.
+    """
+
+    alpha: float = 0.02
+    beta: float = 0.02
+    kl_weight: float = 1.0
+    temperature: float = hard_concrete.TEMPERATURE
+    support: tuple[float, float] = hard_concrete.SUPPORT
+    location_rate: float = 0.05
+    value_rate: float = 0.1
+    multiplier_rate: float = 10.0
+    multiplier_decay: float = 0.1
+    initial_alpha: float = 0.15
+    warmup: float = 0.85
+    lowest: float = -8.0
+    highest: float = 3.0
+    steps: int = flax.struct.field(pytree_node=False, default=600)
+    batch_size: int = flax.struct.field(pytree_node=False, default=64)
+    kl_rows: int = flax.struct.field(pytree_node=False, default=8)
+    surrogate: str = flax.struct.field(pytree_node=False, default="share")
+    shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
+    exchange_rounds: int = flax.struct.field(pytree_node=False, default=20)
+    exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
+    refit_steps: int = flax.struct.field(pytree_node=False, default=10)
+
+
+# The paper's objective as written: the ratio, the final target from the first step on, the
+# thresholded gates as they are.
+PAPER = {
+    "surrogate": "ratio",
+    "initial_alpha": 0.0,
+    "warmup": 0.0,
+    "exchange_rounds": 0,
+    "steps": 2000,
+}
+
+
+class SearchState(NamedTuple):
+    """What a search carries from step to step.
+
+    Attributes:
+        params: ``location`` of the gates, one row for a shared mask, else one a direction;
+            ``values``, the baselines before their tanh; ``multipliers``.
+        optimizer: of optax.
+        key: for the steps to come.
+        step: steps done.
+    """
+
+    params: dict
+    optimizer: optax.OptState
+    key: Key[Array, ""]
+    step: Int[Array, ""]
+
+
+class SearchInfo(NamedTuple):
+    """What a step observed, on its own batch with sampled gates.
+
+    Attributes:
+        loss: surrogate and KL, without the constraints.
+        accuracy: fraction of decisions flipped.
+        kl: estimate of the mean KL, in nats.
+        expected_l0: expected number of units of a mask, sum of P(z != 0).
+        target: what ``expected_l0`` was to come down to.
+        hard_units: number of units of the thresholded mask.
+        multiplier: of the first constraint.
+        fractional_multiplier: of the second.
+    """
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+    kl: Float[Array, ""]
+    expected_l0: Float[Array, ""]
+    target: Float[Array, ""]
+    hard_units: Float[Array, ""]
+    multiplier: Float[Array, ""]
+    fractional_multiplier: Float[Array, ""]
+
+
+class HardState(NamedTuple):
+    """What the refinement of a hard mask carries from round to round."""
+
+    mask: Float[Array, "masks units"]
+    values: Float[Array, "directions units"]
+    key: Key[Array, ""]
+
+
+class History(NamedTuple):
+    """All that a run observed: an entry a step, then an entry a round of exchange."""
+
+    steps: SearchInfo
+    rounds: ExchangeInfo
+
+
+def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> SearchState:
+    """The state before the first step: all gates alike, at the first target."""
+    values_key, key = jax.random.split(key)
+    masks = 1 if config.shared_mask else objective.n_directions
+    first = _target(jnp.zeros(()), config)
+    logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
+    nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
+    location = jnp.clip(
+        logit - (jnp.log(nonzero) - jnp.log1p(-nonzero)), config.lowest, config.highest
+    )
+    params = {
+        "location": jnp.full((masks, objective.n_units), location),
+        "values": _INITIAL_VALUE_SCALE
+        * jax.random.normal(values_key, (objective.n_directions, objective.n_units)),
+        "multipliers": {"l0": jnp.zeros(()), "fractional": jnp.zeros(())},
+    }
+    return SearchState(params, _optimizer(config).init(params), key, jnp.zeros((), jnp.int32))
+
+
+def step(
+    state: SearchState, objective: Objective, config: SearchConfig
+) -> tuple[SearchState, SearchInfo]:
+    """One descent-ascent step on one batch, with gates sampled anew for every row."""
+    key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
+    batch = objective.sample(batch_key, config.batch_size)
+    surrogate = losses.SURROGATES[config.surrogate]
+    scale = surrogate(jnp.asarray(losses.TYPICAL_LOG_RATIO))
+    target = _target(state.step, config)
+    limits = {"l0": target, "fractional": jnp.asarray(config.beta)}
+
+    def lagrangian(params: dict) -> tuple[Array, tuple]:
+        location, values = params["location"], params["values"]
+        rows = location[batch.direction % len(location)]
+        gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
+        intervention = Intervention(gates, jnp.tanh(values)[batch.direction])
+        outcome = objective(intervention, batch, kl_key, config.kl_rows)
+        loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
+        loss += kl_weight(config) * outcome.kl
+        violations = {
+            name: probability(location, config.temperature, config.support).mean() - limits[name]
+            for name, probability in _CONSTRAINTS.items()
+        }
+        penalty = sum(params["multipliers"][name] * violations[name] for name in violations)
+        return loss + penalty, (loss, outcome, violations)
+
+    gradient, (loss, outcome, violations) = jax.grad(lagrangian, has_aux=True)(state.params)
+    updates, optimizer = _optimizer(config).update(gradient, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    multipliers = minmax.project(params["multipliers"], violations, config.multiplier_decay)
+    params = {
+        "location": jnp.clip(params["location"], config.lowest, config.highest),
+        "values": jnp.clip(params["values"], -exchange.EDGE, exchange.EDGE),
+        "multipliers": multipliers,
+    }
+    units = objective.n_units
+    info = SearchInfo(
+        loss=loss,
+        accuracy=(losses.success(outcome.log_ratio) * outcome.weight).sum(),
+        kl=outcome.kl,
+        expected_l0=(violations["l0"] + target) * units,
+        target=target * units,
+        hard_units=thresholded(params["location"], config).sum(axis=1).mean(),
+        multiplier=multipliers["l0"],
+        fractional_multiplier=multipliers["fractional"],
+    )
+    return SearchState(params, optimizer, key, state.step + 1), info
+
+
+def harden(state: SearchState, config: SearchConfig) -> HardState:
+    """The hard mask at the end of the relaxation.
+
+    Without refinement these are the units with E[z] > 0.5. With it they are the ``floor(alpha k)``
+    units of each mask whose gates are the most open, which exchanges then improve.
+    """
+    location = state.params["location"]
+    if config.exchange_rounds:
+        units = location.shape[1]
+        budget = jnp.maximum(1.0, jnp.floor(config.alpha * units * (1.0 + 1e-6)))
+        rank = jnp.argsort(jnp.argsort(-location, axis=1), axis=1)
+        mask = (rank < budget).astype(location.dtype)
+    else:
+        mask = thresholded(location, config)
+    return HardState(mask, state.params["values"], state.key)
+
+
+def refine(
+    state: HardState, objective: Objective, config: SearchConfig
+) -> tuple[HardState, ExchangeInfo]:
+    """One round of exchange."""
+    key, round_key = jax.random.split(state.key)
+    mask, values, info = exchange.round_of_exchange(
+        round_key,
+        state.mask,
+        state.values,
+        objective,
+        kl_weight(config),
+        rows=config.exchange_rows,
+        refit_steps=config.refit_steps,
+        refit_rows=config.batch_size,
+        kl_rows=config.kl_rows,
+    )
+    return HardState(mask, values, key), info
+
+
+def found(state: HardState) -> Intervention:
+    """The intervention of a hard mask, with a row a direction."""
+    mask = jnp.broadcast_to(state.mask, state.values.shape)
+    return Intervention(mask, jnp.tanh(state.values))
+
+
+def run(
+    key: Key[Array, ""], objective: Objective, config: SearchConfig
+) -> tuple[Intervention, History]:
+    """A whole search: relax, harden, refine. Put it under ``jit`` and, for an ensemble, ``vmap``.
+
+    Args:
+        key: of this run.
+        objective: how the model responds, see `jaxmask.protocol.Objective`.
+        config: settings.
+
+    Returns:
+        The intervention with its hard mask, and what was observed on the way.
+    """
+    start = init(key, objective, config)
+    relaxed, steps = jax.lax.scan(
+        lambda state, _: step(state, objective, config), start, None, length=config.steps
+    )
+    hard, rounds = jax.lax.scan(
+        lambda state, _: refine(state, objective, config),
+        harden(relaxed, config),
+        None,
+        length=config.exchange_rounds,
+    )
+    return found(hard), History(steps, rounds)
+
+
+def thresholded(
+    location: Float[Array, "masks units"], config: SearchConfig
+) -> Float[Array, "masks units"]:
+    """The hard mask of the paper: 1 where E[z] > 0.5."""
+    return (hard_concrete.mean(location, config.temperature, config.support) > 0.5).astype(
+        location.dtype
+    )
+
+
+def kl_weight(config: SearchConfig) -> Float[Array, ""]:
+    """The weight of the KL beside a surrogate that is 1 at `losses.TYPICAL_LOG_RATIO`."""
+    return config.kl_weight / losses.ratio(jnp.asarray(losses.TYPICAL_LOG_RATIO))
+
+
+_CONSTRAINTS = {
+    "l0": hard_concrete.prob_nonzero,
+    "fractional": hard_concrete.prob_fractional,
+}
+
+
+def _target(step: Float[Array, ""] | Int[Array, ""], config: SearchConfig) -> Float[Array, ""]:
+    """The first constraint's target: geometric from ``initial_alpha`` down to ``alpha``."""
+    ramp = jnp.maximum(config.warmup * config.steps, 1.0)
+    start = jnp.maximum(config.initial_alpha, config.alpha)
+    return start * (config.alpha / start) ** jnp.clip((step + 1) / ramp, 0.0, 1.0)
+
+
+def _optimizer(config: SearchConfig) -> optax.GradientTransformation:
+    descent = {
+        "location": optax.adam(config.location_rate),
+        "values": optax.adam(config.value_rate),
+    }
+    return minmax.descent_ascent(descent, config.multiplier_rate)
