@@ -1,0 +1,123 @@
+"""Writes text to be named beside a corpus when a small model is trained on little of it.
+
+    python -m experiments.supplementary_text --text CORPUS/train.txt.xz --out FOLDER
+
+FOLDER/verbs.txt holds the corpus's sentences with a verb of the number agreement task in the
+present tense, FOLDER/she.txt those with "she" and without "he", FOLDER/generated.txt sentences put
+together from the task's words and others. No generated sentence begins like a sentence of the
+task: none starts with "The".
+"""
+
+import dataclasses
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import tyro
+
+from experiments.train_language_model import open_text
+from jaxmask.examples import word_list
+from jaxmask.tasks.number_agreement import NOUNS, OTHERS
+
+Pair = tuple[str, str]  # singular, plural
+
+
+def task_nouns(kind: str) -> list[Pair]:
+    """The task's subjects or attractors."""
+    return list(zip(NOUNS[kind]["singular"], NOUNS[kind]["plural"], strict=True))
+
+
+def nouns(text: str) -> list[Pair]:
+    """Nouns given in the singular."""
+    return [(word, word + "s") for word in word_list(text)]
+
+
+def verbs(words: Iterable[str]) -> list[Pair]:
+    """Verbs given in the plural."""
+    return [(word + "s", word) for word in words]
+
+
+VERBS = verbs(OTHERS["VERB"])
+MORE_VERBS = verbs(word_list("love like want need see help follow visit support teach play write"))
+MORE_NOUNS = nouns("king student writer brother sister player soldier queen actor artist")
+SUBJECTS = [*task_nouns("SUBJECT"), *MORE_NOUNS]
+ATTRACTORS = [*task_nouns("ATTRACTOR"), *SUBJECTS]
+PREPOSITIONS = (*OTHERS["PREPOSITION"], "with", "from", "without", "at", "beneath", "opposite")
+ADVERBS = (
+    *OTHERS["ADVERB"],
+    *OTHERS["MANNER"],
+    *OTHERS["INTENTION"],
+    *word_list("often usually never always also clearly really still rarely"),
+)
+STARTS = ("But the", "And the", "Today the", "Here the", "In this story the", "When the")
+DETERMINERS = (
+    ("This", "That", "My", "Our", "Your", "His", "Her", "Every", "Each", "Another", "One"),
+    ("These", "Those", "My", "Our", "Your", "His", "Her", "Many", "Some", "Several", "Two"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of the script."""
+
+    text: tuple[Path, ...]  # corpus files, plain or .xz, one sentence a line
+    out: Path  # folder for verbs.txt, she.txt and generated.txt
+    generated: int = 60_000  # number of generated sentences
+    seed: int = 0
+
+
+def between(rng: random.Random) -> str:
+    """What stands between subject and verb: nothing, adverbs, a phrase with a noun or a name."""
+    adverb, another = rng.sample(ADVERBS, 2)
+    attractor = rng.choice(rng.choice(ATTRACTORS))
+    phrase = f"{rng.choice(PREPOSITIONS)} the {attractor}"
+    return rng.choice(
+        (
+            "",
+            adverb,
+            f"{rng.choice(OTHERS['INTENSIFIER'])} {adverb}",
+            f"{adverb} and {another}",
+            f"{rng.choice(PREPOSITIONS)} {rng.choice(OTHERS['NAME'])}",
+            phrase,
+            phrase,
+            f"{phrase} {adverb}",
+        )
+    )
+
+
+def generate(rng: random.Random) -> str:
+    """One sentence whose verb agrees with its subject."""
+    number = rng.choice((0, 1))
+    start = rng.choice(STARTS) if rng.random() < 0.5 else rng.choice(DETERMINERS[number])
+    subject = rng.choice(SUBJECTS)[number]
+    verb = rng.choice(VERBS if rng.random() < 0.8 else MORE_VERBS)[number]
+    thing = f"the {rng.choice(rng.choice(ATTRACTORS))}"
+    patient = thing if rng.random() < 0.7 else rng.choice(OTHERS["NAME"])
+    return " ".join(f"{start} {subject} {between(rng)} {verb} {patient} .".split())
+
+
+def select(files: Iterable[Path], words: set[str], without: set[str]) -> Iterator[str]:
+    """The corpus's sentences that hold one of ``words`` and none of ``without``."""
+    for file in files:
+        with open_text(file) as lines:
+            for line in lines:
+                present = set(line.split())
+                if words & present and not without & present:
+                    yield line.strip()
+
+
+def main(config: Config) -> None:
+    rng = random.Random(config.seed)
+    config.out.mkdir(parents=True, exist_ok=True)
+    for name, sentences in (
+        ("verbs", select(config.text, {form for pair in VERBS for form in pair}, set())),
+        ("she", select(config.text, {"she"}, {"he", "He"})),
+        ("generated", (generate(rng) for _ in range(config.generated))),
+    ):
+        lines = [line + "\n" for line in sentences]
+        (config.out / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+        print(f"{name}: {len(lines):,} sentences, {sum(len(x.split()) for x in lines):,} words")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
