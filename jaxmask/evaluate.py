@@ -43,7 +43,7 @@ def read_context(params: Params, tokens: list[int]) -> LSTMState:
 def log_odds(
     params: Params, examples: Examples, context: LSTMState
 ) -> Float[np.ndarray, " examples"]:
-    """log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
+    """The log-odds log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
     rows = np.concatenate([examples.length[:, None], examples.tokens], axis=1)
     sentences, which = np.unique(rows, axis=0, return_inverse=True)
     last = jax.jit(_last_state)

@@ -98,9 +98,7 @@ def round_of_exchange(
         The new mask, with as many units in each row as before, the new values, and what was done.
     """
     refit_key, sample_key, kl_key = jax.random.split(key, 3)
-    values = refit(
-        refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows
-    )
+    values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows)
     batch = objective.sample(sample_key, rows)
     member = _membership(mask, batch.direction)
     linear = _linearise(mask, values, objective, batch)
@@ -185,9 +183,7 @@ def _linearise(mask: Array, values: Array, objective: Objective, batch: Any) -> 
     return _Linear((outcome.log_ratio * outcome.weight).sum(axis=1) / weight, weight, high, low)
 
 
-def _chain(
-    mask: Array, linear: _Linear, member: Array, direction: Array, directions: int
-) -> _Link:
+def _chain(mask: Array, linear: _Linear, member: Array, direction: Array, directions: int) -> _Link:
     """The present mask and `CHAIN` exchanges after it, each the best predicted after the last.
 
     A unit that left doesn't return within a chain, nor does one that came in leave.

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# The log-ratio of a typical confident decision. Surrogates are measured in units of their value
-# there, and the KL in units of the ratio's, so that learning rates and KL weights keep their
-# meaning whichever surrogate is in use.
-TYPICAL_LOG_RATIO = 2.0
+# About the log of the mean ratio of a language model as confident as the paper's (median
+# |log-ratio| of 2). Surrogates are measured in units of their value there, and the KL in units of
+# the ratio's, so that rates and KL weights keep their meaning whichever surrogate is in use.
+TYPICAL_LOG_RATIO = 3.0
 
 _LARGEST_EXPONENT = 60.0  # exp stays finite in float32, so gradients do too
 
@@ -51,7 +51,7 @@ SURROGATES: dict[str, Callable[[Array], Array]] = {
 
 
 def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """A smoothed 1 - `success`: p(d)^2 / (p(d)^2 + p(t)^2), steeper than `share` where it counts."""
+    """A smoothed 1 - `success`: p(d)^2 / (p(d)^2 + p(t)^2), steeper than `share` around 0."""
     return jax.nn.sigmoid(2.0 * log_ratio)
 
 

@@ -169,10 +169,10 @@ def unroll(
     )
     gates = jnp.moveaxis(first_gates, -2, 0)  # time first, as lax.scan wants it
     at = None if where is None else jnp.moveaxis(where, -1, 0)[..., None]
-    altered, cells = [], []
+    altered, cells, below = [], [], None
     for index, layer in enumerate(layers):
         units = slice(index * width, (index + 1) * width)
-        if index:
+        if below is not None:
             below = dropout(keys[index], dropout_rate, below)
             gates = below @ layer["input_kernel"] + layer["bias"]
 

@@ -32,7 +32,9 @@ def descent_ascent(
 
 
 def _labels(params: dict[str, Any]) -> dict[str, Any]:
-    return {label: jax.tree.map(lambda _: label, tree) for label, tree in params.items()}
+    return {
+        label: jax.tree.map(lambda _, label=label: label, tree) for label, tree in params.items()
+    }
 
 
 def project(multipliers: Multipliers, violations: Multipliers, decay: float) -> Multipliers:

@@ -206,12 +206,12 @@ class LSTMObjective:
     def _sampled_kl(
         self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
     ) -> Float[Array, ""]:
-        u = jax.random.uniform(key, batch.rows.shape)
+        uniform = jax.random.uniform(key, batch.rows.shape)
         tops, nodes, weights = [], [], []
         for h, rows, u, weight in zip(
             hidden,
             self._by_stratum(batch, batch.rows),
-            self._by_stratum(batch, u),
+            self._by_stratum(batch, uniform),
             self._by_stratum(batch, batch.weight.sum(axis=1)),
             strict=True,
         ):
@@ -289,7 +289,7 @@ def _read_prefixes(params: Params, packed: Packed, context: LSTMState) -> LSTMSt
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         tokens = np.array([packed.prefixes[row] for row in rows])
-        start = jax.tree.map(lambda x, n=len(rows): jnp.broadcast_to(x, (n, x.shape[-1])), context)
+        start = jax.tree.map(lambda x, rows=rows: jnp.tile(x, (len(rows), 1)), context)
         gates = lstm.input_gates(params, lstm.embed(params, tokens))
         _, state = read(params, start, gates)
         hidden[rows], cell[rows] = state.hidden, state.cell

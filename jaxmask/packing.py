@@ -7,6 +7,7 @@ longest first, in a few strata; a batch takes a fixed number of rows from each, 
 are static and hardly a padded step is computed.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -149,5 +150,5 @@ def stratify(
         del cuts[1 + int(np.argmin(padding))]
     return tuple(
         Stratum(start, stop, int(steps[start]), int(examples[start:stop].sum()))
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in itertools.pairwise(cuts)
     )

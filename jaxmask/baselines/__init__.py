@@ -1,0 +1,1 @@
+"""Other ways to choose units, with the contract of the search."""

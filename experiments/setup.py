@@ -1,0 +1,186 @@
+"""What the experiments share: their options, and how options become models and examples."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import tyro
+
+from converters.gulordava import convert
+from converters.torch_pickle import CheckpointError
+from jaxmask import examples, objective, search
+from jaxmask.evaluate import directed, read_context
+from jaxmask.examples import Encoded, Examples, Task, TaskDataError
+from jaxmask.intervention import every_step, single_step
+from jaxmask.lstm import LSTMState
+from jaxmask.objective import LSTMObjective
+from jaxmask.run_folder import RunFolderError
+from jaxmask.search import SearchConfig
+from jaxmask.store import LanguageModel, ModelError, load_model
+from jaxmask.vocabulary import VocabularyError
+
+BUNDLED_MODEL = Path(objective.__file__).parent / "bundled_model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options that all experiments understand."""
+
+    model: str = "demo"
+    """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
+    vocab: Path | None = None
+    """Vocabulary of a .pt file: one word a line."""
+    data: Path | None = None
+    """Folder of the task's original files; if not given, the task is generated."""
+    intervention: Literal["single", "every"] = "single"
+    """Intervene at one word, or at every word of the sentence."""
+    context: Literal["eos", "none", "primer"] = "eos"
+    """What the model reads before each sentence."""
+    alpha: float = 0.02
+    """Largest fraction of the hidden units to intervene on."""
+    beta: float | None = None
+    """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
+    kl_weight: float = 1.0
+    """Weight of the KL from the untouched model; 0 leaves it out."""
+    surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] = "share"
+    """What is minimised in place of the number of unflipped decisions."""
+    method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
+    """The full search, or the paper's as written: fixed target, no exchange of units."""
+    shared_mask: bool = True
+    """One mask for both directions, or one each."""
+    seeds: int = 10
+    """How many searches to run at once."""
+    steps: int | None = None
+    """Gradient steps of the relaxed search."""
+    evaluation: int = 1000
+    """Examples held out of the search, on which results are reported."""
+    split_seed: int = 0
+    """Seed of the choice of these."""
+    out: Path | None = None
+    """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
+
+
+class OptionError(ValueError):
+    """An option that can't be used; says which, what was expected and what was found."""
+
+
+# Faults that a person can mend: reported in a line, without a traceback.
+USER_ERRORS = (
+    OptionError,
+    CheckpointError,
+    ModelError,
+    VocabularyError,
+    TaskDataError,
+    RunFolderError,
+)
+
+
+class Material(NamedTuple):
+    """A model and a task, ready to be searched."""
+
+    model: LanguageModel
+    context: LSTMState
+    encoded: Encoded
+    train: Examples
+    evaluation: Examples
+    train_objective: LSTMObjective
+    evaluation_objective: LSTMObjective
+    model_accuracy: float | None  # of the untouched model on all examples that have a right form
+
+
+def parse(options: type, description: str) -> Any:
+    """Options from the command line; also sets up JAX's cache of compiled programs."""
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    return tyro.cli(options, description=description)
+
+
+def check(options: Options) -> None:
+    """Raises an `OptionError` for numbers outside their range, before any work is done."""
+    ranges = {
+        "alpha": (options.alpha, 0.0 < options.alpha <= 1.0, "above 0, at most 1"),
+        "beta": (
+            options.beta,
+            options.beta is None or 0.0 < options.beta <= 1.0,
+            "above 0, at most 1",
+        ),
+        "kl-weight": (options.kl_weight, 0.0 <= options.kl_weight < np.inf, "0 or more"),
+        "seeds": (options.seeds, options.seeds >= 1, "1 or more"),
+        "steps": (options.steps, options.steps is None or options.steps >= 1, "1 or more"),
+        "evaluation": (options.evaluation, options.evaluation >= 1, "1 or more"),
+        "split-seed": (options.split_seed, options.split_seed >= 0, "0 or more"),
+    }
+    for name, (value, good, expected) in ranges.items():
+        if not good:
+            raise OptionError(f"--{name}: expected {expected}, found {value}")
+
+
+def read_model(options: Options) -> LanguageModel:
+    """The model that ``--model`` and ``--vocab`` name."""
+    if options.model == "demo":
+        return load_model(BUNDLED_MODEL)
+    if Path(options.model).suffix == ".pt":
+        if options.vocab is None:
+            raise OptionError(f"--vocab: {options.model} needs the file of its vocabulary")
+        return convert(options.model, options.vocab)
+    return load_model(options.model)
+
+
+def prepare(options: Options, task: Task) -> Material:
+    """Reads the model, encodes and splits the task, and builds the objectives."""
+    model = read_model(options)
+    encoded = examples.encode(task, model.vocabulary)
+    words = model.vocabulary.encode(examples.CONTEXTS[options.context])
+    context = read_context(model.params, words)
+    known = directed(model.params, encoded.examples, context)
+    if not options.evaluation < known.size:
+        raise OptionError(
+            f"--evaluation: expected less than all {known.size} examples, "
+            f"found {options.evaluation}"
+        )
+    train, evaluation = examples.split(known, options.evaluation, options.split_seed)
+    right = known.correct >= 0
+    preferred = 1 - known.direction
+    accuracy = (
+        100.0 * float(np.mean(preferred[right] == known.correct[right])) if right.any() else None
+    )
+    return Material(
+        model,
+        context,
+        encoded._replace(examples=known),
+        train,
+        evaluation,
+        *(
+            objective.build(model.params, part, where(options, part), context)
+            for part in (train, evaluation)
+        ),
+        accuracy,
+    )
+
+
+def where(options: Options, part: Examples) -> np.ndarray:
+    """At which words to intervene."""
+    if options.intervention == "single":
+        return single_step(part.position, part.length)
+    return every_step(part.length)
+
+
+def search_config(options: Options) -> SearchConfig:
+    """Settings of the search that the options ask for."""
+    config = SearchConfig(
+        alpha=options.alpha,
+        beta=options.alpha if options.beta is None else options.beta,
+        kl_weight=options.kl_weight,
+        surrogate=options.surrogate,
+        shared_mask=options.shared_mask,
+    )
+    if options.kl_weight == 0.0:
+        config = config.replace(kl_rows=0)
+    if options.method == "hard_concrete_paper":
+        config = config.replace(**search.PAPER)
+    if options.steps is not None:
+        config = config.replace(steps=options.steps)
+    return config
