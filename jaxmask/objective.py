@@ -46,7 +46,7 @@ class LSTMObjective:
     """
 
     params: Params
-    prefix_state: LSTMState  # after each distinct prefix
+    prefix_state: LSTMState  # after each distinct prefix; if upward, before its last word
     word_gates: Float[Array, "words gates"]  # layer 1's input gates of each distinct word
     difference: Float[Array, "differences hidden"]  # decoder rows of pair[0] minus pair[1]
     difference_bias: Float[Array, " differences"]
@@ -54,6 +54,7 @@ class LSTMObjective:
     original_logsumexp: Float[Array, " nodes"]
     original_mean: Float[Array, "nodes hidden"]  # softmax(W h + b) W
     prefix: Int[Array, " rows"]
+    first: Int[Array, " rows"]
     suffix: Int[Array, "rows steps"]
     steps: Int[Array, " rows"]
     where: Bool[Array, "rows steps+1"]
@@ -152,7 +153,12 @@ class LSTMObjective:
         rows = batch.rows
         start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
         where = self.where[rows]
-        if intervention is not None:
+        if self.upward:  # the upper layers hear of the altered state as they read this very word
+            gates = self.word_gates[self.first[rows]][:, None]
+            _, start = lstm.unroll(
+                self.params, start, gates, intervention, where[:, :1], upward=True
+            )
+        elif intervention is not None:
             mask = intervention.mask * where[:, :1]
             hidden = intervene(start.hidden, mask, intervention.baseline)
             start = start._replace(hidden=hidden)
@@ -257,7 +263,7 @@ def build(
     empty = jnp.zeros((0, hidden_size)), jnp.zeros((0,)), jnp.zeros((0, hidden_size))
     objective = LSTMObjective(
         params=params,
-        prefix_state=_read_prefixes(params, packed, context),
+        prefix_state=_read_prefixes(params, packed, context, upward),
         word_gates=lstm.input_gates(params, lstm.embed(params, packed.words)),
         difference=decoder[a] - decoder[b],
         difference_bias=bias[a] - bias[b],
@@ -265,6 +271,7 @@ def build(
         original_logsumexp=empty[1],
         original_mean=empty[2],
         prefix=jnp.asarray(packed.prefix),
+        first=jnp.asarray(packed.first),
         suffix=jnp.asarray(packed.suffix),
         steps=jnp.asarray(packed.steps),
         where=jnp.asarray(packed.where),
@@ -280,19 +287,24 @@ def build(
     return _with_original(objective, packed)
 
 
-def _read_prefixes(params: Params, packed: Packed, context: LSTMState) -> LSTMState:
-    """The state after each prefix, before any intervention; prefixes of equal length together."""
-    lengths = np.array([len(prefix) for prefix in packed.prefixes])
+def _read_prefixes(params: Params, packed: Packed, context: LSTMState, upward: bool) -> LSTMState:
+    """The state after each prefix, before any intervention; prefixes of equal length together.
+
+    If interventions go upward, the last word isn't read: how it is depends on them.
+    """
+    prefixes = [prefix[:-1] if upward else prefix for prefix in packed.prefixes]
+    lengths = np.array([len(prefix) for prefix in prefixes])
     hidden = np.zeros((len(lengths), context.hidden.shape[-1]), np.float32)
     cell = np.zeros_like(hidden)
     read = jax.jit(lstm.unroll)
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        tokens = np.array([packed.prefixes[row] for row in rows])
-        start = jax.tree.map(lambda x, rows=rows: jnp.tile(x, (len(rows), 1)), context)
-        gates = lstm.input_gates(params, lstm.embed(params, tokens))
-        _, state = read(params, start, gates)
-        hidden[rows], cell[rows] = state.hidden, state.cell
+        hidden[rows], cell[rows] = context
+        if length:
+            tokens = jnp.asarray([prefixes[row] for row in rows])
+            gates = lstm.input_gates(params, lstm.embed(params, tokens))
+            _, state = read(params, LSTMState(hidden[rows], cell[rows]), gates)
+            hidden[rows], cell[rows] = state
     return LSTMState(jnp.asarray(hidden), jnp.asarray(cell))
 
 

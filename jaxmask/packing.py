@@ -37,10 +37,11 @@ class Packed(NamedTuple):
 
     Attributes:
         prefixes: the distinct prefixes, as tuples of word indices.
-        words: the distinct words of all suffixes.
+        words: the distinct words of all suffixes, and the last words of the prefixes.
         differences: the distinct pairs of word indices.
         nodes: for each distinct (prefix, suffix so far), one (row, step) where it occurs.
         prefix: index into ``prefixes``.
+        first: index into ``words`` of the prefix's last word, the first that is intervened on.
         suffix: indices into ``words``, padded with 0.
         steps: number of words of the suffix.
         where: is the state after the prefix, and after each word of the suffix, intervened on?
@@ -58,6 +59,7 @@ class Packed(NamedTuple):
     differences: Int[np.ndarray, "differences 2"]
     nodes: Int[np.ndarray, "nodes 2"]
     prefix: Int[np.ndarray, " rows"]
+    first: Int[np.ndarray, " rows"]
     suffix: Int[np.ndarray, "rows steps"]
     steps: Int[np.ndarray, " rows"]
     where: Bool[np.ndarray, "rows steps+1"]
@@ -98,7 +100,7 @@ def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed
     steps = np.array([len(tokens) - 1 - first for tokens, _, first, _ in order])
     rows, longest = len(order), int(steps.max())
     most_pairs = max(map(len, merged.values()))
-    prefix = np.zeros(rows, np.int32)
+    prefix, first_word = np.zeros((2, rows), np.int32)
     suffix = np.zeros((rows, longest), np.int32)
     where_packed = np.zeros((rows, longest + 1), bool)
     node = np.zeros((rows, longest + 1), np.int32)
@@ -107,6 +109,7 @@ def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed
     for row, key in enumerate(order):
         tokens, at, first_at, _ = key
         prefix[row] = prefixes.setdefault(tokens[: first_at + 1], len(prefixes))
+        first_word[row] = words.setdefault(tokens[first_at], len(words))
         for step, end in enumerate(range(first_at + 1, len(tokens) + 1)):
             where_packed[row, step] = at[end - 1]
             node[row, step] = nodes.setdefault((tokens[:end], first_at), (len(nodes), row, step))[0]
@@ -121,6 +124,7 @@ def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed
         differences=np.array(list(differences), np.int32),
         nodes=np.array([place[1:] for place in nodes.values()], np.int32),
         prefix=prefix,
+        first=first_word,
         suffix=suffix,
         steps=steps.astype(np.int32),
         where=where_packed,
