@@ -8,9 +8,9 @@ Minimised over the gates' locations and the baselines, maximised over the multip
 with gates ``z ~ HardConcrete(location)`` and baselines ``b = tanh(values)``. A violation is
 measured against its limit, so that one rate of ascent suits all limits.
 
-Two things are done beyond the paper, and both can be switched off (`PAPER`): the target of the
-first constraint shrinks geometrically from ``initial_alpha`` to ``alpha``, and the hard mask is
-refined by exchanging units (`jaxmask.exchange`).
+Two things are done beyond the paper, and both can be switched off (`PAPER`): what the
+constraints ask for shrinks geometrically from ``initial_alpha`` to ``alpha`` and ``beta``, and the
+hard mask is refined by exchanging units (`jaxmask.exchange`).
 
 This is single-run code: `jaxmask.ensemble` maps it over seeds, alphas, or both. Every number of
 `SearchConfig` but the static ones may be traced.
@@ -49,8 +49,9 @@ class SearchConfig:
         value_rate: learning rate of the baselines before their tanh (Adam).
         multiplier_rate: rate of plain ascent on the multipliers.
         multiplier_decay: what a multiplier loses in a step while its constraint holds.
-        initial_alpha: target of the first constraint at the first step; ``alpha`` if that is more.
-        warmup: fraction of the steps after which the target has come down to ``alpha``.
+        initial_alpha: what both constraints ask for at the first step, if it is more than their
+            limits.
+        warmup: fraction of the steps after which that has come down to the limits.
         head_start: fraction of the steps over which ``location_rate`` rises from 0, so that values
             are learned before gates close on values that are still random.
         lowest: locations are clipped to [lowest, highest], so that gates can come back.
@@ -161,7 +162,7 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     """The state before the first step: all gates alike, at the first target."""
     values_key, key = jax.random.split(key)
     masks = 1 if config.shared_mask else objective.n_directions
-    first = _target(jnp.zeros(()), config)
+    first = _target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
     nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
     location = jnp.clip(
@@ -185,8 +186,8 @@ def step(
     batch = objective.sample(batch_key, config.batch_size)
     surrogate = losses.SURROGATES[config.surrogate]
     scale = surrogate(jnp.asarray(losses.TYPICAL_LOG_RATIO))
-    target = _target(state.step, config)
-    limits = {"l0": target, "fractional": jnp.asarray(config.beta)}
+    target = _target(state.step, config.alpha, config)
+    limits = {"l0": target, "fractional": _target(state.step, config.beta, config)}
 
     def lagrangian(params: dict) -> tuple[Array, tuple]:
         location, values = params["location"], params["values"]
@@ -337,11 +338,11 @@ _CONSTRAINTS = {
 }
 
 
-def _target(step: Float[Array, ""] | Int[Array, ""], config: SearchConfig) -> Float[Array, ""]:
-    """The first constraint's target: geometric from ``initial_alpha`` down to ``alpha``."""
+def _target(step: Array, limit: float | Array, config: SearchConfig) -> Float[Array, ""]:
+    """What a constraint asks for at a step: geometric from ``initial_alpha`` down to ``limit``."""
     ramp = jnp.maximum(config.warmup * config.steps, 1.0)
-    start = jnp.maximum(config.initial_alpha, config.alpha)
-    return start * (config.alpha / start) ** jnp.clip((step + 1) / ramp, 0.0, 1.0)
+    start = jnp.maximum(config.initial_alpha, limit)
+    return start * (limit / start) ** jnp.clip((step + 1) / ramp, 0.0, 1.0)
 
 
 def _optimizer(step: Array, config: SearchConfig) -> optax.GradientTransformation:
