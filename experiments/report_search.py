@@ -279,14 +279,15 @@ def activation_figure(
     decoder = np.asarray(lstm.decoder_weight(params))
     bias = np.asarray(params["decoder"]["bias"])
     acts = where(options, part)
+    read = jax.jit(lstm.unroll)
     suitable = [row for row in range(part.size) if suits(material.encoded.groups[part.group[row]])]
     for row in suitable[:CANDIDATES] if shown else ():
         length, direction = int(part.length[row]), int(part.direction[row])
         at = acts[row, :length]
         toward = intervention.toward(direction)
         gates = lstm.input_gates(params, lstm.embed(params, part.tokens[row, :length]))
-        original, _ = lstm.unroll(params, material.context, gates)
-        altered, _ = lstm.unroll(params, material.context, gates, toward, jnp.asarray(at))
+        original, _ = read(params, material.context, gates)
+        altered, _ = read(params, material.context, gates, toward, jnp.asarray(at))
         turned, preferred = part.pair[row, direction], part.pair[row, 1 - direction]
         top = np.asarray(lstm.top_layer(params, altered))[-1]
         log_ratio = top @ (decoder[preferred] - decoder[turned]) + bias[preferred] - bias[turned]

@@ -19,10 +19,8 @@ from jaxmask.lstm import LSTMState
 from jaxmask.objective import LSTMObjective
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
-from jaxmask.store import LanguageModel, ModelError, load_model
+from jaxmask.store import BUNDLED_MODEL, LanguageModel, ModelError, load_model
 from jaxmask.vocabulary import VocabularyError
-
-BUNDLED_MODEL = Path(objective.__file__).parent / "bundled_model"
 
 
 @dataclasses.dataclass(frozen=True)

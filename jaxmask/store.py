@@ -15,6 +15,9 @@ from safetensors.numpy import load_file, save_file
 from jaxmask.lstm import LSTMConfig, Params, param_shapes
 from jaxmask.vocabulary import Vocabulary
 
+# A small LSTM language model of English Wikipedia; its README.md is the model card.
+BUNDLED_MODEL = Path(__file__).parent / "bundled_model"
+
 
 class ModelError(ValueError):
     """A model folder or checkpoint that can't be used; says which file and tensor, and why."""

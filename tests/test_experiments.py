@@ -1,0 +1,123 @@
+"""The scripts from end to end, on a model of a few units."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import report_search
+from experiments.setup import OptionError, Options, check, search_config
+from jaxmask import store
+from jaxmask.intervention_file import load_intervention
+from jaxmask.lstm import LSTMConfig, init_params
+from jaxmask.run_folder import RunFolderError
+from jaxmask.store import LanguageModel
+from jaxmask.tasks import gender_bias, number_agreement
+from jaxmask.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
+    config = LSTMConfig(len(words), embedding=5, hidden=6)
+    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
+    folder = tmp_path_factory.mktemp("model")
+    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
+    return folder
+
+
+def options(model, out, **changes):
+    settings = {"seeds": 2, "steps": 60, "alpha": 0.25, "evaluation": 300, **changes}
+    return Options(model=str(model), out=out, **settings)
+
+
+@pytest.mark.parametrize("intervention", ["single", "every"])
+def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
+    chosen = options(model, tmp_path / "run", intervention=intervention)
+    summary = report_search.run(number_agreement.generate(0), chosen)
+
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "config.json", "summary.json", "metrics.jsonl", "table.md", "figures", "interventions",
+    }  # fmt: skip
+    assert (tmp_path / "run" / "figures" / "search.png").stat().st_size > 10_000
+    assert summary["examples"]["train"] + summary["examples"]["evaluation"] == 12_000
+    for run in summary["runs"]:
+        assert run["n_units"] == len(run["units"]) == 3  # a quarter of 12
+        assert all(1 <= unit <= 12 for unit in run["units"])
+        assert set(run["values"]["plural"]) == {str(unit) for unit in run["units"]}
+        file = tmp_path / "run" / "interventions" / f"seed_{run['seed']}.json"
+        saved = load_intervention(file, store.load_model(model))
+        assert np.flatnonzero(saved.intervention.mask[0]).tolist() == [u - 1 for u in run["units"]]
+    assert summary["accuracy"]["mean"] == pytest.approx(
+        np.mean([run["accuracy"] for run in summary["runs"]])
+    )
+
+
+def test_same_seed_same_result(model, tmp_path):
+    task = number_agreement.generate(0)
+    first, second = (
+        report_search.run(task, options(model, tmp_path / name, steps=20)) for name in "ab"
+    )
+    assert [run | {"seconds": 0} for run in first["runs"]] == [
+        run | {"seconds": 0} for run in second["runs"]
+    ]
+
+
+def test_separate_masks_and_no_kl(model, tmp_path):
+    chosen = options(model, tmp_path, shared_mask=False, kl_weight=0.0, steps=30)
+    summary = report_search.run(number_agreement.generate(0), chosen)
+    for run in summary["runs"]:
+        assert len(run["values"]["singular"]) == len(run["values"]["plural"]) == 3
+
+
+def test_paper_settings_run(model, tmp_path):
+    chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30)
+    summary = report_search.run(number_agreement.generate(0), chosen)
+    assert summary["surrogate"] == "ratio"
+    assert summary["method"] == "hard_concrete_paper"
+
+
+def test_folder_of_another_run_is_refused(model, tmp_path):
+    task = number_agreement.generate(0)
+    report_search.run(task, options(model, tmp_path, steps=10))
+    with pytest.raises(RunFolderError, match="alpha"):
+        report_search.run(task, options(model, tmp_path, steps=10, alpha=0.5))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"alpha": 0.0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"beta": 0.0}, {"kl_weight": -1.0},
+     {"seeds": 0}, {"steps": 0}, {"evaluation": 0}, {"split_seed": -1}],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(fault):
+    (name,) = fault
+    with pytest.raises(OptionError, match=name.replace("_", "-")):
+        check(Options(**fault))
+
+
+def test_options_reach_the_search():
+    config = search_config(Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio"))
+    assert (config.alpha, config.beta, config.kl_rows, config.steps) == (0.3, 0.3, 0, 7)
+    assert config.surrogate == "log_ratio"
+
+
+@pytest.mark.slow
+def test_command_line(model, tmp_path):
+    command = [sys.executable, "-m", "experiments.number_agreement", "--model", str(model)]
+    done = subprocess.run(
+        [*command, "--seeds", "1", "--steps", "10", "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= max(80, len(str(tmp_path)) + 40)
+    assert "Units found by 1 run" in done.stdout
+    assert "\x1b" not in done.stdout
+
+    done = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --alpha: expected above 0, at most 1")
