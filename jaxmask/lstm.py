@@ -26,6 +26,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import Intervention, intervene
@@ -103,7 +104,9 @@ def decoder_weight(params: Params) -> Float[Array, "vocabulary hidden"]:
     return params["decoder"].get("weight", params["encoder"]["embedding"])
 
 
-def embed(params: Params, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch embedding"]:
+def embed(
+    params: Params, tokens: Int[Array | np.ndarray, "*batch"]
+) -> Float[Array, "*batch embedding"]:
     """Rows of the embedding."""
     return params["encoder"]["embedding"][tokens]
 
@@ -199,7 +202,7 @@ def unroll(
 def forward(
     params: Params,
     state: LSTMState,
-    tokens: Int[Array, "*batch time"],
+    tokens: Int[Array | np.ndarray, "*batch time"],
     intervention: Intervention | None = None,
     where: Bool[Array, "*batch time"] | None = None,
     *,
@@ -258,7 +261,7 @@ class LSTMLanguageModel(nn.Module):
     @nn.compact
     def __call__(
         self,
-        tokens: Int[Array, "*batch time"],
+        tokens: Int[Array | np.ndarray, "*batch time"],
         state: LSTMState | None = None,
         intervention: Intervention | None = None,
         where: Bool[Array, "*batch time"] | None = None,

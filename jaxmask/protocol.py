@@ -4,7 +4,7 @@ Nothing here knows of language models: whoever can say how log-ratios respond to
 baseline can be searched. `jaxmask.objective.LSTMObjective` is the one for LSTM language models.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
@@ -36,6 +36,7 @@ class Batch(Protocol):
     direction: Int[Array, " rows"]  # index of the form that a row's decisions are to turn to
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A frozen model and its examples; a pytree, so that it can be an argument under ``jit``."""
 

@@ -2,7 +2,34 @@
 
 from pathlib import Path
 
+import jax
 import pytest
+from jaxtyping import install_import_hook
+
+# The shape annotations of these are checked at run time; this has to come before their import.
+CHECKED = [
+    "evaluate",
+    "examples",
+    "intervention",
+    "logsumexp",
+    "losses",
+    "lstm",
+    "objective",
+    "packing",
+]
+install_import_hook([f"jaxmask.{name}" for name in CHECKED], "beartype.beartype")
+
+# Most of the tests' time is compilation: halve it. What is true bit for bit is tested with
+# optimisations, see `optimized`.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def optimized():
+    """Programs compiled as they are outside the tests."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="session")

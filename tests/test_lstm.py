@@ -8,10 +8,12 @@ import pytest
 from jaxmask import lstm
 from jaxmask.intervention import Intervention
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 CONFIG = lstm.LSTMConfig(vocabulary=11, embedding=3, hidden=4, layers=3)
 TIED = lstm.LSTMConfig(vocabulary=11, embedding=4, hidden=4, layers=2, tied=True)
 BATCH, TIME = 3, 5
-TOKENS = np.random.default_rng(0).integers(0, 11, (BATCH, TIME), np.int32)
+TOKENS = jax.random.randint(jax.random.key(0), (BATCH, TIME), 0, 11)
 
 forward = jax.jit(lstm.forward, static_argnames=("upward", "dropout_rate"))
 
@@ -38,9 +40,9 @@ def intervention(config=CONFIG, hard=True):
 
 
 PLACES = {
-    "single": np.arange(TIME) == np.array([0, 2, 4])[:, None],
-    "every": np.ones((BATCH, TIME), bool),
-    "random": np.random.default_rng(1).random((BATCH, TIME)) < 0.5,
+    "single": jnp.arange(TIME)[None, :] == jnp.array([0, 2, 4])[:, None],
+    "every": jnp.ones((BATCH, TIME), bool),
+    "random": jax.random.bernoulli(jax.random.key(1), 0.5, (BATCH, TIME)),
 }
 
 
@@ -53,7 +55,7 @@ def loop(params, config, start, tokens, mask=None, baseline=None, where=None, up
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
     h, c = (np.array(x, np.float64).reshape(config.layers, config.hidden) for x in start)
     logits = []
-    for time, token in enumerate(tokens):
+    for time, token in enumerate(np.asarray(tokens)):
         below = params["encoder"]["embedding"][token]
         for layer in range(config.layers):
             part = params["lstm"][f"layer_{layer + 1}"]
@@ -116,7 +118,7 @@ def test_a_mask_of_zeros_is_the_untouched_model_bit_for_bit(compiled):
         jax.tree.map(
             np.testing.assert_array_equal, function(params, start, TOKENS, change, where), untouched
         )
-    nowhere = np.zeros((BATCH, TIME), bool)
+    nowhere = jnp.zeros((BATCH, TIME), bool)
     jax.tree.map(
         np.testing.assert_array_equal,
         function(params, start, TOKENS, intervention(), nowhere),

@@ -1,0 +1,85 @@
+import jax
+import jax.numpy as jnp
+import naive
+import numpy as np
+import pytest
+import toy
+from small_model import CONFIG, examples, model, places
+
+from jaxmask import evaluate as module
+from jaxmask import lstm
+from jaxmask.evaluate import directed, evaluate, log_odds, read_context
+from jaxmask.intervention import Intervention
+from jaxmask.objective import build
+
+PARAMS = model()
+NOTHING = Intervention(jnp.zeros((2, CONFIG.units)), jnp.zeros((2, CONFIG.units)))
+SOME = Intervention(
+    jnp.broadcast_to(jnp.arange(CONFIG.units) % 2, (2, CONFIG.units)).astype(jnp.float32),
+    jax.random.uniform(jax.random.key(0), (2, CONFIG.units), minval=-1),
+)
+
+
+@pytest.fixture(scope="module")
+def context():
+    return read_context(PARAMS, [1])
+
+
+def naive_response(given, context, intervention):
+    by_example = jax.tree.map(lambda x: x[given.direction], intervention)
+    return naive.respond(PARAMS, given, places("every", given), context, by_example)
+
+
+def test_context_is_read_from_a_zero_state():
+    start = lstm.zero_state(CONFIG)
+    jax.tree.map(np.testing.assert_array_equal, read_context(PARAMS, []), start)
+    _, expected = lstm.forward(PARAMS, start, jnp.array([1, 5, 2]))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        read_context(PARAMS, [1, 5, 2]),
+        expected,
+    )
+
+
+def test_log_odds_and_directions_are_the_naive_ones(context, monkeypatch):
+    monkeypatch.setattr(module, "_SENTENCES_AT_ONCE", 5)
+    given = examples()
+    odds = log_odds(PARAMS, given, context)
+    toward_first = given._replace(direction=np.zeros(given.size, np.int32))
+    expected = -naive_response(toward_first, context, NOTHING).log_ratio
+    np.testing.assert_allclose(odds, expected, rtol=1e-4, atol=1e-4)
+    # Toward the form that the model finds less probable.
+    np.testing.assert_array_equal(
+        directed(PARAMS, given, context).direction, np.where(expected > 0, 1, 0)
+    )
+
+
+def test_nothing_is_flipped_without_an_intervention(context):
+    given = directed(PARAMS, examples(), context)
+    found = evaluate(NOTHING, build(PARAMS, given, places("every", given), context))
+    np.testing.assert_array_equal(found.accuracy, 0.0)
+    np.testing.assert_array_equal(found.accuracy_by_direction, 0.0)
+    assert abs(float(found.kl)) < 1e-6
+
+
+def test_accuracies_and_kl_are_the_naive_ones(context):
+    given = directed(PARAMS, examples(), context)
+    found = evaluate(SOME, build(PARAMS, given, places("every", given), context))
+    response = naive_response(given, context, SOME)
+    flipped = np.asarray(response.log_ratio) < 0
+    assert 0.1 < flipped.mean() < 0.9
+    np.testing.assert_allclose(found.accuracy, flipped.mean(), rtol=1e-5)
+    for way in (0, 1):
+        expected = flipped[given.direction == way].mean()
+        np.testing.assert_allclose(found.accuracy_by_direction[way], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.kl, response.kl.mean(), atol=1e-5)
+
+
+def test_a_direction_without_examples_has_no_accuracy():
+    objective = toy.toy()
+    objective = objective.replace(direction=jnp.ones_like(objective.direction))
+    mask = jnp.ones((2, objective.n_units))
+    found = jax.jit(evaluate)(Intervention(mask, toy.good_values(objective)), objective)
+    assert np.isnan(found.accuracy_by_direction[0])
+    np.testing.assert_allclose(found.accuracy_by_direction[1], found.accuracy)
+    assert found.accuracy > 0.5

@@ -1,0 +1,175 @@
+"""Exchanges on a toy where predictions are exact and all sets can be tried."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+
+from jaxmask import exchange
+from jaxmask.intervention import Intervention
+
+TOP = jnp.tanh(exchange.EDGE)
+
+
+def start(objective, size, masks=1, seed=0):
+    """A mask of random units, and small values."""
+    keys = jax.random.split(jax.random.key(seed))
+    noise = jax.random.uniform(keys[0], (masks, objective.n_units))
+    rank = jnp.argsort(jnp.argsort(noise, axis=1), axis=1)
+    values = 0.1 * jax.random.normal(keys[1], (2, objective.n_units))
+    return (rank < size).astype(jnp.float32), values
+
+
+def rounds(objective, mask, values, count, seed=0, kl_weight=0.0, rows=1000, refit_steps=0):
+    """States after 0, 1, ... ``count`` rounds, and what was observed."""
+
+    def one(carry, key):
+        mask, values, info = exchange.round_of_exchange(
+            key, *carry, objective, kl_weight,
+            rows=rows, refit_steps=refit_steps, refit_rows=100, kl_rows=10,
+        )  # fmt: skip
+        return (mask, values), (mask, values, info)
+
+    keys = jax.random.split(jax.random.key(seed), count)
+    return jax.lax.scan(one, (mask, values), keys)[1]
+
+
+rounds_jit = jax.jit(rounds, static_argnames=("count", "rows", "refit_steps"))
+
+
+def exact(objective, mask, values):
+    """Smoothed failures of a mask of one or two rows, with given values."""
+    batch = objective.everything()
+    mask = jnp.broadcast_to(mask, values.shape)
+    outcome = objective(Intervention(mask, jnp.tanh(values)).toward(batch.direction), batch)
+    failures = exchange.losses.failure(outcome.log_ratio) * outcome.weight
+    return float(failures.sum()), float(outcome.kl)
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+def test_predictions_are_exact_where_the_model_is_linear(masks):
+    objective = toy.toy(units=8)
+    mask, values = start(objective, 3, masks)
+    batch = objective.everything()
+    member = exchange._membership(mask, batch.direction)
+    linear = exchange._linearise(mask, values, objective, batch)
+    links = exchange._chain(mask, linear, member, batch.direction, 2)
+    assert links.inside.shape == (exchange.CHAIN + 1, masks, 8)
+    for index in range(exchange.CHAIN + 1):
+        inside = jnp.broadcast_to(links.inside[index], (2, 8))[batch.direction]
+        sign = links.sign[index]
+        baseline = jnp.where(sign != 0, sign * TOP, jnp.tanh(values))[batch.direction]
+        outcome = objective(Intervention(inside.astype(jnp.float32), baseline), batch, None, 0)
+        predicted = (links.log_ratio[index] * member).sum(axis=0)
+        np.testing.assert_allclose(predicted, outcome.log_ratio[:, 0], atol=1e-5)
+
+
+def test_the_first_link_is_the_best_single_exchange():
+    """Against all exchanges of one unit for one, each direction with its better sign."""
+    objective = toy.toy(units=8)
+    mask, values = start(objective, 3)
+    batch = objective.everything()
+    member = exchange._membership(mask, batch.direction)
+    linear = exchange._linearise(mask, values, objective, batch)
+    links = exchange._chain(mask, linear, member, batch.direction, 2)
+    tried = {}
+    for out in np.flatnonzero(mask[0]):
+        for into in np.flatnonzero(mask[0] == 0):
+            new = mask[0].at[out].set(0).at[into].set(1)
+            tried[tuple(new.tolist())] = sum(
+                min(
+                    toy.failures(
+                        objective, new[None], jnp.tanh(values).at[:, into].set(s * TOP), [way]
+                    )[0]
+                    for s in (-1, 1)
+                )
+                for way in (0, 1)
+            )
+    best = min(tried, key=tried.get)
+    assert tuple(links.inside[1, 0].astype(float).tolist()) == best
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_a_round_keeps_the_budget_and_never_loses(size, masks):
+    """Also where a chain is longer than there are units to take out or to bring in."""
+    objective = toy.toy(units=10)
+    mask, values = start(objective, size, masks)
+    found, found_values, info = rounds_jit(objective, mask, values, count=6)
+    assert set(np.unique(found)) <= {0.0, 1.0}
+    np.testing.assert_array_equal(found.sum(axis=2), size)
+    assert np.abs(found_values).max() <= exchange.EDGE
+    losses = [exact(objective, m, v)[0] for m, v in zip(found, found_values, strict=True)]
+    losses = [exact(objective, mask, values)[0], *losses]
+    assert (np.diff(losses) <= 1e-6).all()
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(info.loss, losses[1:], atol=1e-5)
+    moved = np.abs(np.diff(np.concatenate([mask[None], found]), axis=0)).sum(axis=(1, 2)) / 2
+    np.testing.assert_array_equal(info.exchanges, moved)
+
+
+def test_the_observed_accuracy_and_gain_are_the_true_ones():
+    objective = toy.toy(units=10)
+    mask, values = start(objective, 3)
+    found, found_values, info = rounds_jit(objective, mask, values, count=6)
+
+    def accuracy(mask, values):
+        batch = objective.everything()
+        change = Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
+        return float((objective(change.toward(batch.direction), batch).log_ratio[:, 0] < 0).mean())
+
+    accuracies = [accuracy(*state) for state in zip(found, found_values, strict=True)]
+    np.testing.assert_allclose(info.accuracy, accuracies, atol=1e-6)
+    np.testing.assert_allclose(info.gain, np.diff([accuracy(mask, values), *accuracies]), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_rounds_end_where_no_exchange_helps_and_find_the_best_set(size):
+    objective = toy.toy(seed=1, units=11)
+    values = toy.good_values(objective) * TOP
+    every = toy.all_masks(11, size)
+    scores = toy.failures(objective, every, values)
+    reached = []
+    for seed in range(5):
+        mask, random_values = start(objective, size, seed=seed)
+        found, _, _ = rounds_jit(
+            objective, mask, random_values, seed=seed, count=8, refit_steps=80
+        )
+        common = np.asarray(every @ found[-1, 0])
+        score = scores[common == size].item()
+        assert score < scores[common == size - 1].min() + 1e-3  # of all sets one exchange away
+        reached.append(score)
+    assert min(reached) == scores.min()
+
+
+def test_separate_masks_are_the_best_of_each_direction():
+    objective = toy.toy(seed=2, units=9)
+    values = toy.good_values(objective) * TOP
+    every = toy.all_masks(9, 2)
+    mask, random_values = start(objective, 2, masks=2)
+    found, _, _ = rounds_jit(objective, mask, random_values, count=8, refit_steps=80)
+    for way in (0, 1):
+        scores = toy.failures(objective, every, values, [way])
+        mine = toy.failures(objective, found[-1][way][None], values, [way])[0]
+        assert mine < scores.min() + 0.005
+    assert np.any(found[-1][0] != found[-1][1])
+
+
+def test_the_kl_keeps_expensive_units_out():
+    objective = toy.toy(seed=3, units=9)
+    mask, values = start(objective, 3)
+    cheap, _, _ = rounds_jit(objective, mask, values, count=5)
+    dear = objective.replace(cost=jnp.where(cheap[-1, 0] > 0, 1.0, 0.01))
+    found, _, _ = rounds_jit(dear, mask, values, count=5, kl_weight=5.0)
+    assert np.sum(found[-1] * cheap[-1]) < 3
+
+
+def test_refitting_lowers_the_loss_and_leaves_units_outside_alone():
+    objective = toy.toy(cost=0.05)
+    mask, values = start(objective, 4)
+    found = exchange.refit(jax.random.key(0), mask, values, objective, 0.3, 30, 100, 10)
+    before, after = exact(objective, mask, values), exact(objective, mask, found)
+    assert after[0] + 0.3 * after[1] < before[0] + 0.3 * before[1] - 0.01
+    outside = np.asarray(mask[0]) == 0
+    np.testing.assert_array_equal(found[:, outside], values[:, outside])
