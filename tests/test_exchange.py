@@ -90,6 +90,31 @@ def test_the_first_link_is_the_best_single_exchange():
     assert tuple(links.inside[1, 0].astype(float).tolist()) == best
 
 
+def test_candidates_are_the_units_that_are_best_alone(monkeypatch):
+    """With a single candidate on each side, these two are what is exchanged."""
+    monkeypatch.setattr(exchange, "CANDIDATES", 1)
+    objective = toy.toy(seed=4, units=8)
+    mask, values = start(objective, 4)
+    values = 3 * values
+    batch = objective.everything()
+    linear = exchange._linearise(mask, values, objective, batch)
+    member = exchange._membership(mask, batch.direction)
+    links = exchange._chain(mask, linear, member, batch.direction, 2)
+
+    def score(unit, value, baseline, ways=(0, 1)):
+        return toy.failures(objective, mask.at[0, unit].set(value), jnp.tanh(baseline), ways)[0]
+
+    def after_adding(unit):
+        signs = [values.at[:, unit].set(sign * exchange.EDGE) for sign in (-1, 1)]
+        return sum(min(score(unit, 1, baseline, [way]) for baseline in signs) for way in (0, 1))
+
+    inside = np.asarray(mask[0]) > 0
+    out = min(np.flatnonzero(inside), key=lambda unit: score(unit, 0, values))
+    into = min(np.flatnonzero(~inside), key=after_adding)
+    changed = np.flatnonzero(np.asarray(links.inside[1, 0]) != inside)
+    assert set(changed) == {out, into}
+
+
 @pytest.mark.parametrize("masks", [1, 2])
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
 def test_a_round_keeps_the_budget_and_never_loses(size, masks):
@@ -133,9 +158,7 @@ def test_rounds_end_where_no_exchange_helps_and_find_the_best_set(size):
     reached = []
     for seed in range(5):
         mask, random_values = start(objective, size, seed=seed)
-        found, _, _ = rounds_jit(
-            objective, mask, random_values, seed=seed, count=8, refit_steps=80
-        )
+        found, _, _ = rounds_jit(objective, mask, random_values, seed=seed, count=8, refit_steps=80)
         common = np.asarray(every @ found[-1, 0])
         score = scores[common == size].item()
         assert score < scores[common == size - 1].min() + 1e-3  # of all sets one exchange away
