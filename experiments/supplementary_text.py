@@ -91,8 +91,10 @@ def generate(rng: random.Random) -> str:
     start = rng.choice(STARTS) if rng.random() < 0.5 else rng.choice(DETERMINERS[number])
     subject = rng.choice(SUBJECTS)[number]
     verb = rng.choice(VERBS if rng.random() < 0.8 else MORE_VERBS)[number]
-    thing = f"the {rng.choice(rng.choice(ATTRACTORS))}"
-    patient = thing if rng.random() < 0.7 else rng.choice(OTHERS["NAME"])
+    names = OTHERS["NAME"]
+    patient = (
+        f"the {rng.choice(rng.choice(ATTRACTORS))}" if rng.random() < 0.7 else rng.choice(names)
+    )
     return " ".join(f"{start} {subject} {between(rng)} {verb} {patient} .".split())
 
 

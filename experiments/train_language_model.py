@@ -38,7 +38,8 @@ class Config:
     words: int = 10000  # size of a built vocabulary, the most frequent words and those to keep
     keep: Path | None = None  # words, one a line, that a built vocabulary must hold
     start_from: Path | None = None  # model folder whose vocabulary, sizes and weights to start from
-    average: bool = False  # write the mean of the starting and the trained weights
+    average_with: Path | None = None  # model folder to average the trained weights with
+    average_weight: float = 0.5  # its share of that average
     embedding: int = 300
     hidden: int = 300
     layers: int = 2
@@ -134,7 +135,7 @@ def checkpoints(config: Config) -> ocp.CheckpointManager:
 
 def train(config: Config) -> LanguageModel:
     """Trains, reporting on the way, and gives the model."""
-    vocabulary, sizes, initial = starting_point(config)
+    vocabulary, sizes, params = starting_point(config)
     end = vocabulary.index[END_OF_SENTENCE]
     tokens, valid = encode(config.train, vocabulary), encode([config.valid], vocabulary)
     print(f"{len(tokens):,} words to train on, {len(valid):,} to validate, {sizes}", flush=True)
@@ -145,7 +146,7 @@ def train(config: Config) -> LanguageModel:
     settings = training.TrainingConfig(
         **{name: getattr(config, name) for name in training.TrainingConfig._fields}
     )
-    state = training.init(initial, sizes, settings, config.columns)
+    state = training.init(params, sizes, settings, config.columns)
     key = jax.random.key(config.seed + 1)
     run = jax.jit(training.run, static_argnames="config")
     with checkpoints(config) as saved:
@@ -172,10 +173,15 @@ def train(config: Config) -> LanguageModel:
                 saved.save(done, args=ocp.args.StandardSave(state))
             print(json.dumps(report), flush=True)
     params = state.params
-    if config.average:
-        params = jax.tree.map(lambda old, new: (old + new) / 2, initial, params)
-        print(json.dumps({"perplexity_of_mean": perplexity(params)}))
+    if config.average_with:
+        params = average(params, load_model(config.average_with).params, config.average_weight)
+        print(json.dumps({"perplexity_of_average": perplexity(params)}))
     return LanguageModel(config.out.name, sizes, params, vocabulary)
+
+
+def average(trained: Params, other: Params, weight: float) -> Params:
+    """``weight`` of the other model's weights, the rest of the trained one's."""
+    return jax.tree.map(lambda new, old: (1 - weight) * new + weight * old, trained, other)
 
 
 def main(config: Config) -> None:

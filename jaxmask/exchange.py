@@ -103,13 +103,15 @@ def round_of_exchange(
     member = _membership(mask, batch.direction)
     linear = _linearise(mask, values, objective, batch)
     links = _chain(mask, linear, member, batch.direction, values.shape[0])
+    more_kl_rows = -(-kl_rows * rows // refit_rows)
 
     def exact(link: tuple[Array, Array]) -> tuple[Array, Outcome]:
         inside, sign = link
         arrived = jnp.where(sign != 0, sign * EDGE, values)
-        outcome = _respond(inside, arrived, objective, batch, kl_key, kl_rows * rows // refit_rows)
+        outcome = _respond(inside, arrived, objective, batch, kl_key, more_kl_rows)
         failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        return (member * failures).sum(axis=1) + kl_weight * outcome.kl, outcome
+        # The KL has no part for each mask row: they share it.
+        return (member * failures).sum(axis=1) + kl_weight * outcome.kl / len(mask), outcome
 
     # Link 0 is the present mask itself. Each mask row may stop at another link.
     loss, outcomes = jax.lax.map(exact, (links.inside.astype(mask.dtype), links.sign))
@@ -176,11 +178,12 @@ def _linearise(mask: Array, values: Array, objective: Objective, batch: Any) -> 
         return (outcome.log_ratio * share).sum(), outcome
 
     rows = jnp.broadcast_to(mask, values.shape)[direction]
-    gradient = jax.grad(respond, has_aux=True)
-    high, outcome = gradient(rows, jnp.tanh(EDGE))
-    low, _ = gradient(rows, -jnp.tanh(EDGE))
+    ends = jnp.tanh(EDGE) * jnp.array([1.0, -1.0])
+    slopes, outcomes = jax.vmap(jax.grad(respond, has_aux=True), in_axes=(None, 0))(rows, ends)
+    outcome = jax.tree.map(lambda x: x[0], outcomes)  # the same for both: they only touch slopes
     weight = outcome.weight.sum(axis=1)
-    return _Linear((outcome.log_ratio * outcome.weight).sum(axis=1) / weight, weight, high, low)
+    log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
+    return _Linear(log_ratio, weight, slopes[0], slopes[1])
 
 
 def _chain(mask: Array, linear: _Linear, member: Array, direction: Array, directions: int) -> _Link:

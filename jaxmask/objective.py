@@ -212,23 +212,25 @@ class LSTMObjective:
     def _sampled_kl(
         self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
     ) -> Float[Array, ""]:
-        uniform = jax.random.uniform(key, batch.rows.shape)
+        position_key, *row_keys = jax.random.split(key, 1 + len(hidden))
+        uniform = jax.random.uniform(position_key, batch.rows.shape)
         tops, nodes, weights = [], [], []
-        for h, rows, u, weight in zip(
+        for h, rows, u, weight, row_key in zip(
             hidden,
             self._by_stratum(batch, batch.rows),
             self._by_stratum(batch, uniform),
             self._by_stratum(batch, batch.weight.sum(axis=1)),
+            row_keys,
             strict=True,
         ):
-            n = -(
-                -kl_rows * len(rows) // len(batch.rows)
-            )  # rows of a stratum are alike: the first n
-            steps = self.steps[rows[:n]]
-            at = jnp.minimum((u[:n] * (steps + 1)).astype(jnp.int32), steps)
-            tops.append(jnp.take_along_axis(h[:n], at[:, None, None], axis=1)[:, 0])
-            nodes.append(self.node[rows[:n], at])
-            weights.append(weight[:n] * (len(rows) / n) * self.kl_share[rows[:n]])
+            n = min(len(rows), -(-kl_rows * len(rows) // len(batch.rows)))
+            first = jax.random.randint(row_key, (), 0, len(rows))
+            some = (first + jnp.arange(n)) % len(rows)  # each row is as likely as any other
+            steps = self.steps[rows[some]]
+            at = jnp.minimum((u[some] * (steps + 1)).astype(jnp.int32), steps)
+            tops.append(h[some, at])
+            nodes.append(self.node[rows[some], at])
+            weights.append(weight[some] * (len(rows) / n) * self.kl_share[rows[some]])
         kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
         return jnp.sum(jnp.concatenate(weights) * kl)
 

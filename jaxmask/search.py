@@ -80,12 +80,12 @@ class SearchConfig:
     head_start: float = 0.1
     lowest: float = -8.0
     highest: float = 3.0
-    steps: int = flax.struct.field(pytree_node=False, default=600)
+    steps: int = flax.struct.field(pytree_node=False, default=400)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
     kl_rows: int = flax.struct.field(pytree_node=False, default=8)
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
-    exchange_rounds: int = flax.struct.field(pytree_node=False, default=12)
+    exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
     refit_steps: int = flax.struct.field(pytree_node=False, default=10)
 

@@ -192,7 +192,7 @@ def test_built_vocabulary_holds_frequent_and_kept_words(texts):
     assert script.encode([texts["valid"]], vocabulary).tolist() == [0, 3, 0, 4, 5, 1, 2]
 
 
-def test_script_writes_a_model_folder_and_the_mean_of_two(texts, tmp_path, capsys):
+def test_script_writes_a_model_folder_and_an_average(texts, tmp_path, capsys):
     first = script.Config(**texts, **TINY, out=tmp_path / "first", half=True)
     script.main(first)
     start = load_model(first.out)
@@ -200,13 +200,18 @@ def test_script_writes_a_model_folder_and_the_mean_of_two(texts, tmp_path, capsy
     assert len(start.vocabulary) == 9
     assert '"perplexity"' in capsys.readouterr().out
     second = script.Config(
-        **texts, **TINY, out=tmp_path / "second", start_from=first.out, average=True
+        **texts,
+        **TINY,
+        out=tmp_path / "second",
+        start_from=first.out,
+        average_with=first.out,
+        average_weight=0.25,
     )
-    mean = script.train(second)
+    average = script.train(second)
     with script.checkpoints(second) as saved:
         trained = saved.restore(second.steps)["params"]
-    expected = jax.tree.map(lambda old, new: (old + new) / 2, start.params, trained)
-    assert_equal_trees(mean.params, expected)
+    expected = jax.tree.map(lambda old, new: 0.75 * new + 0.25 * old, start.params, trained)
+    assert_equal_trees(average.params, expected)
 
 
 def test_killed_run_resumes_to_the_same_weights(texts, tmp_path, monkeypatch):
