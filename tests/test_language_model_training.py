@@ -1,6 +1,7 @@
 """The trainer against slower ways to the same numbers."""
 
 import lzma
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from experiments import train_language_model as script
 from jaxmask import language_model_training as training
 from jaxmask.lstm import LSTMConfig, forward, init_params, zero_state
 from jaxmask.store import load_model
+from jaxmask.tasks import number_agreement
 
 MODEL = LSTMConfig(vocabulary=23, embedding=6, hidden=6, layers=2, tied=True)
 SETTINGS = training.TrainingConfig(steps=40, learning_rate=1e-2, warmup=2)
@@ -228,3 +230,11 @@ def test_killed_run_resumes_to_the_same_weights(texts, tmp_path, monkeypatch):
         script.train(config)
     monkeypatch.setattr(script, "batches", batches)
     assert_equal_trees(script.train(config).params, whole.params)
+
+
+def test_bundled_model_loads_and_knows_the_words_of_the_task():
+    folder = Path(training.__file__).parent / "bundled_model"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10_000_000
+    model = load_model(folder)
+    assert set(number_agreement.WORDS) <= set(model.vocabulary.words)
+    assert {"he", "she"} <= set(model.vocabulary.words)
