@@ -2,8 +2,9 @@
 # environment of its own. Variables can be set on the command line: make demo SEEDS=3
 PYTHON ?= python3
 SEEDS ?= 10
-ALPHA_SINGLE ?= 0.02
-ALPHA_EVERY ?= 0.004
+ALPHA_SINGLE ?= 0.045
+ALPHA_EVERY ?= 0.005
+STEPS ?= 200
 RESULTS ?= results/demo
 # Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
 # where the default would be a build for GPUs.
@@ -11,7 +12,8 @@ TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
-NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
+NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS) \
+  --steps $(STEPS)
 
 .DELETE_ON_ERROR:
 .PHONY: env demo test test-all test-torch lint clean

@@ -178,7 +178,7 @@ def search_config(options: Options) -> SearchConfig:
     if options.kl_weight == 0.0:
         config = config.replace(kl_rows=0)
     if options.method == "hard_concrete_paper":
-        config = config.replace(**search.PAPER)
+        config = config.replace(**search.PAPER)  # its surrogate included
     if options.steps is not None:
         config = config.replace(steps=options.steps)
     return config

@@ -6,7 +6,6 @@ units are replaced, and a baseline that says by what. Nothing here knows of lang
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -23,7 +22,7 @@ class Intervention(NamedTuple):
     mask: Float[Array, "directions units"]
     baseline: Float[Array, "directions units"]
 
-    def toward(self, direction: Int[Array, "*batch"]) -> "Intervention":
+    def toward(self, direction: int | Int[Array, "*batch"]) -> "Intervention":
         """The rows of mask and baseline that each example needs, by its direction."""
         return Intervention(self.mask[direction], self.baseline[direction])
 
@@ -93,6 +92,6 @@ def unit_place(number: int, hidden: int) -> tuple[int, int]:
     return layer + 1, column + 1
 
 
-def units(mask: Float[Array, "directions units"]) -> list[int]:
+def units(mask: Float[Array | np.ndarray, "directions units"]) -> list[int]:
     """Numbers, from 1, of the units that a mask replaces in any direction."""
-    return [int(i) + 1 for i in np.flatnonzero(np.any(np.asarray(jnp.asarray(mask)) > 0, axis=0))]
+    return [int(unit) + 1 for unit in np.flatnonzero(np.any(np.asarray(mask) > 0, axis=0))]

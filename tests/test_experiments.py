@@ -11,6 +11,7 @@ import pytest
 from experiments import report_search
 from experiments.setup import OptionError, Options, check, search_config
 from jaxmask import store
+from jaxmask.intervention import units
 from jaxmask.intervention_file import load_intervention
 from jaxmask.lstm import LSTMConfig, init_params
 from jaxmask.run_folder import RunFolderError
@@ -34,39 +35,45 @@ def options(model, out, **changes):
     return Options(model=str(model), out=out, **settings)
 
 
-@pytest.mark.parametrize("intervention", ["single", "every"])
+@pytest.mark.parametrize("intervention", ["single", pytest.param("every", marks=pytest.mark.slow)])
 def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
-    chosen = options(model, tmp_path / "run", intervention=intervention)
-    summary = report_search.run(number_agreement.generate(0), chosen)
+    folder = tmp_path / "run"
+    task = number_agreement.generate(0)
+    summary = report_search.run(task, options(model, folder, intervention=intervention))
 
-    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+    assert json.loads((folder / "summary.json").read_text()) == summary
+    assert {file.name for file in folder.iterdir()} == {
         "config.json", "summary.json", "metrics.jsonl", "table.md", "figures", "interventions",
     }  # fmt: skip
-    assert (tmp_path / "run" / "figures" / "search.png").stat().st_size > 10_000
+    assert (folder / "figures" / "search.png").stat().st_size > 10_000
     assert summary["examples"]["train"] + summary["examples"]["evaluation"] == 12_000
     for run in summary["runs"]:
         assert run["n_units"] == len(run["units"]) == 3  # a quarter of 12
         assert all(1 <= unit <= 12 for unit in run["units"])
         assert set(run["values"]["plural"]) == {str(unit) for unit in run["units"]}
-        file = tmp_path / "run" / "interventions" / f"seed_{run['seed']}.json"
-        saved = load_intervention(file, store.load_model(model))
-        assert np.flatnonzero(saved.intervention.mask[0]).tolist() == [u - 1 for u in run["units"]]
+        saved = load_intervention(
+            folder / "interventions" / f"seed_{run['seed']}.json", store.load_model(model)
+        )
+        assert units(saved.intervention.mask) == run["units"]
     assert summary["accuracy"]["mean"] == pytest.approx(
         np.mean([run["accuracy"] for run in summary["runs"]])
     )
 
+    with pytest.raises(RunFolderError, match="alpha"):  # before any work is done
+        report_search.run(task, options(model, folder, intervention=intervention, alpha=0.5))
 
+
+@pytest.mark.slow
 def test_same_seed_same_result(model, tmp_path):
     task = number_agreement.generate(0)
     first, second = (
         report_search.run(task, options(model, tmp_path / name, steps=20)) for name in "ab"
     )
-    assert [run | {"seconds": 0} for run in first["runs"]] == [
-        run | {"seconds": 0} for run in second["runs"]
-    ]
+    for one, other in zip(first["runs"], second["runs"], strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
+@pytest.mark.slow
 def test_separate_masks_and_no_kl(model, tmp_path):
     chosen = options(model, tmp_path, shared_mask=False, kl_weight=0.0, steps=30)
     summary = report_search.run(number_agreement.generate(0), chosen)
@@ -75,17 +82,10 @@ def test_separate_masks_and_no_kl(model, tmp_path):
 
 
 def test_paper_settings_run(model, tmp_path):
-    chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30)
+    chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30, seeds=1)
     summary = report_search.run(number_agreement.generate(0), chosen)
     assert summary["surrogate"] == "ratio"
     assert summary["method"] == "hard_concrete_paper"
-
-
-def test_folder_of_another_run_is_refused(model, tmp_path):
-    task = number_agreement.generate(0)
-    report_search.run(task, options(model, tmp_path, steps=10))
-    with pytest.raises(RunFolderError, match="alpha"):
-        report_search.run(task, options(model, tmp_path, steps=10, alpha=0.5))
 
 
 @pytest.mark.parametrize(

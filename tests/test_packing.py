@@ -59,11 +59,14 @@ def test_strata_cover_all_rows_in_order(lengths):
 
 
 def test_strata_are_merged_where_it_costs_least():
-    steps = np.repeat(np.arange(9, 0, -1), [50, 50, 50, 50, 50, 50, 50, 1, 50])
+    steps = np.repeat([4, 3, 2, 1], [50, 50, 1, 50])
     merged = stratify(steps, np.ones(len(steps)))
     # The single row of 2 steps joins rows of 3 steps: one padded step in all.
-    assert [s.rows for s in merged] == [50] * 6 + [51, 50]
-    assert [s.steps for s in merged] == [9, 8, 7, 6, 5, 4, 3, 1]
+    assert [s.rows for s in merged] == [50, 51, 50]
+    assert [s.steps for s in merged] == [4, 3, 1]
+    # What counts is how often rows are drawn: rows of 2 steps with many examples stay apart.
+    examples = np.where(steps == 2, 1000.0, 1.0)
+    assert [s.steps for s in stratify(steps, examples)] == [4, 2, 1]
 
 
 def nowhere(where, length):
