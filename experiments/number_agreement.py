@@ -14,7 +14,7 @@ GENERATOR_SEED = 0  # of the sentences drawn where --data isn't given
 
 def main() -> None:
     """Reads the options, searches, reports."""
-    options = parse(Options, __doc__)
+    options = parse(Options, "number_agreement", __doc__)
     try:
         if options.data is None:
             task = number_agreement.generate(GENERATOR_SEED)

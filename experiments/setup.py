@@ -43,8 +43,9 @@ class Options:
     """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
     kl_weight: float = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
-    surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] = "share"
-    """What is minimised in place of the number of unflipped decisions."""
+    surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
+    """What is minimised in place of the number of unflipped decisions; the method's own (share, or
+    the paper's ratio) if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
     """The full search, or the paper's as written: fixed target, no exchange of units."""
     shared_mask: bool = True
@@ -52,7 +53,7 @@ class Options:
     seeds: int = 10
     """How many searches to run at once."""
     steps: int | None = None
-    """Gradient steps of the relaxed search."""
+    """Gradient steps of the relaxed search; the method's own number if not given."""
     evaluation: int = 1000
     """Examples held out of the search, on which results are reported."""
     split_seed: int = 0
@@ -89,11 +90,11 @@ class Material(NamedTuple):
     model_accuracy: float | None  # of the untouched model on all examples that have a right form
 
 
-def parse(options: type, description: str) -> Any:
+def parse(options: type, script: str, description: str) -> Any:
     """Options from the command line; also sets up JAX's cache of compiled programs."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
     jax.config.update("jax_compilation_cache_dir", str(cache))
-    return tyro.cli(options, description=description)
+    return tyro.cli(options, prog=f"python -m experiments.{script}", description=description)
 
 
 def check(options: Options) -> None:
@@ -172,13 +173,14 @@ def search_config(options: Options) -> SearchConfig:
         alpha=options.alpha,
         beta=options.alpha if options.beta is None else options.beta,
         kl_weight=options.kl_weight,
-        surrogate=options.surrogate,
         shared_mask=options.shared_mask,
     )
     if options.kl_weight == 0.0:
         config = config.replace(kl_rows=0)
     if options.method == "hard_concrete_paper":
-        config = config.replace(**search.PAPER)  # its surrogate included
+        config = config.replace(**search.PAPER)
+    if options.surrogate is not None:
+        config = config.replace(surrogate=options.surrogate)
     if options.steps is not None:
         config = config.replace(steps=options.steps)
     return config
