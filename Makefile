@@ -4,7 +4,9 @@ PYTHON ?= python3
 SEEDS ?= 10
 ALPHA_SINGLE ?= 0.045
 ALPHA_EVERY ?= 0.005
+# Half of what the script does on its own: enough for so small a model.
 STEPS ?= 200
+ROUNDS ?= 4
 RESULTS ?= results/demo
 # Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
 # where the default would be a build for GPUs.
@@ -13,7 +15,7 @@ TORCH_OPTIONS ?=
 
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
 NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS) \
-  --steps $(STEPS)
+  --steps $(STEPS) --rounds $(ROUNDS)
 
 .DELETE_ON_ERROR:
 .PHONY: env demo test test-all test-torch lint clean

@@ -54,6 +54,8 @@ class Options:
     """How many searches to run at once."""
     steps: int | None = None
     """Gradient steps of the relaxed search; the method's own number if not given."""
+    rounds: int | None = None
+    """Rounds of exchanging units after that; the method's own number if not given."""
     evaluation: int = 1000
     """Examples held out of the search, on which results are reported."""
     split_seed: int = 0
@@ -109,6 +111,7 @@ def check(options: Options) -> None:
         "kl-weight": (options.kl_weight, 0.0 <= options.kl_weight < np.inf, "0 or more"),
         "seeds": (options.seeds, options.seeds >= 1, "1 or more"),
         "steps": (options.steps, options.steps is None or options.steps >= 1, "1 or more"),
+        "rounds": (options.rounds, options.rounds is None or options.rounds >= 0, "0 or more"),
         "evaluation": (options.evaluation, options.evaluation >= 1, "1 or more"),
         "split-seed": (options.split_seed, options.split_seed >= 0, "0 or more"),
     }
@@ -183,4 +186,6 @@ def search_config(options: Options) -> SearchConfig:
         config = config.replace(surrogate=options.surrogate)
     if options.steps is not None:
         config = config.replace(steps=options.steps)
+    if options.rounds is not None:
+        config = config.replace(exchange_rounds=options.rounds)
     return config

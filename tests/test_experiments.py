@@ -91,7 +91,7 @@ def test_paper_settings_run(model, tmp_path):
 @pytest.mark.parametrize(
     "fault",
     [{"alpha": 0.0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"beta": 0.0}, {"kl_weight": -1.0},
-     {"seeds": 0}, {"steps": 0}, {"evaluation": 0}, {"split_seed": -1}],
+     {"seeds": 0}, {"steps": 0}, {"rounds": -1}, {"evaluation": 0}, {"split_seed": -1}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(fault):
     (name,) = fault
