@@ -180,7 +180,7 @@ def _introduce(task: Task, options: Options, material: Material) -> None:
     """Says what is searched, in three lines."""
     model, dropped = material.model, material.encoded.dropped
     sizes = model.config
-    budget = max(1, int(options.alpha * sizes.units * (1 + 1e-6)))
+    budget = int(search.budget(sizes.units, search_config(options)))
     right = material.model_accuracy
     lines = (
         f"{task.name}, {options.intervention}-step: {options.seeds} seeds, alpha "

@@ -237,10 +237,8 @@ def harden(state: SearchState, config: SearchConfig) -> HardState:
     """
     location = state.params["location"]
     if config.exchange_rounds:
-        units = location.shape[1]
-        budget = jnp.maximum(1.0, jnp.floor(config.alpha * units * (1.0 + 1e-6)))
         rank = jnp.argsort(jnp.argsort(-location, axis=1), axis=1)
-        mask = (rank < budget).astype(location.dtype)
+        mask = (rank < budget(location.shape[1], config)).astype(location.dtype)
     else:
         mask = thresholded(location, config)
     return HardState(mask, state.params["values"], state.key)
@@ -297,6 +295,11 @@ def run(
     return found(hard), History(steps, rounds)
 
 
+def budget(n_units: int, config: SearchConfig) -> Float[Array, ""]:
+    """The most units a hard mask may have: ``floor(alpha n_units)``, but at least 1."""
+    return jnp.maximum(1.0, jnp.floor(config.alpha * n_units * (1.0 + 1e-6)))  # 0.29 * 100 is 29
+
+
 def converged(
     intervention: Intervention, history: History, config: SearchConfig
 ) -> Bool[Array, ""]:
@@ -307,8 +310,8 @@ def converged(
     the tenth before.
     """
     masks = 1 if config.shared_mask else len(intervention.mask)
-    allowed = config.alpha * intervention.mask.shape[1] * (1.0 + 1e-6)
-    constraint = jnp.all(intervention.mask[:masks].sum(axis=1) <= jnp.maximum(1.0, allowed))
+    allowed = budget(intervention.mask.shape[1], config)
+    constraint = jnp.all(intervention.mask[:masks].sum(axis=1) <= allowed)
     if config.exchange_rounds:
         rise = history.rounds.gain[-_LAST_ROUNDS:].sum()
     else:
