@@ -114,8 +114,9 @@ def test_equals_the_naive_objective_in_value_and_gradient(case):
     np.testing.assert_allclose(outcome.weight.sum(axis=(1, 2)), 1.0, rtol=1e-5)
 
 
-def test_strata_are_merged_in_some_cases_only(setting):
+def test_strata_are_merged_in_some_cases_only(setting, monkeypatch):
     given = examples()
+    monkeypatch.setattr(packing, "MOST_STRATA", CASES["every"][-1])
     packed = pack(given, places("every", given))
     assert len(set(packed.steps.tolist())) == len(packed.strata) == 4
     assert len(set(setting.fast.steps.tolist())) > len(setting.fast.strata) == 2
