@@ -1,11 +1,12 @@
 """Many searches as one program: `jaxmask.search` under `jax.vmap`.
 
-The frozen model is shared by all runs (``in_axes=None``), never stacked. Steps run in compiled
-chunks, so that progress and metrics cost nothing inside; each kind of chunk is compiled once.
+The frozen model is shared by all runs (``in_axes=None``), never stacked. Settings are shared too,
+or differ from run to run. Steps run in compiled chunks, so that progress and metrics cost nothing
+inside; each kind of chunk is compiled once.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,14 @@ from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.exchange import ExchangeInfo
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
-from jaxmask.search import HardState, History, SearchConfig, SearchInfo, SearchState
+from jaxmask.search import (
+    HardState,
+    History,
+    Relaxation,
+    SearchConfig,
+    SearchInfo,
+    SearchState,
+)
 
 CHUNKS = {search.step: 50, search.refine: 2}  # steps, or rounds, a compiled chunk
 
@@ -30,15 +38,44 @@ class Ensemble(NamedTuple):
 
     Attributes:
         interventions: hard ones, stacked over runs.
+        relaxed: the states at the end of the relaxation, stacked over runs.
         history: stacked over runs, then steps or rounds; None where there were none.
         seconds: wall time of the searches, without compilation.
         compile_seconds: wall time of tracing and compiling.
     """
 
     interventions: Intervention
+    relaxed: SearchState
     history: History
     seconds: float
     compile_seconds: float
+
+
+class Programs:
+    """Compiles functions ahead of time, once for each shape of arguments, and times both apart.
+
+    Attributes:
+        compiling: seconds spent on tracing and compiling so far.
+        running: seconds spent in compiled programs so far.
+    """
+
+    def __init__(self) -> None:
+        self.compiling = 0.0
+        self.running = 0.0
+        self._compiled: dict[Hashable, Callable] = {}
+
+    def call(self, name: str, function: Callable, *args: Any) -> Any:
+        """``function(*args)``, compiled; ``name`` stands for all functions that do the same."""
+        start = time.perf_counter()
+        leaves, structure = jax.tree.flatten(args)
+        key = name, structure, tuple(jax.typeof(leaf) for leaf in leaves)
+        if key not in self._compiled:
+            self._compiled[key] = jax.jit(function).lower(*args).compile()
+        compiled = time.perf_counter()
+        result = jax.block_until_ready(self._compiled[key](*args))
+        self.compiling += compiled - start
+        self.running += time.perf_counter() - compiled
+        return result
 
 
 def run(
@@ -46,31 +83,43 @@ def run(
     objective: Objective,
     config: SearchConfig,
     observe: Observer | None = None,
+    programs: Programs | None = None,
 ) -> Ensemble:
     """Runs a search for each key; the same as ``jit(vmap(search.run))``, with progress.
 
     Args:
         keys: one a run.
         objective: shared by all runs.
-        config: shared by all runs.
+        config: each number is shared by all runs, or an array with one for each run.
         observe: told how far the runs are.
+        programs: give the same again, and nothing is compiled twice.
     """
-    clock = _Clock()
+    programs = Programs() if programs is None else programs
+    compiled, ran = programs.compiling, programs.running
+    config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)
+    mapped = jax.tree.map(lambda x: 0 if x.ndim else None, config)
 
-    def start(keys: Array, objective: Objective) -> SearchState:
-        return jax.vmap(lambda key: search.init(key, objective, config))(keys)
+    def over_runs(function: Callable) -> Callable:
+        return jax.vmap(function, in_axes=(0, None, mapped))
 
-    def harden(states: SearchState) -> HardState:
-        return jax.vmap(lambda state: search.harden(state, config))(states)
+    def harden(state: SearchState, objective: Objective, config: SearchConfig) -> HardState:
+        return search.harden(state, config)
 
-    states = clock.call("start", start, keys, objective)
-    states, steps = _advance(clock, search.step, states, objective, config, config.steps, observe)
-    hard = clock.call("harden", harden, states)
-    hard, rounds = _advance(
-        clock, search.refine, hard, objective, config, config.exchange_rounds, observe
+    states = programs.call("init", over_runs(search.init), keys, objective, config)
+    relaxed, steps = _advance(
+        programs, search.step, over_runs, states, objective, config, config.steps, observe
     )
-    found = jax.vmap(search.found)(hard)
-    return Ensemble(found, History(steps, rounds), clock.running, clock.compiling)
+    hard = programs.call("harden", over_runs(harden), relaxed, objective, config)
+    hard, rounds = _advance(
+        programs, search.refine, over_runs, hard, objective, config, config.exchange_rounds, observe
+    )
+    return Ensemble(
+        jax.vmap(search.found)(hard),
+        relaxed,
+        History(steps, rounds),
+        programs.running - ran,
+        programs.compiling - compiled,
+    )
 
 
 def evaluations(interventions: Intervention, objective: Objective) -> Evaluation:
@@ -83,9 +132,20 @@ def evaluations(interventions: Intervention, objective: Objective) -> Evaluation
     return all_of(interventions, objective)
 
 
+def relaxations(relaxed: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
+    """`jaxmask.search.relaxation` of each of a stack of states, one after another."""
+
+    @jax.jit
+    def all_of(relaxed: SearchState, objective: Objective) -> Relaxation:
+        return jax.lax.map(lambda one: search.relaxation(one, objective, config), relaxed)
+
+    return all_of(relaxed, objective)
+
+
 def _advance(
-    clock: "_Clock",
+    programs: Programs,
     step: Callable,
+    over_runs: Callable,
     states: Any,
     objective: Objective,
     config: SearchConfig,
@@ -98,35 +158,16 @@ def _advance(
     for done in range(0, total, length):
         size = min(length, total - done)
 
-        def chunk(states: Any, objective: Objective, size: int = size) -> tuple[Any, Any]:
-            def one(state: Any) -> tuple[Any, Any]:
-                return jax.lax.scan(
-                    lambda state, _: step(state, objective, config), state, None, length=size
-                )
+        def chunk(
+            state: Any, objective: Objective, config: SearchConfig, size: int = size
+        ) -> tuple[Any, Any]:
+            return jax.lax.scan(
+                lambda state, _: step(state, objective, config), state, None, length=size
+            )
 
-            return jax.vmap(one)(states)
-
-        states, info = clock.call(f"{size} of {step.__name__}", chunk, states, objective)
+        name = f"{size} of {step.__name__}"
+        states, info = programs.call(name, over_runs(chunk), states, objective, config)
         infos.append(jax.tree.map(np.asarray, info))
         if observe is not None:
             observe(done + size, jax.tree.map(lambda x: x[:, -1], infos[-1]))
     return states, jax.tree.map(lambda *x: np.concatenate(x, axis=1), *infos) if infos else None
-
-
-class _Clock:
-    """Compiles programs ahead of time, once each, and times compiling and running apart."""
-
-    def __init__(self) -> None:
-        self.compiling = 0.0
-        self.running = 0.0
-        self.programs: dict[str, Callable] = {}
-
-    def call(self, name: str, function: Callable, *args: Any) -> Any:
-        start = time.perf_counter()
-        if name not in self.programs:
-            self.programs[name] = jax.jit(function).lower(*args).compile()
-        compiled = time.perf_counter()
-        result = jax.block_until_ready(self.programs[name](*args))
-        self.compiling += compiled - start
-        self.running += time.perf_counter() - compiled
-        return result

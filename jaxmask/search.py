@@ -151,6 +151,22 @@ class HardState(NamedTuple):
     key: Key[Array, ""]
 
 
+class Relaxation(NamedTuple):
+    """What the relaxed mask does to all examples, sampled and thresholded.
+
+    Constraint (7) is there to keep the two accuracies close.
+
+    Attributes:
+        sampled_accuracy: fraction of decisions flipped by gates sampled anew for each row.
+        hard_accuracy: fraction flipped by the units with E[z] > 0.5.
+        hard_units: how many these are, averaged over the rows of the mask.
+    """
+
+    sampled_accuracy: Float[Array, ""]
+    hard_accuracy: Float[Array, ""]
+    hard_units: Float[Array, ""]
+
+
 class History(NamedTuple):
     """All that a run observed: an entry a step, then an entry a round of exchange."""
 
@@ -227,6 +243,21 @@ def step(
         fractional_multiplier=multipliers["fractional"],
     )
     return SearchState(params, moments, key, state.step + 1), info
+
+
+def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
+    """How the relaxed mask does on all examples of an objective, before anything refines it."""
+    location, baseline = state.params["location"], jnp.tanh(state.params["values"])
+    batch = objective.everything()
+
+    def accuracy(mask: Float[Array, "rows units"]) -> Float[Array, ""]:
+        outcome = objective(Intervention(mask, baseline[batch.direction]), batch, None, 0)
+        return (losses.success(outcome.log_ratio) * outcome.weight).sum()
+
+    of_row = batch.direction % len(location)
+    gates = hard_concrete.sample(state.key, location[of_row], config.temperature, config.support)
+    hard = thresholded(location, config)
+    return Relaxation(accuracy(gates), accuracy(hard[of_row]), hard.sum(axis=1).mean())
 
 
 def harden(state: SearchState, config: SearchConfig) -> HardState:

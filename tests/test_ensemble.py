@@ -48,3 +48,45 @@ def test_evaluations_are_those_of_each_intervention():
         jax.tree.map(
             lambda a, b, n=number: np.testing.assert_allclose(a[n], b, rtol=1e-5), both, one
         )
+
+
+def test_settings_may_differ_from_run_to_run():
+    objective = toy.toy(seed=4, units=8)
+    keys = jax.random.split(jax.random.key(0), 2)
+    alphas = jnp.array([0.3, 0.5])
+    both = ensemble.run(keys, objective, CONFIG.replace(alpha=alphas))
+    np.testing.assert_array_equal(both.interventions.mask.sum(axis=2), [[2, 2], [4, 4]])
+    for number, alpha in enumerate(alphas):
+        alone = ensemble.run(keys[number : number + 1], objective, CONFIG.replace(alpha=alpha))
+        np.testing.assert_array_equal(both.interventions.mask[number], alone.interventions.mask[0])
+        np.testing.assert_allclose(
+            both.history.steps.loss[number], alone.history.steps.loss[0], rtol=1e-3, atol=1e-3
+        )
+
+
+def test_programs_are_compiled_once_for_each_shape():
+    objective = toy.toy(seed=4, units=8)
+    config = CONFIG.replace(steps=50, exchange_rounds=2)
+    programs = ensemble.Programs()
+    keys = jax.random.split(jax.random.key(0), 2)
+    ensemble.run(keys, objective, config, programs=programs)
+    compiled = dict(programs._compiled)
+    again = ensemble.run(keys, objective, config.replace(alpha=0.5), programs=programs)
+    assert programs._compiled == compiled
+    assert again.compile_seconds < 0.1 < programs.compiling
+    ensemble.run(keys, objective, config.replace(alpha=jnp.array([0.3, 0.5])), programs=programs)
+    assert len(programs._compiled) == 2 * len(compiled)
+
+
+def test_relaxations_are_those_of_the_masks():
+    objective = toy.toy(seed=4, units=8)
+    keys = jax.random.split(jax.random.key(0), 2)
+    config = CONFIG.replace(exchange_rounds=0, beta=0.05)
+    result = ensemble.run(keys, objective, config)
+    gap = ensemble.relaxations(result.relaxed, objective, config)
+    # Without exchange what is found is the thresholded mask.
+    np.testing.assert_allclose(
+        gap.hard_accuracy, ensemble.evaluations(result.interventions, objective).accuracy, rtol=1e-5
+    )
+    np.testing.assert_array_equal(gap.hard_units, result.interventions.mask[:, 0].sum(axis=1))
+    assert ((gap.sampled_accuracy >= 0) & (gap.sampled_accuracy <= 1)).all()
