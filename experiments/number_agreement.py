@@ -3,26 +3,19 @@
 python -m experiments.number_agreement --model demo --intervention single --alpha 0.02
 """
 
-import sys
-
 from experiments import report_search
-from experiments.setup import USER_ERRORS, Options, parse
+from experiments.setup import Options, run_script
 from jaxmask.tasks import number_agreement
-
-GENERATOR_SEED = 0  # of the sentences drawn where --data isn't given
 
 
 def main() -> None:
     """Reads the options, searches, reports."""
-    options = parse(Options, "number_agreement", __doc__)
-    try:
-        if options.data is None:
-            task = number_agreement.generate(GENERATOR_SEED)
-        else:
-            task = number_agreement.read(options.data)
-        report_search.run(task, options, suits=lambda construction: construction == "nounpp")
-    except USER_ERRORS as fault:
-        sys.exit(f"error: {fault}")
+    run_script(
+        Options,
+        "number_agreement",
+        __doc__,
+        lambda options: report_search.run(number_agreement.NAME, options),
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +22,36 @@ from jaxmask.objective import LSTMObjective
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
 from jaxmask.store import BUNDLED_MODEL, LanguageModel, ModelError, load_model
+from jaxmask.tasks import gender_bias, number_agreement
 from jaxmask.vocabulary import VocabularyError
+
+GENERATOR_SEED = 0  # of the sentences drawn where --data isn't given
+
+
+class Phenomenon(NamedTuple):
+    """A task of the paper.
+
+    Attributes:
+        read: its stimuli, from a folder of the original files.
+        generate: its stimuli, without any files.
+        evaluation: examples that the paper held out.
+        shown: group whose sentences make good figures.
+    """
+
+    read: Callable[[Path], Task]
+    generate: Callable[[], Task]
+    evaluation: int
+    shown: str
+
+
+PHENOMENA = {
+    number_agreement.NAME: Phenomenon(
+        number_agreement.read, lambda: number_agreement.generate(GENERATOR_SEED), 1000, "nounpp"
+    ),
+    gender_bias.NAME: Phenomenon(
+        gender_bias.read, gender_bias.generate, 200, "was promoted because"
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +87,17 @@ class Options:
     """Gradient steps of the relaxed search; the method's own number if not given."""
     rounds: int | None = None
     """Rounds of exchanging units after that; the method's own number if not given."""
-    evaluation: int = 1000
-    """Examples held out of the search, on which results are reported."""
+    evaluation: int | None = None
+    """Examples held out of the search, on which results are reported; as many as in the paper if
+    not given: 1000 for number agreement, 200 for gender bias."""
+    split: Literal["example", "word"] = "example"
+    """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
     split_seed: int = 0
     """Seed of the choice of these."""
+    text: Path | None = None
+    """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
+    text_sentences: int = 200
+    """How many of its sentences."""
     out: Path | None = None
     """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
 
@@ -92,6 +130,15 @@ class Material(NamedTuple):
     model_accuracy: float | None  # of the untouched model on all examples that have a right form
 
 
+def run_script(options: type, script: str, description: str, work: Callable[[Any], Any]) -> None:
+    """What a script's ``main`` does: options from the command line, work, faults in a line."""
+    chosen = parse(options, script, description)
+    try:
+        work(chosen)
+    except USER_ERRORS as fault:
+        sys.exit(f"error: {fault}")
+
+
 def parse(options: type, script: str, description: str) -> Any:
     """Options from the command line; also sets up JAX's cache of compiled programs."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
@@ -112,7 +159,12 @@ def check(options: Options) -> None:
         "seeds": (options.seeds, options.seeds >= 1, "1 or more"),
         "steps": (options.steps, options.steps is None or options.steps >= 1, "1 or more"),
         "rounds": (options.rounds, options.rounds is None or options.rounds >= 0, "0 or more"),
-        "evaluation": (options.evaluation, options.evaluation >= 1, "1 or more"),
+        "evaluation": (
+            options.evaluation,
+            options.evaluation is None or options.evaluation >= 1,
+            "1 or more",
+        ),
+        "text-sentences": (options.text_sentences, options.text_sentences >= 1, "1 or more"),
         "split-seed": (options.split_seed, options.split_seed >= 0, "0 or more"),
     }
     for name, (value, good, expected) in ranges.items():
@@ -131,6 +183,11 @@ def read_model(options: Options) -> LanguageModel:
     return load_model(options.model)
 
 
+def load_task(name: str, data: Path | None) -> Task:
+    """The stimuli of one of `PHENOMENA`."""
+    return PHENOMENA[name].generate() if data is None else PHENOMENA[name].read(data)
+
+
 def prepare(options: Options, task: Task) -> Material:
     """Reads the model, encodes and splits the task, and builds the objectives."""
     model = read_model(options)
@@ -138,12 +195,12 @@ def prepare(options: Options, task: Task) -> Material:
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
     context = read_context(model.params, words)
     known = directed(model.params, encoded.examples, context)
-    if not options.evaluation < known.size:
-        raise OptionError(
-            f"--evaluation: expected less than all {known.size} examples, "
-            f"found {options.evaluation}"
-        )
-    train, evaluation = examples.split(known, options.evaluation, options.split_seed)
+    held_out = options.evaluation or PHENOMENA[task.name].evaluation
+    together = examples.position_words(known) if options.split == "word" else None
+    try:
+        train, evaluation = examples.split(known, held_out, options.split_seed, together)
+    except ValueError as fault:
+        raise OptionError(f"--{fault}") from fault
     right = known.correct >= 0
     preferred = 1 - known.direction
     accuracy = (

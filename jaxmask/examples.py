@@ -161,13 +161,21 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     return Encoded(_to_arrays(kept, groups, vocabulary), groups, dropped, unknown)
 
 
-def split(examples: Examples, evaluation: int, seed: int) -> tuple[Examples, Examples]:
+def split(
+    examples: Examples,
+    evaluation: int,
+    seed: int,
+    together: Int[np.ndarray, " examples"] | None = None,
+) -> tuple[Examples, Examples]:
     """Splits at random into (training, evaluation); rows keep their order within each part.
 
     Args:
         examples: what to split.
         evaluation: number of examples held out.
         seed: of the random choice.
+        together: examples with the same number stay in the same part, such as all of a profession
+            (`position_words`); whole groups are then held out until there are ``evaluation``
+            examples or a few more.
 
     Raises:
         ValueError: ``evaluation`` leaves one of the parts empty.
@@ -177,8 +185,22 @@ def split(examples: Examples, evaluation: int, seed: int) -> tuple[Examples, Exa
             f"evaluation: expected 1 to {examples.size - 1} of {examples.size} examples, "
             f"found {evaluation}"
         )
-    order = np.random.default_rng(seed).permutation(examples.size)
-    return examples.take(np.sort(order[evaluation:])), examples.take(np.sort(order[:evaluation]))
+    together = np.arange(examples.size) if together is None else together
+    _, group, sizes = np.unique(together, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    held_out = np.isin(group, order[before < evaluation])
+    if held_out.all():
+        raise ValueError(
+            f"evaluation: {evaluation} of {examples.size} examples in {len(sizes)} groups that "
+            "stay together leave none to train on"
+        )
+    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+
+
+def position_words(examples: Examples) -> Int[np.ndarray, " examples"]:
+    """The word at each example's position: its subject or profession."""
+    return np.take_along_axis(examples.tokens, examples.position[:, None], axis=1)[:, 0]
 
 
 def read_text(file: Path) -> str:

@@ -11,6 +11,7 @@ from jaxmask.examples import (
     Task,
     TaskDataError,
     encode,
+    position_words,
     read_text,
     split,
     word_list,
@@ -170,6 +171,23 @@ def test_a_split_depends_on_its_seed_alone():
 def test_a_split_with_an_empty_part_is_an_error(evaluation):
     with pytest.raises(ValueError, match=f"expected 1 to 4 of 5 examples, found {evaluation}"):
         split(numbered(5), evaluation, 0)
+
+
+def test_groups_stay_together():
+    examples, together = numbered(60), np.arange(60) % 13
+    train, held_out = split(examples, 20, 3, together)
+    assert not set(together[train.length]) & set(together[held_out.length])
+    assert train.size + held_out.size == 60
+    assert 20 <= held_out.size < 20 + 5  # the largest group has 5
+    with pytest.raises(ValueError, match="58 of 60 examples in 2 groups that stay together"):
+        split(examples, 58, 0, np.arange(60) % 2)
+
+
+def test_position_words_are_the_words_at_the_position():
+    examples = numbered(3)._replace(
+        tokens=np.array([[1, 2], [3, 4], [5, 6]]), position=np.array([0, 1, 1])
+    )
+    np.testing.assert_array_equal(position_words(examples), [1, 4, 6])
 
 
 def test_contexts_end_where_a_sentence_starts():
