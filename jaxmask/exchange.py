@@ -50,13 +50,20 @@ class ExchangeInfo(NamedTuple):
     exchanges: Int[Array, ""]
 
 
-class _Linear(NamedTuple):
-    """A batch linearised: what each unit adds to each row's log-ratio."""
+class Linear(NamedTuple):
+    """A batch linearised: what each unit adds to each row's log-ratio.
 
-    log_ratio: Float[Array, " batch"]  # mean over the row's pairs
+    Attributes:
+        log_ratio: at the mask, mean over the row's pairs.
+        weight: of the rows.
+        high: with the value ``+edge``, or at its own value for a unit inside.
+        low: with the value ``-edge``, likewise.
+    """
+
+    log_ratio: Float[Array, " batch"]
     weight: Float[Array, " batch"]
-    high: Float[Array, "batch units"]  # at +tanh(EDGE), or at its own value for a unit inside
-    low: Float[Array, "batch units"]  # at -tanh(EDGE), likewise
+    high: Float[Array, "batch units"]
+    low: Float[Array, "batch units"]
 
 
 class _Link(NamedTuple):
@@ -101,7 +108,7 @@ def round_of_exchange(
     values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows)
     batch = objective.sample(sample_key, rows)
     member = _membership(mask, batch.direction)
-    linear = _linearise(mask, values, objective, batch)
+    linear = linearise(mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE))
     links = _chain(mask, linear, member, batch.direction, values.shape[0])
     more_kl_rows = -(-kl_rows * rows // refit_rows)
 
@@ -154,6 +161,58 @@ def refit(
     return jax.lax.scan(step, start, jax.random.split(key, steps))[0][0]
 
 
+def linearise(
+    mask: Float[Array, "masks units"],
+    baseline: Float[Array, "directions units"],
+    objective: Objective,
+    batch: Any,
+    edge: float | Float[Array, ""],
+) -> Linear:
+    """Linearises each row's log-ratio in every unit, at a mask.
+
+    Args:
+        mask: zeros and ones, as in `round_of_exchange`.
+        baseline: values of the units inside.
+        objective: how the model responds.
+        batch: the rows.
+        edge: units outside would be given ``edge`` or ``-edge``.
+    """
+    direction = batch.direction
+
+    def respond(rows: Array, value: Array) -> tuple[Array, Outcome]:
+        given = jnp.where(mask > 0, baseline, value)
+        outcome = objective(Intervention(rows, given[direction]), batch, None, 0)
+        share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
+        return (outcome.log_ratio * share).sum(), outcome
+
+    rows = jnp.broadcast_to(mask, baseline.shape)[direction]
+    ends = edge * jnp.array([1.0, -1.0])
+    slopes, outcomes = jax.vmap(jax.grad(respond, has_aux=True), in_axes=(None, 0))(rows, ends)
+    outcome = jax.tree.map(lambda x: x[0], outcomes)  # the same for both: they only touch slopes
+    weight = outcome.weight.sum(axis=1)
+    log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
+    return Linear(log_ratio, weight, slopes[0], slopes[1])
+
+
+def failures_after_adding(
+    linear: Linear,
+    log_ratio: Float[Array, " batch"],
+    weight: Float[Array, " batch"],
+    one_hot: Float[Array, "directions batch"],
+) -> tuple[Float[Array, "directions units"], Float[Array, "directions units"]]:
+    """Predicted failures of each direction's rows after adding a unit: at ``+edge``, at ``-edge``.
+
+    Args:
+        linear: what each unit adds.
+        log_ratio: before adding it.
+        weight: of each row.
+        one_hot: 1 where a row has a direction.
+    """
+    high = one_hot @ (losses.failure(log_ratio[:, None] + linear.high) * weight[:, None])
+    low = one_hot @ (losses.failure(log_ratio[:, None] + linear.low) * weight[:, None])
+    return high, low
+
+
 def _respond(
     mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int
 ) -> Outcome:
@@ -168,25 +227,7 @@ def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
     return (direction[None, :] % len(mask) == masks).astype(mask.dtype)
 
 
-def _linearise(mask: Array, values: Array, objective: Objective, batch: Any) -> _Linear:
-    direction = batch.direction
-
-    def respond(rows: Array, value: Array) -> tuple[Array, Outcome]:
-        baseline = jnp.where(mask > 0, jnp.tanh(values), value)
-        outcome = objective(Intervention(rows, baseline[direction]), batch, None, 0)
-        share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
-        return (outcome.log_ratio * share).sum(), outcome
-
-    rows = jnp.broadcast_to(mask, values.shape)[direction]
-    ends = jnp.tanh(EDGE) * jnp.array([1.0, -1.0])
-    slopes, outcomes = jax.vmap(jax.grad(respond, has_aux=True), in_axes=(None, 0))(rows, ends)
-    outcome = jax.tree.map(lambda x: x[0], outcomes)  # the same for both: they only touch slopes
-    weight = outcome.weight.sum(axis=1)
-    log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
-    return _Linear(log_ratio, weight, slopes[0], slopes[1])
-
-
-def _chain(mask: Array, linear: _Linear, member: Array, direction: Array, directions: int) -> _Link:
+def _chain(mask: Array, linear: Linear, member: Array, direction: Array, directions: int) -> _Link:
     """The present mask and `CHAIN` exchanges after it, each the best predicted after the last.
 
     A unit that left doesn't return within a chain, nor does one that came in leave.
@@ -233,19 +274,20 @@ def _best_exchange(
     log_ratio: Array,
     member: Array,
     *,
-    linear: _Linear,
+    linear: Linear,
     direction: Array,
     one_hot: Array,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(possible?, out, into, sign by direction, log-ratios after) of the best exchange."""
-    weight = (linear.weight * member)[:, None]
-    high = one_hot @ (losses.failure(log_ratio[:, None] + linear.high) * weight)
-    low = one_hot @ (losses.failure(log_ratio[:, None] + linear.low) * weight)
+    weight = linear.weight * member
+    high, low = failures_after_adding(linear, log_ratio, weight, one_hot)
     sign = jnp.where(high <= low, 1.0, -1.0)
     added = jnp.where(sign[direction] > 0, linear.high, linear.low)
     after_adding = jnp.minimum(high, low).sum(axis=0)
     # A unit inside contributes ``high`` (= ``low``) at its own value: dropping it takes that away.
-    after_dropping = (losses.failure(log_ratio[:, None] - linear.high) * weight).sum(axis=0)
+    after_dropping = (losses.failure(log_ratio[:, None] - linear.high) * weight[:, None]).sum(
+        axis=0
+    )
 
     few = min(CANDIDATES, len(addable))
     candidates_in = jax.lax.top_k(jnp.where(addable, -after_adding, -jnp.inf), few)[1]
@@ -253,7 +295,7 @@ def _best_exchange(
 
     def after_exchange(out: Array) -> Array:
         dropped = (log_ratio - linear.high[:, out])[:, None]
-        return (losses.failure(dropped + added[:, candidates_in]) * weight).sum(axis=0)
+        return (losses.failure(dropped + added[:, candidates_in]) * weight[:, None]).sum(axis=0)
 
     predicted = jax.lax.map(after_exchange, candidates_out)
     allowed = removable[candidates_out][:, None] & addable[candidates_in][None, :]

@@ -53,7 +53,7 @@ def test_predictions_are_exact_where_the_model_is_linear(masks):
     mask, values = start(objective, 3, masks)
     batch = objective.everything()
     member = exchange._membership(mask, batch.direction)
-    linear = exchange._linearise(mask, values, objective, batch)
+    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
     assert links.inside.shape == (exchange.CHAIN + 1, masks, 8)
     for index in range(exchange.CHAIN + 1):
@@ -71,7 +71,7 @@ def test_the_first_link_is_the_best_single_exchange():
     mask, values = start(objective, 3)
     batch = objective.everything()
     member = exchange._membership(mask, batch.direction)
-    linear = exchange._linearise(mask, values, objective, batch)
+    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
     tried = {}
     for out in np.flatnonzero(mask[0]):
@@ -97,7 +97,7 @@ def test_candidates_are_the_units_that_are_best_alone(monkeypatch):
     mask, values = start(objective, 4)
     values = 3 * values
     batch = objective.everything()
-    linear = exchange._linearise(mask, values, objective, batch)
+    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
     member = exchange._membership(mask, batch.direction)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
 
