@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from experiments.train_language_model import open_text
+from experiments.text import open_text
 from jaxmask.examples import word_list
 from jaxmask.tasks.number_agreement import NOUNS, OTHERS
 

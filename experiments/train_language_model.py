@@ -9,18 +9,17 @@ A run that was stopped goes on from its last checkpoint when it is started again
 
 import dataclasses
 import json
-import lzma
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import tyro
 
+from experiments.text import sentences
 from jaxmask import language_model_training as training
 from jaxmask.lstm import LSTMConfig, Params, init_params
 from jaxmask.store import LanguageModel, load_model, save_model
@@ -61,21 +60,6 @@ class Config:
 
 
 SCAN = 50  # updates in one compiled call
-
-
-def open_text(file: Path) -> IO[str]:
-    """Opens a text file, plain or .xz."""
-    return (lzma.open if file.suffix == ".xz" else open)(file, "rt", encoding="utf-8")
-
-
-def sentences(files: Iterable[Path]) -> Iterator[list[str]]:
-    """The words of each line that has any, `<eos>` at the end."""
-    for file in files:
-        with open_text(file) as lines:
-            for line in lines:
-                words = line.split()
-                if words:
-                    yield words if words[-1] == END_OF_SENTENCE else [*words, END_OF_SENTENCE]
 
 
 def build_vocabulary(files: Iterable[Path], size: int, keep: Iterable[str] = ()) -> Vocabulary:
