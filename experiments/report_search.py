@@ -3,60 +3,95 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 import jaxmask
+from experiments import activations
 from experiments.console import console, print_table, progress
-from experiments.setup import Material, Options, check, prepare, search_config, where
-from jaxmask import ensemble, exchange, figures, lstm, report, search
-from jaxmask.ensemble import Ensemble
+from experiments.setup import (
+    PHENOMENA,
+    Material,
+    OptionError,
+    Options,
+    check,
+    load_task,
+    prepare,
+    search_config,
+)
+from experiments.text import draw_sentences
+from jaxmask import ensemble, exchange, figures, ordinary_text, report, search
+from jaxmask.ensemble import Ensemble, Programs
 from jaxmask.evaluate import Evaluation
 from jaxmask.examples import Task
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import Intervention, every_step, units
 from jaxmask.intervention_file import save_intervention
-from jaxmask.run_folder import check_run_folder, write_run
+from jaxmask.run_folder import check_run_folder, read_summary, write_run
+from jaxmask.search import Relaxation
+from jaxmask.store import LanguageModel
 
-PANELS = 4  # units in the activation figure
-CANDIDATES = 50  # sentences tried for that figure
 STEPS_A_ROUND = 25  # a round of exchange takes about as long
 
 
-def run(task: Task, options: Options, suits: Callable[[str], bool] = lambda group: True) -> dict:
+class Results(NamedTuple):
+    """All that was measured, each stacked over runs."""
+
+    search: Ensemble
+    evaluations: Evaluation
+    relaxations: Relaxation
+    text_kl: dict[str, np.ndarray] | None  # at every word and at random words; runs x directions
+
+
+def run(
+    name: str,
+    options: Options,
+    *,
+    model: LanguageModel | None = None,
+    programs: Programs | None = None,
+    reuse: bool = False,
+) -> dict:
     """Searches, reports on the screen, and writes the run folder; returns its summary.
 
     Args:
-        task: what to search for.
+        name: of the task, see `experiments.setup.PHENOMENA`.
         options: of the script.
-        suits: does a group (construction, template) make a good example for a figure?
+        model: to search; read as the options say if not given.
+        programs: of earlier searches on the same model.
+        reuse: if the folder holds the finished run already, give its summary.
     """
     check(options)
     started = time.perf_counter()
     config = search_config(options)
-    material = prepare(options, task)
-    folder = (
-        options.out or Path("results") / f"{task.name}-{material.model.name}-{options.intervention}"
-    )
+    task = load_task(name, options.data)
+    material = prepare(options, task, model)
+    folder = options.out or Path("results") / f"{name}-{material.model.name}-{options.intervention}"
     settings = _settings(task, options, material)
     check_run_folder(folder, settings)
+    if reuse and (there := read_summary(folder)) is not None:
+        return there
     _introduce(task, options, material)
 
     keys = jax.random.split(jax.random.key(0), options.seeds)
     with _observed(config) as observe:
-        result = ensemble.run(keys, material.train_objective, config, observe)
-    evaluations = ensemble.evaluations(result.interventions, material.evaluation_objective)
+        result = ensemble.run(keys, material.train_objective, config, observe, programs)
+    result = result._replace(interventions=_where_learned(result.interventions, material))
+    results = Results(
+        result,
+        ensemble.evaluations(result.interventions, material.evaluation_objective),
+        ensemble.relaxations(result.relaxed, material.evaluation_objective, config),
+        None if options.text is None else _text_kl(options, material, result.interventions),
+    )
     seconds = {"total": time.perf_counter() - started, "compile": result.compile_seconds}
-    summary = summarise(task, options, material, result, evaluations, seconds)
+    summary = summarise(task, options, material, results, seconds)
     metrics = observations(result)
 
     write_run(folder, settings, summary, metrics)
     _save_interventions(folder, task, material, result, summary, settings)
-    _draw(folder, task, options, material, result, summary, suits)
+    _draw(folder, task, options, material, result, summary)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
     console().print(f"{seconds['total']:.0f} s in all; written to {folder}", soft_wrap=True)
@@ -64,16 +99,11 @@ def run(task: Task, options: Options, suits: Callable[[str], bool] = lambda grou
 
 
 def summarise(
-    task: Task,
-    options: Options,
-    material: Material,
-    result: Ensemble,
-    evaluations: Evaluation,
-    seconds: dict[str, float],
+    task: Task, options: Options, material: Material, results: Results, seconds: dict[str, float]
 ) -> dict:
     """The content of ``summary.json``."""
     config = search_config(options)
-    model = material.model
+    model, result, evaluations = material.model, results.search, results.evaluations
     converged = np.asarray(
         jax.vmap(lambda i, h: search.converged(i, h, config))(result.interventions, result.history)
     )
@@ -96,6 +126,19 @@ def summarise(
             },
             "expected_l0": float(result.history.steps.expected_l0[seed, -1]),
             "kl": float(evaluations.kl[seed]),
+            "text_kl": {
+                place: {
+                    way: float(kl[seed, number])
+                    for number, way in enumerate(task.directions)
+                    if material.examples_toward(number, "train")
+                }
+                for place, kl in (results.text_kl or {}).items()
+            },
+            "relaxed": {
+                "sampled_accuracy": report.percent(results.relaxations.sampled_accuracy[seed]),
+                "hard_accuracy": report.percent(results.relaxations.hard_accuracy[seed]),
+                "hard_units": float(results.relaxations.hard_units[seed]),
+            },
             "steps": config.steps + config.exchange_rounds * config.refit_steps,
             "seconds": result.seconds,
             "converged": bool(converged[seed]),
@@ -124,6 +167,13 @@ def summarise(
             "evaluation": material.evaluation.size,
             "dropped": material.encoded.dropped.total,
             "model_accuracy": material.model_accuracy,
+            "split": options.split,
+            "toward": {
+                name: {
+                    part: material.examples_toward(number, part) for part in ("train", "evaluation")
+                }
+                for number, name in enumerate(task.directions)
+            },
         },
         "runs": runs,
         **{
@@ -161,13 +211,50 @@ def _settings(task: Task, options: Options, material: Material) -> dict:
     """Everything that decides the results, and nothing else."""
     chosen = dataclasses.asdict(options)
     del chosen["out"], chosen["vocab"]
+    if options.text is None:
+        del chosen["text_sentences"]
     return {
         "task": task.name,
         **chosen,
         "model": material.model.name,
         "fingerprint": material.model.fingerprint,
+        "evaluation": options.evaluation or PHENOMENA[task.name].evaluation,
         "data": "generated" if options.data is None else options.data.name,
+        "text": None if options.text is None else options.text.name,
         "search": dataclasses.asdict(search_config(options)),
+    }
+
+
+def _where_learned(interventions: Intervention, material: Material) -> Intervention:
+    """Without what it would do toward a direction that had no examples to learn from."""
+    ways = interventions.mask.shape[1]
+    learned = [material.examples_toward(number, "train") > 0 for number in range(ways)]
+    return interventions._replace(mask=interventions.mask * np.array(learned)[None, :, None])
+
+
+def _text_kl(
+    options: Options, material: Material, interventions: Intervention
+) -> dict[str, np.ndarray]:
+    """The KL on ordinary text of each run, toward each direction."""
+    try:
+        words = draw_sentences(options.text, options.text_sentences, options.split_seed)
+        text = ordinary_text.encode(words, material.model.vocabulary)
+    except (OSError, EOFError, ValueError) as fault:
+        raise OptionError(f"--text: {options.text}: expected sentences ({fault})") from fault
+    places = {
+        "every": every_step(text.length),
+        "random": ordinary_text.random_step(np.random.default_rng(options.split_seed), text.length),
+    }
+    params, context = material.model.params, material.context
+
+    @jax.jit
+    def of_all(interventions: Intervention, params: dict, where: np.ndarray) -> jax.Array:
+        return jax.lax.map(
+            lambda one: ordinary_text.kl_on_text(one, params, text, where, context), interventions
+        )
+
+    return {
+        place: np.asarray(of_all(interventions, params, where)) for place, where in places.items()
     }
 
 
@@ -179,17 +266,30 @@ def _separate(interventions: Intervention) -> list[Intervention]:
 def _introduce(task: Task, options: Options, material: Material) -> None:
     """Says what is searched, in three lines."""
     model, dropped = material.model, material.encoded.dropped
+    right, train = material.model_accuracy, material.train.size
+    toward = "; ".join(
+        f"to {name}: {material.examples_toward(number, 'train')} + "
+        f"{material.examples_toward(number, 'evaluation')}"
+        for number, name in enumerate(task.directions)
+    )
+    empty = [
+        name
+        for number, name in enumerate(task.directions)
+        if not material.examples_toward(number, "train")
+    ]
     sizes = model.config
     budget = int(search.budget(sizes.units, search_config(options)))
-    right = material.model_accuracy
-    lines = (
+    lines = [
         f"{task.name}, {options.intervention}-step: {options.seeds} seeds, alpha "
         f"{options.alpha:g} (at most {budget} of {sizes.units} units)",
         f"model: {model.name}, {sizes.layers} x {sizes.hidden}, {sizes.vocabulary} words"
         + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
-        f"pairs: {material.train.size} to search on, {material.evaluation.size} held out"
-        + (f", {dropped.total} dropped (out of vocabulary)" if dropped.total else ""),
-    )
+        f"pairs: {train} to search on + {material.evaluation.size} held out ({toward})",
+    ]
+    if dropped.total:
+        lines.append(f"dropped, as their words are out of vocabulary: {dropped.total} pairs")
+    for name in empty:
+        lines.append(f"nothing can be learned toward {name!r}: the model always prefers it")
     for line in lines:
         console().print(line, soft_wrap=True)
     console().print()
@@ -240,13 +340,16 @@ def _draw(
     material: Material,
     result: Ensemble,
     summary: dict,
-    suits: Callable[[str], bool],
 ) -> None:
     """The activations of an example, and how the search went."""
     first = _separate(result.interventions)[0]
-    figure = activation_figure(task, options, material, first, summary, suits)
-    if figure is not None:
-        figures.save(figure, folder / "figures" / "activations.png")
+    if units(first.mask):
+        reading = activations.read(material, options, task.directions, first)
+        shown = activations.shown_units(reading, first, summary["prevalence"])
+        row = activations.example(reading, lambda group: group == PHENOMENA[task.name].shown)
+        if row is not None:
+            figure = activations.example_figure(reading, row, shown)
+            figures.save(figure, folder / "figures" / "activations.png")
     steps = result.history.steps
     shown = slice(9, None, 10)
     numbers = np.arange(1, steps.loss.shape[1] + 1)[shown]
@@ -259,48 +362,3 @@ def _draw(
         steps.target[0, shown],
     )
     figures.save(figure, folder / "figures" / "search.png")
-
-
-def activation_figure(
-    task: Task,
-    options: Options,
-    material: Material,
-    intervention: Intervention,
-    summary: dict,
-    suits: Callable[[str], bool],
-) -> Figure | None:
-    """Activations of the most prevalent units over a held-out sentence whose decision flips.
-
-    None if no unit was found or no suitable decision flips.
-    """
-    found = set(units(intervention.mask))
-    shown = [row["unit"] for row in summary["prevalence"] if row["unit"] in found][:PANELS]
-    part, params = material.evaluation, material.model.params
-    decoder = np.asarray(lstm.decoder_weight(params))
-    bias = np.asarray(params["decoder"]["bias"])
-    acts = where(options, part)
-    read = jax.jit(lstm.unroll)
-    suitable = [row for row in range(part.size) if suits(material.encoded.groups[part.group[row]])]
-    for row in suitable[:CANDIDATES] if shown else ():
-        length, direction = int(part.length[row]), int(part.direction[row])
-        at = acts[row, :length]
-        toward = intervention.toward(direction)
-        gates = lstm.input_gates(params, lstm.embed(params, part.tokens[row, :length]))
-        original, _ = read(params, material.context, gates)
-        altered, _ = read(params, material.context, gates, toward, jnp.asarray(at))
-        turned, preferred = part.pair[row, direction], part.pair[row, 1 - direction]
-        top = np.asarray(lstm.top_layer(params, altered))[-1]
-        log_ratio = top @ (decoder[preferred] - decoder[turned]) + bias[preferred] - bias[turned]
-        if log_ratio < 0:
-            words = material.model.vocabulary.words
-            return figures.activations(
-                [words[token] for token in part.tokens[row, :length]],
-                np.asarray(original),
-                np.asarray(altered),
-                shown,
-                at,
-                material.model.config.hidden,
-                f"\u201c{words[preferred]}\u201d becomes \u201c{words[turned]}\u201d "
-                f"({options.intervention}-step, to {task.directions[direction]})",
-            )
-    return None

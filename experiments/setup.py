@@ -129,6 +129,10 @@ class Material(NamedTuple):
     evaluation_objective: LSTMObjective
     model_accuracy: float | None  # of the untouched model on all examples that have a right form
 
+    def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
+        """How many examples of a part are to be turned to a direction."""
+        return int(np.sum(getattr(self, part).direction == direction))
+
 
 def run_script(options: type, script: str, description: str, work: Callable[[Any], Any]) -> None:
     """What a script's ``main`` does: options from the command line, work, faults in a line."""
@@ -188,9 +192,9 @@ def load_task(name: str, data: Path | None) -> Task:
     return PHENOMENA[name].generate() if data is None else PHENOMENA[name].read(data)
 
 
-def prepare(options: Options, task: Task) -> Material:
-    """Reads the model, encodes and splits the task, and builds the objectives."""
-    model = read_model(options)
+def prepare(options: Options, task: Task, model: LanguageModel | None = None) -> Material:
+    """Reads the model (if not given), encodes and splits the task, and builds the objectives."""
+    model = read_model(options) if model is None else model
     encoded = examples.encode(task, model.vocabulary)
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
     context = read_context(model.params, words)

@@ -217,10 +217,20 @@ def markdown_report(summary: Summary) -> str:
     lines = (
         f"# {summary['task'].replace('_', ' ').capitalize()}",
         f"Model {model['name']} (fingerprint {model['fingerprint']}): {model['layers']} x "
-        f"{model['hidden']} units, {model['vocabulary']} words; it is right on "
-        f"{examples['model_accuracy']:.1f}% of the examples before any intervention.",
-        f"{examples['train']} examples to search, {examples['evaluation']} held out to evaluate, "
-        f"{examples['dropped']} dropped.",
+        f"{model['hidden']} units, {model['vocabulary']} words"
+        + (
+            "."
+            if examples["model_accuracy"] is None
+            else f"; it is right on {examples['model_accuracy']:.1f}% of the examples before any "
+            "intervention."
+        ),
+        f"{examples['train']} examples to search, {examples['evaluation']} held out to evaluate "
+        f"(by {examples['split']}), {examples['dropped']} dropped. "
+        + "; ".join(
+            f"To {name}: {count['train']} + {count['evaluation']}"
+            for name, count in examples["toward"].items()
+        )
+        + ".",
         f"Settings: {settings}. Mean ± sample standard deviation over runs; accuracy is the "
         "percentage of held-out decisions that flip; KL is in nats.",
     )

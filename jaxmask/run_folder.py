@@ -55,6 +55,21 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
         )
 
 
+def read_summary(folder: str | Path) -> dict[str, Any] | None:
+    """The summary of a finished run; None where there is none.
+
+    Raises:
+        RunFolderError: there is one that can't be read.
+    """
+    file = Path(folder) / "summary.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(f"{file}: expected a run's summary ({fault})") from fault
+
+
 def write_run(
     folder: str | Path,
     config: Mapping[str, Any],

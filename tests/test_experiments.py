@@ -19,6 +19,8 @@ from jaxmask.store import LanguageModel
 from jaxmask.tasks import gender_bias, number_agreement
 from jaxmask.vocabulary import Vocabulary
 
+NAME = number_agreement.NAME
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -38,8 +40,7 @@ def options(model, out, **changes):
 @pytest.mark.parametrize("intervention", ["single", pytest.param("every", marks=pytest.mark.slow)])
 def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
     folder = tmp_path / "run"
-    task = number_agreement.generate(0)
-    summary = report_search.run(task, options(model, folder, intervention=intervention))
+    summary = report_search.run(NAME, options(model, folder, intervention=intervention))
 
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert {file.name for file in folder.iterdir()} == {
@@ -60,14 +61,13 @@ def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
     )
 
     with pytest.raises(RunFolderError, match="alpha"):  # before any work is done
-        report_search.run(task, options(model, folder, intervention=intervention, alpha=0.5))
+        report_search.run(NAME, options(model, folder, intervention=intervention, alpha=0.5))
 
 
 @pytest.mark.slow
 def test_same_seed_same_result(model, tmp_path):
-    task = number_agreement.generate(0)
     first, second = (
-        report_search.run(task, options(model, tmp_path / name, steps=20)) for name in "ab"
+        report_search.run(NAME, options(model, tmp_path / name, steps=20)) for name in "ab"
     )
     for one, other in zip(first["runs"], second["runs"], strict=True):
         assert one | {"seconds": 0} == other | {"seconds": 0}
@@ -76,14 +76,14 @@ def test_same_seed_same_result(model, tmp_path):
 @pytest.mark.slow
 def test_separate_masks_and_no_kl(model, tmp_path):
     chosen = options(model, tmp_path, shared_mask=False, kl_weight=0.0, steps=30)
-    summary = report_search.run(number_agreement.generate(0), chosen)
+    summary = report_search.run(NAME, chosen)
     for run in summary["runs"]:
         assert len(run["values"]["singular"]) == len(run["values"]["plural"]) == 3
 
 
 def test_paper_settings_run(model, tmp_path):
     chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30, seeds=1)
-    summary = report_search.run(number_agreement.generate(0), chosen)
+    summary = report_search.run(NAME, chosen)
     assert summary["surrogate"] == "ratio"
     assert summary["method"] == "hard_concrete_paper"
 

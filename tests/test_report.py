@@ -48,7 +48,17 @@ def summary(runs, **changes):
             "hidden": 100,
             "vocabulary": 1000,
         },
-        "examples": {"train": 900, "evaluation": 100, "dropped": 3, "model_accuracy": 94.25},
+        "examples": {
+            "train": 900,
+            "evaluation": 100,
+            "dropped": 3,
+            "model_accuracy": 94.25,
+            "split": "example",
+            "toward": {
+                "singular": {"train": 440, "evaluation": 60},
+                "plural": {"train": 460, "evaluation": 40},
+            },
+        },
         "runs": runs,
         "accuracy": report.mean_std([r["accuracy"] for r in runs]),
         "n_units": report.mean_std([r["n_units"] for r in runs]),
