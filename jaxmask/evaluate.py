@@ -5,11 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxmask import losses, lstm
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention
+from jaxmask.logsumexp import linear_logsumexp
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.protocol import Objective
 
@@ -66,6 +67,26 @@ def _last_state(params: Params, context: LSTMState, tokens: Array, length: Array
     hidden, _ = lstm.unroll(params, start, gates)
     at = (length - 1)[:, None, None]
     return lstm.top_layer(params, jnp.take_along_axis(hidden, at, axis=1)[:, 0])
+
+
+def log_probs(
+    params: Params,
+    top: Float[Array, "rows hidden"],
+    words: Int[Array | np.ndarray, "rows forms"],
+) -> Float[Array, "rows forms"]:
+    """Log-probabilities, in nats, of a few words after each of many states.
+
+    ``log p(w) = x_w - logsumexp(x)`` with the decoder's ``x = W h + b``, of which only the rows of
+    the given words are kept.
+
+    Args:
+        params: the parameter tree.
+        top: states of the top layer, see `lstm.top_layer`.
+        words: indices of the words asked for at each state.
+    """
+    weight, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
+    logits = jnp.einsum("nh,nfh->nf", top, weight[words]) + bias[words]
+    return logits - linear_logsumexp(top, weight, bias)[:, None]
 
 
 def directed(params: Params, examples: Examples, context: LSTMState) -> Examples:

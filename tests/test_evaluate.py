@@ -7,8 +7,8 @@ import toy
 from small_model import CONFIG, examples, model, places
 
 from jaxmask import evaluate as module
-from jaxmask import lstm
-from jaxmask.evaluate import directed, evaluate, log_odds, read_context
+from jaxmask import logsumexp, lstm
+from jaxmask.evaluate import directed, evaluate, log_odds, log_probs, read_context
 from jaxmask.intervention import Intervention
 from jaxmask.objective import build
 
@@ -83,3 +83,14 @@ def test_a_direction_without_examples_has_no_accuracy():
     assert np.isnan(found.accuracy_by_direction[0])
     np.testing.assert_allclose(found.accuracy_by_direction[1], found.accuracy)
     assert found.accuracy > 0.5
+
+
+def test_log_probs_are_those_of_the_whole_softmax(monkeypatch):
+    monkeypatch.setattr(logsumexp, "CHUNK", 8)  # 29 words are no multiple of it
+    random = np.random.default_rng(0)
+    top = jnp.asarray(random.uniform(-1, 1, (7, CONFIG.hidden)), jnp.float32)
+    words = random.integers(0, CONFIG.vocabulary, (7, 3))
+    whole = jax.nn.log_softmax(lstm.decode(PARAMS, top))
+    np.testing.assert_allclose(
+        log_probs(PARAMS, top, words), np.take_along_axis(whole, words, axis=1), atol=1e-5
+    )

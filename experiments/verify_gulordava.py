@@ -1,0 +1,219 @@
+r"""Compares a model with published outputs of the released Gulordava model, which it should equal.
+
+python -m experiments.verify_gulordava --model MODEL.pt --vocab vocab.txt --reference FOLDER
+
+Each part is scored as its authors scored it. nounpp: the model reads five primer sentences once,
+from a zero state, and every sentence starts from the state after them. original and nonce: the
+model reads the whole file as one stream, from a zero state that is never reset.
+
+All is float32 and the files print six digits, so log-probabilities may differ by 1e-3 nats; the
+numbers of sentences whose right form is the more probable one may not differ.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from experiments.console import print_table
+from experiments.gulordava_reference import (
+    Generated,
+    Item,
+    Nounpp,
+    read_generated,
+    read_nounpp,
+)
+from experiments.setup import USER_ERRORS, parse, read_model
+from jaxmask import lstm
+from jaxmask.evaluate import log_probs, read_context
+from jaxmask.examples import PRIMER, TaskDataError
+from jaxmask.lstm import LSTMState, Params
+from jaxmask.report import Table
+from jaxmask.store import LanguageModel
+from jaxmask.vocabulary import Vocabulary
+
+TOLERANCE = 1e-3  # nats
+WINDOW = 512  # words of the stream, or sentences, read at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of this script."""
+
+    model: str
+    """A model folder, or a PyTorch .pt file (with --vocab)."""
+    reference: Path
+    """Folder with nounpp.abl, best_model.tab, generated.text and generated.eval."""
+    vocab: Path | None = None
+    """Vocabulary of a .pt file: one word a line."""
+
+
+class Comparison(NamedTuple):
+    """A model beside the released one, on items of one kind.
+
+    Attributes:
+        kind: of the items.
+        left_out: items with a form that isn't in the vocabulary, and that can't be scored.
+        scored: the other items; the rest of this record is about them.
+        correlation: of the log-probabilities, of both forms.
+        largest: difference of two log-probabilities, in nats.
+        ours: items whose right form the model finds more probable than the wrong one.
+        released: the same under the released model.
+    """
+
+    kind: str
+    left_out: int
+    scored: int
+    correlation: float
+    largest: float
+    ours: int
+    released: int
+
+
+@jax.jit
+def states_after(
+    params: Params, context: LSTMState, prefixes: Int[Array | np.ndarray, "items time"]
+) -> Float[Array, "items hidden"]:
+    """The top layer's state after each prefix, each of which starts from the context."""
+
+    def last(prefix: Int[Array, " time"]) -> Float[Array, " hidden"]:
+        gates = lstm.input_gates(params, lstm.embed(params, prefix))
+        return lstm.top_layer(params, lstm.unroll(params, context, gates)[1].hidden)
+
+    return jax.lax.map(last, prefixes, batch_size=WINDOW)
+
+
+@jax.jit
+def states_along(
+    params: Params, windows: Int[Array | np.ndarray, "windows window"]
+) -> Float[Array, "words hidden"]:
+    """The top layer's state after every word of a stream, from zero; the state is never reset."""
+
+    def read(state: LSTMState, window: Int[Array, " window"]) -> tuple[LSTMState, Array]:
+        gates = lstm.input_gates(params, lstm.embed(params, window))
+        hidden, state = lstm.unroll(params, state, gates)
+        return state, lstm.top_layer(params, hidden)
+
+    top = jax.lax.scan(read, read_context(params, []), windows)[1]
+    return top.reshape(-1, top.shape[-1])
+
+
+def score_nounpp(model: LanguageModel, nounpp: Nounpp) -> Float[np.ndarray, "items 2"]:
+    """Log-probabilities of the two forms of each item after the primer and its own prefix."""
+    context = read_context(model.params, model.vocabulary.encode(PRIMER))
+    prefixes = np.array([model.vocabulary.encode(words) for words in nounpp.prefixes])
+    return _score(model, nounpp.items, states_after(model.params, context, prefixes))
+
+
+def score_generated(model: LanguageModel, generated: Generated) -> Float[np.ndarray, "items 2"]:
+    """Log-probabilities of the two forms of each item, at its place in the stream."""
+    tokens = np.array(model.vocabulary.encode(generated.stream))
+    windows = np.pad(tokens, (0, -len(tokens) % WINDOW)).reshape(-1, WINDOW)
+    top = states_along(model.params, windows)[np.array(generated.before)]
+    return _score(model, generated.items, top)
+
+
+def _score(
+    model: LanguageModel, items: Sequence[Item], top: Float[Array, "items hidden"]
+) -> Float[np.ndarray, "items 2"]:
+    forms = np.array([model.vocabulary.encode(item.forms) for item in items])
+    return np.asarray(jax.jit(log_probs)(model.params, top, forms))
+
+
+def compare(
+    items: Sequence[Item], found: Float[np.ndarray, "items 2"], vocabulary: Vocabulary
+) -> list[Comparison]:
+    """The found log-probabilities beside the released model's, for each kind of item."""
+    comparisons = []
+    for kind in sorted({item.kind for item in items}, reverse=True):  # original before nonce
+        rows = [row for row, item in enumerate(items) if item.kind == kind]
+        known = [row for row in rows if all(form in vocabulary for form in items[row].forms)]
+        if not known:
+            raise TaskDataError(
+                f"{kind}: expected forms in the vocabulary, found none in {len(rows)} items"
+            )
+        theirs = np.array([items[row].log_probs for row in known], np.float32)
+        ours = found[known]
+        comparisons.append(
+            Comparison(
+                kind,
+                len(rows) - len(known),
+                len(known),
+                float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]),
+                float(np.abs(ours - theirs).max()),
+                int(np.sum(ours[:, 0] > ours[:, 1])),
+                int(np.sum(theirs[:, 0] > theirs[:, 1])),
+            )
+        )
+    return comparisons
+
+
+def verify(model: LanguageModel, nounpp: Nounpp, generated: Generated) -> list[Comparison]:
+    """Both protocols; matrix products are full float32 on any device."""
+    with jax.default_matmul_precision("highest"):
+        scores = score_nounpp(model, nounpp), score_generated(model, generated)
+    return [
+        comparison
+        for part, found in zip((nounpp, generated), scores, strict=True)
+        for comparison in compare(part.items, found, model.vocabulary)
+    ]
+
+
+def differences(comparison: Comparison) -> Iterator[str]:
+    """What shows that a model isn't the released one."""
+    kind, scored = comparison.kind, comparison.scored
+    if comparison.left_out:
+        yield f"{kind}: {comparison.left_out} left out, with forms outside the vocabulary"
+    if not comparison.largest <= TOLERANCE:  # NaN is a difference too
+        yield f"{kind}: log-probabilities differ by up to {comparison.largest:.2g} nats"
+    if comparison.ours != comparison.released:
+        yield f"{kind}: {comparison.ours} of {scored} right, expected {comparison.released}"
+
+
+def table(name: str, comparisons: Sequence[Comparison]) -> Table:
+    """One row a comparison, as text."""
+
+    def right(count: int, scored: int) -> str:
+        return f"{count} ({100 * count / scored:.1f}%)"
+
+    return Table(
+        f"{name} beside the released model",
+        ("sentences", "n", "correlation", "largest diff.", "right", "released"),
+        tuple(
+            (
+                c.kind,
+                str(c.scored),
+                f"{c.correlation:.6f}",
+                f"{c.largest:.2g}",
+                right(c.ours, c.scored),
+                right(c.released, c.scored),
+            )
+            for c in comparisons
+        ),
+        "Correlation and largest difference are those of log-probabilities, in nats; right are "
+        "sentences whose right form is more probable than the wrong one.",
+    )
+
+
+def main() -> None:
+    """Reads the options, scores both parts, compares; fails where the models differ."""
+    options = parse(Options, "verify_gulordava", __doc__)
+    try:
+        nounpp, generated = read_nounpp(options.reference), read_generated(options.reference)
+        model = read_model(options)
+        comparisons = verify(model, nounpp, generated)
+    except USER_ERRORS as fault:
+        sys.exit(f"error: {fault}")
+    print_table(table(model.name, comparisons))
+    if found := [text for comparison in comparisons for text in differences(comparison)]:
+        sys.exit("\n  ".join(["error: this is not the released model", *found]))
+    print("This model gives the released model's published outputs.")
+
+
+if __name__ == "__main__":
+    main()
