@@ -95,10 +95,15 @@ def directed(params: Params, examples: Examples, context: LSTMState) -> Examples
     return examples._replace(direction=(odds > 0).astype(np.int32))
 
 
-def evaluate(intervention: Intervention, objective: Objective) -> Evaluation:
-    """Accuracy and exact KL of an intervention, over all examples of an objective."""
+def evaluate(
+    intervention: Intervention, objective: Objective, kl_rows: int | None = None
+) -> Evaluation:
+    """Accuracy and exact KL of an intervention, over all examples of an objective.
+
+    The KL is left out (0) where ``kl_rows`` is 0.
+    """
     batch = objective.everything()
-    outcome = objective(intervention.toward(batch.direction), batch)
+    outcome = objective(intervention.toward(batch.direction), batch, None, kl_rows)
     flipped = losses.success(outcome.log_ratio) * outcome.weight
     directions = jnp.arange(len(intervention.baseline))
     here = (batch.direction == directions[:, None])[:, :, None]

@@ -15,10 +15,10 @@ HOUSE = """
 intervention hard_concrete minmax logsumexp losses vocabulary
 examples protocol lstm
 exchange packing tasks
-search objective
+search objective ordinary_text
 evaluate
 ensemble
-baselines
+baselines sparsest
 language_model_training store report
 run_folder figures intervention_file
 """.strip().splitlines()

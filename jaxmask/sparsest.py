@@ -1,0 +1,121 @@
+"""The smallest alpha at which a search reaches a given accuracy, found on the training examples.
+
+The paper reports one alpha; how many units another model needs for the same accuracy isn't known
+beforehand. Searches at several sizes run as one program, with an alpha each; the sizes close in on
+the one at which the accuracy is first reached.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxmask import ensemble
+from jaxmask.ensemble import Observer, Programs
+from jaxmask.evaluate import evaluate
+from jaxmask.intervention import Intervention
+from jaxmask.protocol import Objective
+from jaxmask.search import SearchConfig
+
+PROBES = 8  # sizes tried at once, a search each
+_SPREAD = (0.5, 0.65, 0.78, 0.88, 0.96, 1.04, 1.15, 1.3)  # first sizes, around the expected one
+_CLOSE = 0.06  # how close, relative to the size, is close enough
+
+
+class Probe(NamedTuple):
+    """A size that was tried and the training accuracy that it reached."""
+
+    units: int
+    accuracy: float
+
+
+class Sparsest(NamedTuple):
+    """What was found.
+
+    Attributes:
+        units: the smallest size tried that reaches the accuracy, as do all larger ones tried;
+            None if the largest doesn't.
+        probes: all sizes tried, by size.
+    """
+
+    units: int | None
+    probes: tuple[Probe, ...]
+
+
+def find(
+    key: Key[Array, ""],
+    objective: Objective,
+    config: SearchConfig,
+    accuracy: float,
+    *,
+    expected: int,
+    most: int,
+    programs: Programs | None = None,
+    observe: Callable[[int], Observer] = lambda number: lambda done, info: None,
+) -> Sparsest:
+    """The smallest number of units with which the search reaches an accuracy.
+
+    Args:
+        key: of the searches.
+        objective: training examples.
+        config: of the searches, but for ``alpha`` and ``beta``, which are set alike.
+        accuracy: fraction of decisions to flip.
+        expected: size at which to begin, such as greedy selection's.
+        most: largest size to try.
+        programs: see `jaxmask.ensemble.run`.
+        observe: gives the observer of the n-th set of searches.
+    """
+    probes: dict[int, list[float]] = {}
+    sizes = np.clip(np.round(np.array(_SPREAD) * expected), 1, most)
+    low, high = 0, None
+    for number in range(2 + int(np.ceil(np.log2(most)))):
+        key, now = jax.random.split(key)
+        for size, reached in zip(
+            sizes,
+            _reached(now, objective, config, sizes, programs, observe(number)),
+            strict=True,
+        ):
+            probes.setdefault(int(size), []).append(float(reached))
+        low, high = _bracket(probes, accuracy)
+        if high is None:
+            if low >= most:
+                break
+            sizes = np.clip(np.round(low * np.geomspace(1.15, 4.0, PROBES)), low + 1, most)
+        elif high - low <= max(1, int(_CLOSE * high)):
+            break
+        else:
+            sizes = np.round(low + (high - low) * np.arange(1, PROBES + 1) / (PROBES + 1))
+            sizes = np.clip(sizes, low + 1, high - 1)
+    return Sparsest(high, tuple(Probe(n, float(np.mean(a))) for n, a in sorted(probes.items())))
+
+
+def _reached(
+    key: Key[Array, ""],
+    objective: Objective,
+    config: SearchConfig,
+    sizes: Float[np.ndarray, " probes"],
+    programs: Programs | None,
+    observe: Observer,
+) -> Float[np.ndarray, " probes"]:
+    """The training accuracy of a search of each size."""
+    # Half a unit more than the size, so that rounding can't make it one less.
+    alpha = jnp.asarray((sizes + 0.5) / objective.n_units, jnp.float32)
+    config = config.replace(alpha=alpha, beta=alpha)
+    keys = jax.random.split(key, len(sizes))
+    found = ensemble.run(keys, objective, config, observe, programs).interventions
+    return np.asarray(_accuracies(found, objective))
+
+
+@jax.jit
+def _accuracies(found: Intervention, objective: Objective) -> Float[Array, " probes"]:
+    return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0).accuracy, found)
+
+
+def _bracket(probes: dict[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:
+    """(largest size that misses the accuracy, or 0; next larger size tried, None if none)."""
+    misses = [size for size, reached in probes.items() if np.mean(reached) < accuracy]
+    low = max(misses, default=0)
+    return low, min((size for size in probes if size > low), default=None)
