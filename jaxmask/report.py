@@ -4,38 +4,19 @@ Percentages are in percent, units are numbered from 1. A mean goes with the samp
 deviation over runs (divided by n - 1; 0 for a single run).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
+from jaxmask import paper
 from jaxmask.intervention import unit_place
 
 Summary = Mapping[str, Any]
+Setting = tuple[str, str, bool]
 
 NO_EXAMPLES = "no examples"
-
-
-class PaperResult(NamedTuple):
-    """A row of the paper's Table 4; a pair is (mean, standard deviation)."""
-
-    accuracy: tuple[float, float]
-    units: tuple[float, float]
-    kl: float
-
-
-# By (task, intervention, KL-regularised?). The accuracy of number agreement, every, regularised is
-# that of the paper's text: the table's cell is garbled.
-PAPER = {
-    ("number_agreement", "single", False): PaperResult((90.9, 1.2), (5.7, 0.5), 0.034),
-    ("number_agreement", "single", True): PaperResult((91.5, 0.7), (5.7, 0.9), 0.035),
-    ("number_agreement", "every", False): PaperResult((96.8, 0.6), (2.0, 0.0), 0.131),
-    ("number_agreement", "every", True): PaperResult((95.8, 0.4), (2.0, 0.0), 0.084),
-    ("gender_bias", "single", False): PaperResult((93.1, 4.6), (5.4, 1.1), 0.009),
-    ("gender_bias", "single", True): PaperResult((93.9, 3.7), (5.3, 0.5), 0.009),
-    ("gender_bias", "every", False): PaperResult((98.3, 2.8), (3.4, 0.5), 0.176),
-    ("gender_bias", "every", True): PaperResult((99.9, 0.3), (3.0, 0.0), 0.117),
-}
+PAPER_MODEL = "Gulordava et al.'s model, 2 x 650 units"
 
 
 class Table(NamedTuple):
@@ -110,23 +91,37 @@ def directions(summary: Summary) -> tuple[str, ...]:
     return tuple(summary["runs"][0]["values"])
 
 
-def unit_table(summary: Summary) -> Table:
-    """The units found, as in Tables 1, 2, 3 and 5: values by direction and prevalence."""
+def unit_table(summary: Summary, also: tuple[str, Collection[int]] | None = None) -> Table:
+    """The units found, as in Tables 1, 2, 3 and 5: values by direction and prevalence.
+
+    Args:
+        summary: of a run.
+        also: header of a last column and the units to be ticked in it, such as those that another
+            method finds.
+    """
+    header, ticked = also or ("", ())
     names = directions(summary)
     empty = {name for name in names if _accuracy_toward(summary, name)["mean"] is None}
     rows = tuple(
         (
             str(row["unit"]),
             f"{row['layer']}, {row['column']}",
-            *(NO_EXAMPLES if n in empty else _pm(row[n], 2) for n in names),
+            *(NO_EXAMPLES if n in empty else plus_minus(row[n], 2) for n in names),
             f"{row['prevalence']:.0f}%",
+            *(["yes" if row["unit"] in ticked else "no"] if also else []),
         )
         for row in summary["prevalence"]
     )
     runs = len(summary["runs"])
     return Table(
         f"Units found by {runs} run{'s' * (runs > 1)} ({_name(summary)})",
-        ("Unit", "Layer, column", *(f"To {n}" for n in names), "Prevalence"),
+        (
+            "Unit",
+            "Layer, column",
+            *(f"To {n}" for n in names),
+            "Prevalence",
+            *([header] * bool(also)),
+        ),
         rows,
         "" if rows else "No run found a unit.",
     )
@@ -142,28 +137,40 @@ def summary_row(summary: Summary) -> Table:
     names = directions(summary)
     ours = (
         "ours",
-        _pm(summary["accuracy"], 1),
-        *(_mean(_accuracy_toward(summary, name), NO_EXAMPLES) for name in names),
-        _pm(summary["n_units"], 1),
-        _mean(
+        plus_minus(summary["accuracy"], 1),
+        *(mean_only(_accuracy_toward(summary, name), NO_EXAMPLES) for name in names),
+        plus_minus(summary["n_units"], 1),
+        mean_only(
             mean_std([r["expected_l0"] for r in summary["runs"] if r["expected_l0"] is not None])
         ),
-        _pm(summary["kl"], 3),
+        plus_minus(summary["kl"], 3),
     )
     rows = [ours]
-    setting = (summary["task"], summary["intervention"], summary["kl_weight"] > 0)
-    paper = PAPER.get(setting) if summary["method"] == "hard_concrete" else None
-    if paper is not None:
-        accuracy, units = (f"{m:.1f} ± {s:.1f}" for m, s in (paper.accuracy, paper.units))
-        rows.append(("paper", accuracy, *("" for _ in names), units, "", f"{paper.kl:.3f}"))
+    theirs = paper_result(summary)
+    if theirs is not None:
+        rows.append(
+            (
+                "paper",
+                paper_pair(theirs.accuracy, 1),
+                *("" for _ in names),
+                paper_pair(theirs.units, 1),
+                "",
+                paper_pair(theirs.kl, 3),
+            )
+        )
     model = summary["model"]
     return Table(
         f"Summary ({_name(summary)})",
         ("", "Accuracy", *(f"To {n}" for n in names), "Units", "Expected", "KL"),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units."
-        + (" Paper: Gulordava et al.'s model, 2 x 650 units." if paper else ""),
+        + (f" Paper: {PAPER_MODEL}." if theirs else ""),
     )
+
+
+def setting_of(summary: Summary) -> Setting:
+    """What the rows of Table 4 differ in: (task, intervention, KL-regularised?)."""
+    return summary["task"], summary["intervention"], summary["kl_weight"] > 0
 
 
 def run_table(summary: Summary) -> Table:
@@ -238,6 +245,12 @@ def markdown_report(summary: Summary) -> str:
     return "\n\n".join(lines) + "\n\n" + "\n".join(to_markdown(table) for table in tables)
 
 
+def paper_result(summary: Summary) -> paper.Result | None:
+    """The paper's row of Table 4 that a summary is to be set beside."""
+    same = summary["method"] == "hard_concrete"
+    return paper.RESULTS.get(setting_of(summary)) if same else None
+
+
 def _accuracy_toward(summary: Summary, direction: str) -> dict[str, float | None]:
     accuracies = (run["accuracy_by_direction"][direction] for run in summary["runs"])
     return mean_std([accuracy for accuracy in accuracies if accuracy is not None])
@@ -248,10 +261,17 @@ def _name(summary: Summary) -> str:
     return f"{summary['task'].replace('_', ' ')}, {summary['intervention']}-step, {regularised}"
 
 
-def _pm(of: Mapping[str, float | None], digits: int) -> str:
+def plus_minus(of: Mapping[str, float | None], digits: int) -> str:
+    """A mean and its standard deviation; nothing where there is no mean."""
     mean, std = of["mean"], of["std"]
     return "" if mean is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
-def _mean(of: Mapping[str, float | None], none: str = "") -> str:
+def paper_pair(of: paper.Pair, digits: int) -> str:
+    """A mean and standard deviation of the paper's."""
+    return f"{of[0]:.{digits}f} ± {of[1]:.{digits}f}"
+
+
+def mean_only(of: Mapping[str, float | None], none: str = "") -> str:
+    """A mean, with one digit; ``none`` where there is none."""
     return none if of["mean"] is None else f"{of['mean']:.1f}"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up: a module imports only modules of lines above its own, never of its own line.
 # A package stands for all its modules, which may import each other.
 HOUSE = """
-intervention hard_concrete minmax logsumexp losses vocabulary
+intervention hard_concrete minmax logsumexp losses vocabulary paper
 examples protocol lstm
 exchange packing tasks
 search objective ordinary_text
@@ -20,7 +20,7 @@ evaluate
 ensemble
 baselines sparsest
 language_model_training store report
-run_folder figures intervention_file
+run_folder figures intervention_file paper_tables
 """.strip().splitlines()
 FLOOR = {name: number for number, line in enumerate(HOUSE) for name in line.split()}
 
