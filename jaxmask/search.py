@@ -178,7 +178,7 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     """The state before the first step: all gates alike, at the first target."""
     values_key, key = jax.random.split(key)
     masks = 1 if config.shared_mask else objective.n_directions
-    first = _target(jnp.zeros(()), config.alpha, config)
+    first = shrinking_target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
     nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
     location = jnp.clip(
@@ -202,8 +202,8 @@ def step(
     batch = objective.sample(batch_key, config.batch_size)
     surrogate = losses.SURROGATES[config.surrogate]
     scale = surrogate(jnp.asarray(losses.TYPICAL_LOG_RATIO))
-    target = _target(state.step, config.alpha, config)
-    limits = {"l0": target, "fractional": _target(state.step, config.beta, config)}
+    target = shrinking_target(state.step, config.alpha, config)
+    limits = {"l0": target, "fractional": shrinking_target(state.step, config.beta, config)}
 
     def lagrangian(params: dict) -> tuple[Array, tuple]:
         location, values = params["location"], params["values"]
@@ -366,17 +366,17 @@ def kl_weight(config: SearchConfig) -> Float[Array, ""]:
     return config.kl_weight / losses.ratio(jnp.asarray(losses.TYPICAL_LOG_RATIO))
 
 
-_CONSTRAINTS = {
-    "l0": hard_concrete.prob_nonzero,
-    "fractional": hard_concrete.prob_fractional,
-}
-
-
-def _target(step: Array, limit: float | Array, config: SearchConfig) -> Float[Array, ""]:
+def shrinking_target(step: Array, limit: float | Array, config: SearchConfig) -> Float[Array, ""]:
     """What a constraint asks for at a step: geometric from ``initial_alpha`` down to ``limit``."""
     ramp = jnp.maximum(config.warmup * config.steps, 1.0)
     start = jnp.maximum(config.initial_alpha, limit)
     return start * (limit / start) ** jnp.clip((step + 1) / ramp, 0.0, 1.0)
+
+
+_CONSTRAINTS = {
+    "l0": hard_concrete.prob_nonzero,
+    "fractional": hard_concrete.prob_fractional,
+}
 
 
 def _optimizer(step: Array, config: SearchConfig) -> optax.GradientTransformation:
