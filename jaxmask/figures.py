@@ -1,8 +1,8 @@
 """Figures of a run; the only file that imports matplotlib.
 
 Each function gives a `Figure` that belongs to no window; `save` writes it. Lines differ by style
-and marker as well as by colour (Okabe and Ito's, safe for colour-blind readers), so that they can
-be told apart in grey.
+and marker as well as by colour (Okabe and Ito's, safe for colour-blind readers), and the colours of
+heat maps by lightness, so that both can be told apart in grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.transforms import offset_copy
 
 from jaxmask.intervention import unit_place
 
@@ -27,6 +32,13 @@ STYLES = (
     ("#E69F00", (0, (3, 1, 1, 1)), "P"),
 )
 _SHADE = "0.88"
+
+# From dark blue over grey, at 0, to yellow: it diverges in hue, while its lightness rises from end
+# to end (the usual diverging maps print -1 and 1 in one grey), and it was made for colour-blind
+# readers too.
+ACTIVATION_COLOURS = colormaps["cividis"].with_extremes(bad="white")
+_ACTIVATION_RANGE = Normalize(-1.0, 1.0)
+_BAR = {"color": "black", "linewidth": 3, "solid_capstyle": "butt", "clip_on": False}
 
 
 class Curve(NamedTuple):
@@ -70,6 +82,48 @@ def activations(
         panel.set_ylabel("activation")
     entries = grid[0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def heat_maps(
+    words: Sequence[str],
+    original: Float[np.ndarray, "sentences words all_units"],
+    intervened: Float[np.ndarray, "sentences words all_units"],
+    units: Sequence[int],
+    where: Bool[np.ndarray, " words"],
+    rows: Mapping[str, int],
+    hidden: int,
+    title: str = "",
+) -> Figure:
+    """Activations of a few units over many sentences: for each, untouched beside intervened.
+
+    Args:
+        words: a label for each position.
+        original: hidden states after each word, a row a sentence; NaN past its end.
+        intervened: the same with the intervention.
+        units: numbers, from 1, of the units to show; about four fit well.
+        where: at which positions the intervention acts; a bar marks them.
+        rows: names of blocks of sentences, from the top, and how many sentences each has.
+        hidden: units a layer.
+        title: over the figure.
+    """
+    across = 1 if len(units) % 2 else 2
+    down = len(units) // across
+    width = across * max(3.4, 2 * 0.3 * len(words) + 1.3)
+    height = down * (float(np.clip(0.013 * len(original), 1.3, 6.0)) + 1.3) + 0.3
+    figure = Figure(figsize=(width, height + 0.6), layout="constrained")
+    panels, key = figure.subfigures(2, 1, height_ratios=(height, 0.6))
+    for part, unit in zip(panels.subfigures(down, across, squeeze=False).flat, units, strict=True):
+        layer, column = unit_place(unit, hidden)
+        part.suptitle(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
+        untouched, altered = part.subplots(1, 2, sharey=True)
+        _heat_panel(untouched, "untouched", original[:, :, unit - 1], words, rows)
+        _heat_panel(altered, "with intervention", intervened[:, :, unit - 1], words, rows)
+        above = offset_copy(altered.get_xaxis_transform(), figure, y=3, units="points")
+        for word in np.flatnonzero(where):
+            altered.plot((word - 0.5, word + 0.5), (1, 1), transform=above, **_BAR)
+    _heat_key(key, bool(where.sum() > 1))
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -148,6 +202,44 @@ def _activation_panel(
     panel.axhline(0.0, color="0.6", linewidth=0.6, zorder=0.5)
     panel.set(ylim=(-1.08, 1.08), yticks=(-1, 0, 1), xlim=(-0.5, len(original) - 0.5))
     _plain_frame(panel)
+
+
+def _heat_panel(
+    panel: Axes,
+    title: str,
+    activations: Float[np.ndarray, "sentences words"],
+    words: Sequence[str],
+    rows: Mapping[str, int],
+) -> None:
+    panel.imshow(
+        activations,
+        cmap=ACTIVATION_COLOURS,
+        norm=_ACTIVATION_RANGE,
+        aspect="auto",
+        interpolation="nearest",  # none across words
+    )
+    panel.set_title(title, fontsize=8, pad=8)
+    panel.set_xticks(
+        range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor", fontsize=8
+    )
+    counts = np.array(list(rows.values()))
+    ends = np.cumsum(counts)
+    panel.set_yticks(ends - counts / 2 - 0.5, rows, fontsize=8)
+    for end in ends[:-1]:
+        panel.axhline(end - 0.5, color="black", linewidth=1.2)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+
+
+def _heat_key(key: SubFigure, several: bool) -> None:
+    """What colours and bars mean, in a strip below the panels."""
+    panel = key.subplots()
+    colours = ScalarMappable(_ACTIVATION_RANGE, ACTIVATION_COLOURS)
+    key.colorbar(colours, cax=panel, orientation="horizontal", ticks=np.linspace(-1, 1, 5))
+    panel.set_xlabel("activation", fontsize=8)
+    panel.tick_params(labelsize=8)
+    bar = Line2D((), (), label="intervened words" if several else "intervened word", **_BAR)
+    key.legend(handles=[bar], loc="outside right center", frameon=False, fontsize=8)
 
 
 def _band(

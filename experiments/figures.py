@@ -1,0 +1,133 @@
+"""Draws what the units of a finished run do (Figures 1 to 4 of the paper), into its folder.
+
+python -m experiments.figures --run results/number_agreement-demo-single
+"""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from experiments import activations
+from experiments.activations import Reading
+from experiments.console import console, progress
+from experiments.setup import (
+    PHENOMENA,
+    OptionError,
+    Options,
+    load_task,
+    prepare,
+    read_model,
+    run_script,
+)
+from jaxmask import figures
+from jaxmask.intervention_file import InterventionFileError, load_intervention
+from jaxmask.run_folder import RunFolderError, read_summary
+
+INTERVENTION = "interventions/seed_0.json"  # the one of the run's that is drawn
+
+# What of a run's settings decides which sentences are held out, and how they are read.
+READING = ("intervention", "context", "evaluation", "split", "split_seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class FigureOptions:
+    """Options of this script; all else is read from the run's config.json."""
+
+    run: Path
+    """Folder of a finished run; the figures go to its folder figures."""
+    model: str = "demo"
+    """The model of the run: a model folder, a PyTorch .pt file (with --vocab), or `demo`."""
+    vocab: Path | None = None
+    """Vocabulary of a .pt file: one word a line."""
+    data: Path | None = None
+    """Folder of the task's original files, if the run read them."""
+
+
+def main() -> None:
+    """Reads the options, draws, says where."""
+    run_script(FigureOptions, "figures", __doc__, draw)
+
+
+def draw(chosen: FigureOptions) -> list[Path]:
+    """Draws a heat map and an example for each construction or template; returns the files.
+
+    Raises:
+        RunFolderError: the folder holds no finished run, or one that found no unit.
+        OptionError: the run is of another model, or of other data.
+    """
+    config, file = _config(chosen.run / "config.json"), chosen.run / INTERVENTION
+    summary = read_summary(chosen.run)
+    if summary is None:
+        raise RunFolderError(f"{chosen.run}: expected a finished run, found no summary.json")
+    options = _options(chosen, config)
+    model = read_model(options)
+    try:
+        saved = load_intervention(file, model)
+    except InterventionFileError as fault:
+        raise OptionError(f"--model: {fault}") from fault
+    material = prepare(options, load_task(config["task"], chosen.data), model)
+    reading = activations.read(material, options, saved.directions, saved.intervention)
+    shown = activations.shown_units(reading, saved.intervention, summary["prevalence"])
+    if not shown:
+        raise RunFolderError(f"{file}: expected units to draw, found none")
+
+    groups, files = sorted(set(reading.group)), []
+    with progress(len(groups), "drawing") as advance_to:
+        for number, group in enumerate(groups):
+            place = re.sub(r"\W+", "_", group)
+            for name, figure in _drawings(reading, group, number, shown).items():
+                files.append(chosen.run / "figures" / f"{name}_{place}.png")
+                figures.save(figure, files[-1])
+            advance_to(number + 1)
+    console().print(f"{len(files)} figures written to {chosen.run / 'figures'}", soft_wrap=True)
+    return files
+
+
+def _drawings(reading: Reading, group: str, number: int, shown: list[int]) -> dict[str, Figure]:
+    """The figures of a group by name; examples turn to one direction and the other in turn."""
+    directions = sorted(set(reading.toward))
+    row = activations.example(
+        reading, lambda name: name == group, directions[number % len(directions)]
+    )
+    drawings = {"heat_map": activations.heat_map_figure(reading, group, shown)}
+    if row is not None:
+        drawings["example"] = activations.example_figure(reading, row, shown)
+    return drawings
+
+
+def _options(chosen: FigureOptions, config: dict[str, Any]) -> Options:
+    """The options of the run as far as they matter here, with model and data as given now."""
+    if (config["data"] == "generated") != (chosen.data is None):
+        given = "not given" if chosen.data is None else f"found {chosen.data}"
+        raise OptionError(f"--data: the run's is {config['data']}, {given}")
+    return Options(
+        model=chosen.model,
+        vocab=chosen.vocab,
+        data=chosen.data,
+        **{name: config[name] for name in READING},
+    )
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """The settings of the run."""
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(f"{file}: expected a run's configuration ({fault})") from fault
+    names = ("task", "data", *READING)
+    missing = [name for name in names if not isinstance(config, dict) or name not in config]
+    if missing:
+        raise RunFolderError(f"{file}: expected {', '.join(names)}, found no {', '.join(missing)}")
+    if config["task"] not in PHENOMENA:
+        raise RunFolderError(
+            f"{file}: task: expected one of {', '.join(PHENOMENA)}, found {config['task']!r}"
+        )
+    return config
+
+
+if __name__ == "__main__":
+    main()
