@@ -103,7 +103,7 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
     for name, text in texts.items():
-        _write(folder / name, text)
+        write_text(folder / name, text)
 
 
 def plain(value: Any, place: str) -> Any:
@@ -138,7 +138,7 @@ def _shown(config: dict[str, Any], key: str) -> str:
     return json.dumps(config[key], sort_keys=True) if key in config else "not set"
 
 
-def _write(file: Path, text: str) -> None:
+def write_text(file: Path, text: str) -> None:
     """Writes all of a file or nothing."""
     draft = file.with_name(file.name + ".tmp")
     draft.write_text(text, encoding="utf-8")

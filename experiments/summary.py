@@ -1,0 +1,39 @@
+"""Table 4 of the paper: both tasks, both interventions, with and without KL regularisation.
+
+python -m experiments.summary --model demo --out results/paper
+
+A run that was stopped goes on where it was when it is started again.
+"""
+
+from experiments.console import print_table
+from experiments.paper_runs import PaperOptions, run_all
+from experiments.setup import run_script
+from jaxmask import paper_tables
+from jaxmask.report import to_markdown
+from jaxmask.run_folder import write_text
+
+
+def work(options: PaperOptions) -> None:
+    """Runs what isn't there yet, prints and writes the table of each model."""
+    for name in options.model:
+        model, runs = run_all(options, name)
+        summaries = [run.summary for run in runs]
+        greedy = {run.setting: run.greedy_units for run in runs}
+        tables = (
+            paper_tables.results_table(summaries, greedy),
+            paper_tables.dynamics_table(summaries),
+            *([paper_tables.text_kl_table(summaries)] if options.text is not None else []),
+        )
+        for table in tables:
+            print_table(table)
+        text = "\n".join(to_markdown(table) for table in tables)
+        write_text(options.out / model.name / "summary.md", text)
+
+
+def main() -> None:
+    """Reads the options, runs, reports."""
+    run_script(PaperOptions, "summary", __doc__, work)
+
+
+if __name__ == "__main__":
+    main()
