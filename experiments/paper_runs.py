@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import report_search
@@ -27,7 +26,6 @@ from experiments.setup import (
 from jaxmask import paper, paper_tables, sparsest
 from jaxmask.baselines import greedy
 from jaxmask.ensemble import Programs
-from jaxmask.evaluate import evaluate
 from jaxmask.report import Setting
 from jaxmask.run_folder import RunFolderError, plain, write_text
 from jaxmask.store import LanguageModel
@@ -144,23 +142,11 @@ def _wanted(setting: Setting) -> float:
 
 
 def _greedy_curve(file: Path, task: str, options: Options, material: Material) -> list[float]:
-    """Training accuracy of greedy selection's first 1, 2, ... units, until all are flipped."""
+    """Accuracy of greedy selection's first 1, 2, ... units, on its sample of training examples."""
     settings = {**_identity(options, material), "search": dataclasses.asdict(GREEDY)}
     if (there := _read(file, settings)) is not None:
         return there["accuracy"]
     objective = material.train_objective
-
-    @jax.jit
-    def accuracies(additions: greedy.Additions, objective: Any) -> jax.Array:
-        counts = jnp.arange(1, len(additions.unit) + 1)
-        return jax.lax.map(
-            lambda n: (
-                evaluate(
-                    greedy.first(additions, n, objective.n_units), objective, kl_rows=0
-                ).accuracy
-            ),
-            counts,
-        )
 
     wanted = max(
         _wanted(setting) for setting in paper.RESULTS if setting[:2] == (task, options.intervention)
@@ -169,7 +155,7 @@ def _greedy_curve(file: Path, task: str, options: Options, material: Material) -
         console().print(f"greedy selection of {most} units, to compare with")
         config = GREEDY.replace(most=min(most, objective.n_units))
         _, additions = jax.jit(greedy.run)(jax.random.key(0), objective, config)
-        curve = np.asarray(accuracies(additions, objective)).tolist()
+        curve = np.asarray(additions.accuracy).tolist()
         if _reached(curve, wanted) is not None:
             break
     _write(file, settings, {"accuracy": curve, "units": (additions.unit + 1).tolist()})
@@ -207,7 +193,7 @@ def _smallest_alpha(
     units = found.probes[-1].units if found.units is None else found.units
     if found.units is None:
         console().print(f"  {units} units aren't enough; going on with them", soft_wrap=True)
-    alpha = (units + 0.5) / objective.n_units
+    alpha = units / objective.n_units
     _write(
         file,
         settings,

@@ -101,8 +101,7 @@ def _reached(
     observe: Observer,
 ) -> Float[np.ndarray, " probes"]:
     """The training accuracy of a search of each size."""
-    # Half a unit more than the size, so that rounding can't make it one less.
-    alpha = jnp.asarray((sizes + 0.5) / objective.n_units, jnp.float32)
+    alpha = jnp.asarray(sizes / objective.n_units, jnp.float32)
     config = config.replace(alpha=alpha, beta=alpha)
     keys = jax.random.split(key, len(sizes))
     found = ensemble.run(keys, objective, config, observe, programs).interventions
