@@ -26,6 +26,7 @@ from experiments.setup import (
 from jaxmask import figures
 from jaxmask.intervention_file import InterventionFileError, load_intervention
 from jaxmask.run_folder import RunFolderError, read_summary
+from jaxmask.store import LanguageModel
 
 INTERVENTION = "interventions/seed_0.json"  # the one of the run's that is drawn
 
@@ -52,8 +53,12 @@ def main() -> None:
     run_script(FigureOptions, "figures", __doc__, draw)
 
 
-def draw(chosen: FigureOptions) -> list[Path]:
+def draw(chosen: FigureOptions, model: LanguageModel | None = None) -> list[Path]:
     """Draws a heat map and an example for each construction or template; returns the files.
+
+    Args:
+        chosen: options.
+        model: that of the run; read as the options say if not given.
 
     Raises:
         RunFolderError: the folder holds no finished run, or one that found no unit.
@@ -64,7 +69,7 @@ def draw(chosen: FigureOptions) -> list[Path]:
     if summary is None:
         raise RunFolderError(f"{chosen.run}: expected a finished run, found no summary.json")
     options = _options(chosen, config)
-    model = read_model(options)
+    model = read_model(options) if model is None else model
     try:
         saved = load_intervention(file, model)
     except InterventionFileError as fault:
@@ -78,13 +83,18 @@ def draw(chosen: FigureOptions) -> list[Path]:
     groups, files = sorted(set(reading.group)), []
     with progress(len(groups), "drawing") as advance_to:
         for number, group in enumerate(groups):
-            place = re.sub(r"\W+", "_", group)
+            place = file_name(group)
             for name, figure in _drawings(reading, group, number, shown).items():
                 files.append(chosen.run / "figures" / f"{name}_{place}.png")
                 figures.save(figure, files[-1])
             advance_to(number + 1)
     console().print(f"{len(files)} figures written to {chosen.run / 'figures'}", soft_wrap=True)
     return files
+
+
+def file_name(group: str) -> str:
+    """A group's name as a part of a file's name."""
+    return re.sub(r"\W+", "_", group)
 
 
 def _drawings(reading: Reading, group: str, number: int, shown: list[int]) -> dict[str, Figure]:
