@@ -1,0 +1,85 @@
+"""Single-unit ablation: what zeroing each unit alone does, for all units at once.
+
+Lakretz et al., "The emergence of number and syntax units in LSTM language models", 2019, find
+their number units so: by the drop of accuracy when a unit is set to 0. An objective whose
+directions are the ungrammatical forms gives exactly that: ``flipped`` is then the error.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from jaxmask import losses
+from jaxmask.baselines import selection
+from jaxmask.baselines.selection import Selection, SelectionConfig
+from jaxmask.intervention import Intervention
+from jaxmask.protocol import Objective
+
+CHUNK = 8  # units at once; more are no faster on a CPU
+
+
+class Effects(NamedTuple):
+    """What zeroing each unit alone does to a batch.
+
+    Attributes:
+        flipped: fraction of decisions turned to the other form, with the unit at 0.
+        change: of the mean log-ratio, in nats; below 0 where zeroing helps to flip.
+        untouched: fraction of decisions that count as turned without any intervention; 0 where
+            directions are those of Eq. 2.
+    """
+
+    flipped: Float[Array, " units"]
+    change: Float[Array, " units"]
+    untouched: Float[Array, ""]
+
+
+def effects(objective: Objective, batch: Any) -> Effects:
+    """Zeroes each unit alone, wherever the objective intervenes."""
+    rows, units = len(batch.direction), objective.n_units
+
+    def respond(mask: Float[Array, " units"]) -> tuple[Array, Array]:
+        mask = jnp.broadcast_to(mask, (rows, units))
+        outcome = objective(Intervention(mask, jnp.zeros_like(mask)), batch, None, 0)
+        flipped = losses.success(outcome.log_ratio) * outcome.weight
+        return flipped.sum(), (outcome.log_ratio * outcome.weight).sum()
+
+    untouched, before = respond(jnp.zeros(units))
+    flipped, after = jax.lax.map(
+        lambda unit: respond(jax.nn.one_hot(unit, units)), jnp.arange(units), batch_size=CHUNK
+    )
+    return Effects(flipped, after - before, untouched)
+
+
+def run(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> tuple[Intervention, Selection]:
+    """Sets the ``floor(alpha k)`` units that flip most decisions alone to 0."""
+    score = _score(key, objective, config)
+    return selection.zeroed(score, objective, config), Selection(score)
+
+
+def run_learned(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> tuple[Intervention, Selection]:
+    """Learns values for the same units as `run`."""
+    score_key, learn_key = jax.random.split(key)
+    score = _score(score_key, objective, config)
+    return selection.learned(learn_key, score, objective, config), Selection(score)
+
+
+def ranking(effects: Effects) -> Float[Array, " units"]:
+    """A score to rank units by: the fraction flipped; among equals, the fall of the log-ratio.
+
+    Most units flip no decision alone, so ties are the rule. The score is the place in that order,
+    0 for the least.
+    """
+    order = jnp.lexsort((-effects.change, effects.flipped))
+    return jnp.argsort(order).astype(effects.flipped.dtype)
+
+
+def _score(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> Float[Array, " units"]:
+    return ranking(effects(objective, objective.sample(key, config.rows)))

@@ -1,0 +1,60 @@
+"""Units to add to an intervention with values of -1 and +1: screened by gradient, judged exactly.
+
+What greedy and exhaustive search share.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxmask import exchange, losses
+from jaxmask.intervention import Intervention
+from jaxmask.protocol import Objective
+
+
+class Response(NamedTuple):
+    """What an intervention does to the rows of each direction; parts of the whole batch's means.
+
+    Attributes:
+        flipped: fraction of all decisions that flip and are of that direction.
+        failure: the same of the smoothed failures `jaxmask.losses.failure`.
+    """
+
+    flipped: Float[Array, " directions"]
+    failure: Float[Array, " directions"]
+
+
+def screen(
+    intervention: Intervention, objective: Objective, batch: Any, count: int
+) -> Int[Array, " count"]:
+    """The ``count`` units outside that are best to add by themselves, by linearisation.
+
+    Args:
+        intervention: a shared mask; values in [-1, 1].
+        objective: how the model responds.
+        batch: rows to judge by.
+        count: at most the number of units outside; static.
+    """
+    linear = exchange.linearise(*intervention, objective, batch, 1.0)
+    high, low = exchange.failures_after_adding(
+        linear, linear.log_ratio, linear.weight, one_hot(objective, batch)
+    )
+    predicted = jnp.minimum(high, low).sum(axis=0)
+    outside = intervention.mask[0] == 0
+    return jax.lax.top_k(jnp.where(outside, -predicted, -jnp.inf), count)[1]
+
+
+def respond(intervention: Intervention, objective: Objective, batch: Any) -> Response:
+    """What an intervention does to each direction's rows."""
+    outcome = objective(intervention.toward(batch.direction), batch, None, 0)
+    of = one_hot(objective, batch)
+    flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
+    failure = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
+    return Response(of @ flipped, of @ failure)
+
+
+def one_hot(objective: Objective, batch: Any) -> Float[Array, "directions batch"]:
+    """1 where a row of a batch has a direction."""
+    return jax.nn.one_hot(batch.direction, objective.n_directions).T

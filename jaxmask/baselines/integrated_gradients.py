@@ -1,0 +1,75 @@
+"""Integrated Gradients: units by how much of the decision they carry on the way from zero.
+
+With ``F`` the mean log-ratio and ``h`` the states of the intervened words, unit j is attributed
+
+    integral from 0 to 1 of dF(a h) / da_j,   the same a for all units,
+
+which sums to ``F(h) - F(0)`` over all units. The states ``a h`` are those of an intervention on
+all units with mask ``1 - a`` and baseline 0, so that ``d/da_j = -d/dm_j``: an objective's answers
+are all that is needed. Where several words are intervened on, all their states are scaled alike.
+
+Source: Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017; De Cao et al.,
+Section 5, which sets the units with the largest attributions to 0.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxmask.baselines import selection
+from jaxmask.baselines.selection import Selection, SelectionConfig
+from jaxmask.intervention import Intervention
+from jaxmask.protocol import Objective
+
+POINTS = 16  # of the Gauss-Legendre rule
+
+
+def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Float[Array, " units"]:
+    """The attribution of the weighted mean log-ratio of a batch to each unit, in nats.
+
+    Args:
+        objective: how the model responds.
+        batch: rows to average over, with their weights.
+        points: nodes of the Gauss-Legendre rule on [0, 1]; static.
+    """
+    shape = len(batch.direction), objective.n_units
+
+    def mean_log_ratio(mask: Float[Array, " units"]) -> Float[Array, ""]:
+        everything = Intervention(jnp.broadcast_to(mask, shape), jnp.zeros(shape))
+        outcome = objective(everything, batch, None, 0)
+        return (outcome.log_ratio * outcome.weight).sum()
+
+    def add(total: Array, node: Array) -> tuple[Array, None]:
+        at, weight = node
+        slope = jax.grad(mean_log_ratio)(jnp.full(shape[1], 1.0 - at))
+        return total - weight * slope, None
+
+    at, weight = np.polynomial.legendre.leggauss(points)  # on [-1, 1]
+    nodes = np.stack([(at + 1.0) / 2.0, weight / 2.0], axis=1).astype(np.float32)
+    return jax.lax.scan(add, jnp.zeros(shape[1]), jnp.asarray(nodes))[0]
+
+
+def run(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> tuple[Intervention, Selection]:
+    """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0."""
+    score = _score(key, objective, config)
+    return selection.zeroed(score, objective, config), Selection(score)
+
+
+def run_learned(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> tuple[Intervention, Selection]:
+    """Learns values for the same units as `run`: the fairer rival."""
+    score_key, learn_key = jax.random.split(key)
+    score = _score(score_key, objective, config)
+    return selection.learned(learn_key, score, objective, config), Selection(score)
+
+
+def _score(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> Float[Array, " units"]:
+    return jnp.abs(attributions(objective, objective.sample(key, config.rows)))
