@@ -107,9 +107,10 @@ def test_adds_no_unit_twice_and_no_more_than_the_budget():
     np.testing.assert_array_equal(single.baseline, found.baseline[2, 1])
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_exhaustive_search_tries_everything(size):
-    objective = toy.toy(seed=5, units=UNITS)
+@pytest.mark.parametrize(("size", "seed"), [(1, 5), (2, 2), (3, 6)])
+def test_exhaustive_search_tries_everything(size, seed):
+    """With these seeds, but for the first, the fewest smoothed failures aren't the most flips."""
+    objective = toy.toy(seed=seed, units=UNITS)
     config = ExhaustiveConfig(units=size, pool=UNITS, rows=24)
     found, trials = run_exhaustive(jax.random.key(0), objective, config)
     sets = list(itertools.combinations(range(UNITS), size))

@@ -70,7 +70,7 @@ class ReinforceConfig:
     average_decay: float = 0.9
     lowest: float = -8.0
     highest: float = 3.0
-    steps: int = flax.struct.field(pytree_node=False, default=4000)
+    steps: int = flax.struct.field(pytree_node=False, default=2000)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
     kl_rows: int = flax.struct.field(pytree_node=False, default=8)
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
