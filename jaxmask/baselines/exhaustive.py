@@ -3,7 +3,8 @@
 The truth that other methods are measured against, where it can be had: ``n`` units of a pool of
 ``P`` take ``C(P, n) 2^n`` evaluations, since a row is of one direction and so the best signs of
 all directions are found in one pass over the ``2^n`` patterns. The pool holds the units that are
-best alone, by linearisation; on a sample of rows that is fixed for the run.
+best alone, by linearisation. It is the truth about its own sample of rows, which is fixed for the
+run: where few decisions flip, a small sample can mislead it about others.
 """
 
 import itertools
@@ -36,7 +37,7 @@ class ExhaustiveConfig:
 
     units: int = flax.struct.field(pytree_node=False, default=2)
     pool: int = flax.struct.field(pytree_node=False, default=16)
-    rows: int = flax.struct.field(pytree_node=False, default=256)
+    rows: int = flax.struct.field(pytree_node=False, default=512)
 
 
 class Trials(NamedTuple):
