@@ -86,7 +86,7 @@ def test_zeroes_the_units_with_the_largest_attributions(alpha):
 
 def test_learned_values_flip_more_and_leave_the_choice_alone():
     objective = toy.toy()
-    config = SelectionConfig(rows=24, refit_steps=60, batch_size=24)
+    config = SelectionConfig(rows=6, refit_steps=60, batch_size=24)
     keys = jax.random.split(jax.random.key(0), 2)
 
     def both(key, alpha):

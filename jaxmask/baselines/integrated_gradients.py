@@ -56,14 +56,15 @@ def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0."""
-    score = _score(key, objective, config)
+    score_key, _ = jax.random.split(key)
+    score = _score(score_key, objective, config)
     return selection.zeroed(score, objective, config), Selection(score)
 
 
 def run_learned(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
-    """Learns values for the same units as `run`: the fairer rival."""
+    """Learns values for the units that `run` takes with the same key: the fairer rival."""
     score_key, learn_key = jax.random.split(key)
     score = _score(score_key, objective, config)
     return selection.learned(learn_key, score, objective, config), Selection(score)
