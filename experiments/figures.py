@@ -24,7 +24,7 @@ from experiments.setup import (
     run_script,
 )
 from jaxmask import figures
-from jaxmask.intervention_file import InterventionFileError, load_intervention
+from jaxmask.intervention_file import load_intervention
 from jaxmask.run_folder import RunFolderError, read_summary
 from jaxmask.store import LanguageModel
 
@@ -62,7 +62,8 @@ def draw(chosen: FigureOptions, model: LanguageModel | None = None) -> list[Path
 
     Raises:
         RunFolderError: the folder holds no finished run, or one that found no unit.
-        OptionError: the run is of another model, or of other data.
+        InterventionFileError: the run is of another model.
+        OptionError: it is of other data.
     """
     config, file = _config(chosen.run / "config.json"), chosen.run / INTERVENTION
     summary = read_summary(chosen.run)
@@ -70,10 +71,7 @@ def draw(chosen: FigureOptions, model: LanguageModel | None = None) -> list[Path
         raise RunFolderError(f"{chosen.run}: expected a finished run, found no summary.json")
     options = _options(chosen, config)
     model = read_model(options) if model is None else model
-    try:
-        saved = load_intervention(file, model)
-    except InterventionFileError as fault:
-        raise OptionError(f"--model: {fault}") from fault
+    saved = load_intervention(file, model)
     material = prepare(options, load_task(config["task"], chosen.data), model)
     reading = activations.read(material, options, saved.directions, saved.intervention)
     shown = activations.shown_units(reading, saved.intervention, summary["prevalence"])

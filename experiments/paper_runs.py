@@ -17,6 +17,7 @@ from experiments import report_search
 from experiments.console import console
 from experiments.setup import (
     Material,
+    OptionError,
     Options,
     load_task,
     prepare,
@@ -50,6 +51,8 @@ class PaperOptions:
     alpha: float | None = None
     """Largest fraction of the units to intervene on; if not given, for each setting the smallest
     that reaches the paper's accuracy on the training examples."""
+    kl_weight: float = 4.0
+    """Weight of the KL in the regularised settings."""
     context: str = "eos"
     """What the model reads before each sentence: eos, none or primer."""
     seeds: int = 10
@@ -88,6 +91,8 @@ def model_options(options: PaperOptions, model: str) -> Options:
 
 def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[PaperRun]]:
     """Runs the settings of Table 4 on a model, but for those that are finished."""
+    if not 0.0 < options.kl_weight < np.inf:
+        raise OptionError(f"--kl-weight: expected above 0, found {options.kl_weight}")
     common = model_options(options, name)
     model = read_model(common)
     started, runs = time.perf_counter(), []
@@ -115,7 +120,7 @@ def _run(
         common,
         data=None if options.data is None else options.data / task,
         intervention=intervention,
-        kl_weight=1.0 if regularised else 0.0,
+        kl_weight=options.kl_weight if regularised else 0.0,
         out=folder,
     )
     programs, needed = Programs(), None

@@ -158,12 +158,18 @@ def _units_section(
         wanted = {f"example_{place}.png", f"heat_map_{place}.png"}
         there = {file.name: file for file in figures.draw(chosen, model)}
         captions = {
-            f"example_{place}.png": "Activations of the most prevalent units over a held-out "
-            "sentence, untouched and with the intervention of seed 0.",
+            f"example_{place}.png": "Activations of the most prevalent units (of equal ones, those "
+            "moved most) over a held-out sentence, with the intervention of seed 0.",
             f"heat_map_{place}.png": f"The same units over all held-out sentences of {shown!r}.",
         }
+        alts = {
+            f"example_{place}.png": "line plots, untouched and with the intervention, a panel a "
+            "unit",
+            f"heat_map_{place}.png": "heat maps, untouched beside with the intervention, a row a "
+            "sentence",
+        }
         pictures = [
-            Picture(there[name], captions[name], f"{captions[name]} ({task}, {intervention})")
+            Picture(there[name], captions[name], alts[name])
             for name in sorted(wanted & there.keys())
         ]
     names = report.directions(summary)
@@ -183,8 +189,18 @@ def _again(options: PaperOptions) -> Section:
     return Section(
         "Run it again",
         "Settings of each run are in its config.json, results in its summary.json.",
-        code="python -m experiments.reproduce_paper " + shlex.join(sys.argv[1:]),
+        code=" \\\n    ".join(["python -m experiments.reproduce_paper", *_options(sys.argv[1:])]),
     )
+
+
+def _options(words: list[str]) -> list[str]:
+    """The words of a command line, an option with its values each."""
+    lines: list[list[str]] = []
+    for word in words:
+        if word.startswith("--") or not lines:
+            lines.append([])
+        lines[-1].append(word)
+    return [shlex.join(line) for line in lines]
 
 
 def main() -> None:

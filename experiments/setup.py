@@ -17,8 +17,10 @@ from jaxmask import examples, objective, search
 from jaxmask.evaluate import directed, read_context
 from jaxmask.examples import Encoded, Examples, Task, TaskDataError
 from jaxmask.intervention import every_step, single_step
+from jaxmask.intervention_file import InterventionFileError
 from jaxmask.lstm import LSTMState
 from jaxmask.objective import LSTMObjective
+from jaxmask.report_page import PageError
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
 from jaxmask.store import BUNDLED_MODEL, LanguageModel, ModelError, load_model
@@ -114,6 +116,8 @@ USER_ERRORS = (
     VocabularyError,
     TaskDataError,
     RunFolderError,
+    InterventionFileError,
+    PageError,
 )
 
 

@@ -14,7 +14,7 @@ from experiments.setup import OptionError, Options, prepare
 from jaxmask import store
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, units
-from jaxmask.intervention_file import save_intervention
+from jaxmask.intervention_file import InterventionFileError, save_intervention
 from jaxmask.lstm import LSTMConfig, forward, init_params
 from jaxmask.run_folder import RunFolderError
 from jaxmask.store import LanguageModel
@@ -203,7 +203,7 @@ def test_figures_of_a_run(run, capsys):
 
 
 def test_figures_refuse_another_model(run):
-    with pytest.raises(OptionError, match=r"--model: .*seed_0\.json: is of another model"):
+    with pytest.raises(InterventionFileError, match=r"seed_0\.json: is of another model"):
         figures.draw(dataclasses.replace(run, model="demo"))
 
 

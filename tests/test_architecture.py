@@ -20,7 +20,7 @@ evaluate
 ensemble
 baselines sparsest
 language_model_training store report
-run_folder figures intervention_file paper_tables
+run_folder figures intervention_file paper_tables report_page
 """.strip().splitlines()
 FLOOR = {name: number for number, line in enumerate(HOUSE) for name in line.split()}
 
