@@ -28,7 +28,7 @@ from jaxmask import paper, paper_tables, sparsest
 from jaxmask.baselines import greedy
 from jaxmask.ensemble import Programs
 from jaxmask.report import Setting
-from jaxmask.run_folder import RunFolderError, plain, write_text
+from jaxmask.run_folder import RunFolderError, plain, read_summary, write_text
 from jaxmask.store import LanguageModel
 
 MARGIN = 0.005  # above the paper's accuracy, on training examples, as held-out ones come out lower
@@ -95,18 +95,19 @@ def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[Paper
         raise OptionError(f"--kl-weight: expected above 0, found {options.kl_weight}")
     common = model_options(options, name)
     model = read_model(common)
-    started, runs = time.perf_counter(), []
-    worked = 0  # settings that weren't there yet
+    runs, spent = [], []  # seconds of the settings that weren't there yet
     for number, setting in enumerate(paper.RESULTS):
         left = len(paper.RESULTS) - number
         line = f"[{number + 1}/{len(paper.RESULTS)}] {paper_tables.setting_name(setting)}"
-        if worked:
-            minutes = (time.perf_counter() - started) / worked * left / 60
+        if spent:
+            minutes = np.mean(spent) * left / 60
             line += f"  (about {minutes:.0f} min left for this model)"
         console().rule(line, align="left", style="default")
+        fresh = read_summary(_folder(options, model, setting)) is None
         before = time.perf_counter()
         runs.append(_run(options, common, model, setting))
-        worked += time.perf_counter() - before > 5.0
+        if fresh:
+            spent.append(time.perf_counter() - before)
     return model, runs
 
 
@@ -114,8 +115,7 @@ def _run(
     options: PaperOptions, common: Options, model: LanguageModel, setting: Setting
 ) -> PaperRun:
     task, intervention, regularised = setting
-    root = options.out / model.name
-    folder = root / f"{task}-{intervention}{'-kl' * regularised}"
+    root, folder = options.out / model.name, _folder(options, model, setting)
     chosen = dataclasses.replace(
         common,
         data=None if options.data is None else options.data / task,
@@ -139,6 +139,11 @@ def _run(
     chosen = dataclasses.replace(chosen, alpha=alpha)
     summary = report_search.run(task, chosen, model=model, programs=programs, reuse=True)
     return PaperRun(setting, summary, needed, chosen)
+
+
+def _folder(options: PaperOptions, model: LanguageModel, setting: Setting) -> Path:
+    task, intervention, regularised = setting
+    return options.out / model.name / f"{task}-{intervention}{'-kl' * regularised}"
 
 
 def _wanted(setting: Setting) -> float:

@@ -93,7 +93,7 @@ def _introduce(task: Task, options: Options, material: Material) -> None:
         if not material.examples_toward(number, "train")
     ]
     sizes = model.config
-    budget = int(search.budget(sizes.units, search_config(options)))
+    budget = int(search.budget(sizes.units, options.alpha))
     lines = [
         f"{task.name}, {options.intervention}-step: {options.seeds} seeds, alpha "
         f"{options.alpha:g} (at most {budget} of {sizes.units} units)",

@@ -115,7 +115,11 @@ def _sections(
     sections.append(
         Section(
             f"How the searches ended{of}",
-            tables=(paper_tables.dynamics_table(summaries),),
+            tables=(
+                paper_tables.dynamics_table(
+                    {paper_tables.setting_name(run.setting): run.summary for run in runs}
+                ),
+            ),
             pictures=tuple(
                 Picture(
                     _folder(run) / "figures" / "search.png",

@@ -21,7 +21,9 @@ def work(options: PaperOptions) -> None:
         greedy = {run.setting: run.greedy_units for run in runs}
         tables = (
             paper_tables.results_table(summaries, greedy),
-            paper_tables.dynamics_table(summaries),
+            paper_tables.dynamics_table(
+                {paper_tables.setting_name(run.setting): run.summary for run in runs}
+            ),
             *([paper_tables.text_kl_table(summaries)] if options.text is not None else []),
         )
         for table in tables:

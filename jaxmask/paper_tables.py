@@ -76,20 +76,20 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
     )
 
 
-def dynamics_table(summaries: Sequence[Summary]) -> Table:
+def dynamics_table(summaries: Mapping[str, Summary]) -> Table:
     """How the relaxation ended: does its constraint hold, how far are its gates from a hard mask?
 
-    The two accuracies are on held-out examples: of gates sampled anew for each row, and of the
-    units with E[z] > 0.5, before any exchange.
+    Accuracies are on held-out examples: of gates sampled anew for each row, of the units with
+    E[z] > 0.5 before any exchange, and of what was found in the end.
     """
     rows = []
-    for summary in summaries:
+    for name, summary in summaries.items():
         runs, model = summary["runs"], summary["model"]
         relaxed = [run["relaxed"] for run in runs]
         means = {name: report.mean_std([x[name] for x in relaxed]) for name in relaxed[0]}
         rows.append(
             (
-                setting_name(report.setting_of(summary)),
+                name,
                 f"{summary['alpha'] * model['layers'] * model['hidden']:.1f}",
                 report.plus_minus(report.mean_std([run["expected_l0"] for run in runs]), 1),
                 report.mean_only(means["sampled_accuracy"]),

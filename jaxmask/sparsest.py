@@ -22,7 +22,7 @@ from jaxmask.search import SearchConfig
 
 PROBES = 8  # sizes tried at once, a search each
 _SPREAD = (0.5, 0.65, 0.78, 0.88, 0.96, 1.04, 1.15, 1.3)  # first sizes, around the expected one
-_CLOSE = 0.1  # how close, relative to the size, is close enough
+_CLOSE = 0.05  # how close, relative to the size, is close enough
 
 
 class Probe(NamedTuple):
