@@ -29,6 +29,9 @@ from jaxmask.search import (
 
 CHUNKS = {search.step: 50, search.refine: 2}  # steps, or rounds, a compiled chunk
 
+# (state, objective, config) -> (state, what it observed)
+Step = Callable[[Any, Objective, Any], tuple[Any, Any]]
+
 # Called after each chunk with the number of steps (rounds) done and what the last one observed.
 Observer = Callable[[int, SearchInfo | ExchangeInfo], None]
 
@@ -106,11 +109,11 @@ def run(
         return search.harden(state, config)
 
     states = programs.call("init", over_runs(search.init), keys, objective, config)
-    relaxed, steps = _advance(
+    relaxed, steps = _run_chunks(
         programs, search.step, over_runs, states, objective, config, config.steps, observe
     )
     hard = programs.call("harden", over_runs(harden), relaxed, objective, config)
-    hard, rounds = _advance(
+    hard, rounds = _run_chunks(
         programs, search.refine, over_runs, hard, objective, config, config.exchange_rounds, observe
     )
     return Ensemble(
@@ -142,9 +145,39 @@ def relaxations(relaxed: SearchState, objective: Objective, config: SearchConfig
     return all_of(relaxed, objective)
 
 
-def _advance(
+def advance(
     programs: Programs,
-    step: Callable,
+    step: Step,
+    state: Any,
+    objective: Objective,
+    config: Any,
+    count: int,
+    over_runs: Callable[[Callable], Callable] = lambda function: function,
+) -> tuple[Any, Any]:
+    """``count`` steps as one program: the state after them, and what each of them observed.
+
+    Args:
+        programs: compiles each kind of step once for each count.
+        step: of a search or of another method.
+        state: before them.
+        objective: passed to each step.
+        config: passed to each step.
+        count: how many.
+        over_runs: maps a function of state, objective and config over many runs.
+    """
+
+    def steps(state: Any, objective: Objective, config: Any) -> tuple[Any, Any]:
+        return jax.lax.scan(
+            lambda state, _: step(state, objective, config), state, None, length=count
+        )
+
+    name = f"{count} of {step.__module__}.{step.__name__}"
+    return programs.call(name, over_runs(steps), state, objective, config)
+
+
+def _run_chunks(
+    programs: Programs,
+    step: Step,
     over_runs: Callable,
     states: Any,
     objective: Objective,
@@ -157,16 +190,7 @@ def _advance(
     infos = []
     for done in range(0, total, length):
         size = min(length, total - done)
-
-        def chunk(
-            state: Any, objective: Objective, config: SearchConfig, size: int = size
-        ) -> tuple[Any, Any]:
-            return jax.lax.scan(
-                lambda state, _: step(state, objective, config), state, None, length=size
-            )
-
-        name = f"{size} of {step.__name__}"
-        states, info = programs.call(name, over_runs(chunk), states, objective, config)
+        states, info = advance(programs, step, states, objective, config, size, over_runs)
         infos.append(jax.tree.map(np.asarray, info))
         if observe is not None:
             observe(done + size, jax.tree.map(lambda x: x[:, -1], infos[-1]))

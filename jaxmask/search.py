@@ -18,7 +18,7 @@ This is single-run code: `jaxmask.ensemble` maps it over seeds, alphas, or both.
 Source: De Cao et al., Sections 3.1 to 3.5.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import flax
 import jax
@@ -100,6 +100,14 @@ PAPER = {
     "exchange_rounds": 0,
     "steps": 2000,
 }
+
+
+class Schedule(Protocol):
+    """What a shrinking target depends on; names as in `SearchConfig`."""
+
+    initial_alpha: float
+    warmup: float
+    steps: int
 
 
 class SearchState(NamedTuple):
@@ -212,7 +220,7 @@ def step(
         intervention = Intervention(gates, jnp.tanh(values)[batch.direction])
         outcome = objective(intervention, batch, kl_key, config.kl_rows)
         loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
-        loss += kl_weight(config) * outcome.kl
+        loss += kl_weight(config.kl_weight) * outcome.kl
         violations = {
             name: probability(location, config.temperature, config.support).mean() / limits[name]
             - 1.0
@@ -269,7 +277,7 @@ def harden(state: SearchState, config: SearchConfig) -> HardState:
     location = state.params["location"]
     if config.exchange_rounds:
         rank = jnp.argsort(jnp.argsort(-location, axis=1), axis=1)
-        mask = (rank < budget(location.shape[1], config)).astype(location.dtype)
+        mask = (rank < budget(location.shape[1], config.alpha)).astype(location.dtype)
     else:
         mask = thresholded(location, config)
     return HardState(mask, state.params["values"], state.key)
@@ -285,7 +293,7 @@ def refine(
         state.mask,
         state.values,
         objective,
-        kl_weight(config),
+        kl_weight(config.kl_weight),
         rows=config.exchange_rows,
         refit_steps=config.refit_steps,
         refit_rows=config.batch_size,
@@ -326,9 +334,9 @@ def run(
     return found(hard), History(steps, rounds)
 
 
-def budget(n_units: int, config: SearchConfig) -> Float[Array, ""]:
+def budget(n_units: int, alpha: float | Float[Array, ""]) -> Float[Array, ""]:
     """The most units a hard mask may have: ``floor(alpha n_units)``, but at least 1."""
-    return jnp.maximum(1.0, jnp.floor(config.alpha * n_units * (1.0 + 1e-6)))  # 0.29 * 100 is 29
+    return jnp.maximum(1.0, jnp.floor(alpha * n_units * (1.0 + 1e-6)))  # 0.29 * 100 is 29
 
 
 def converged(
@@ -341,7 +349,7 @@ def converged(
     the tenth before.
     """
     masks = 1 if config.shared_mask else len(intervention.mask)
-    allowed = budget(intervention.mask.shape[1], config)
+    allowed = budget(intervention.mask.shape[1], config.alpha)
     constraint = jnp.all(intervention.mask[:masks].sum(axis=1) <= allowed)
     if config.exchange_rounds:
         rise = history.rounds.gain[-_LAST_ROUNDS:].sum()
@@ -361,12 +369,12 @@ def thresholded(
     )
 
 
-def kl_weight(config: SearchConfig) -> Float[Array, ""]:
-    """The weight of the KL beside a surrogate that is 1 at `losses.TYPICAL_LOG_RATIO`."""
-    return config.kl_weight / losses.ratio(jnp.asarray(losses.TYPICAL_LOG_RATIO))
+def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
+    """A weight in the ratio's units, beside a surrogate that is 1 at `losses.TYPICAL_LOG_RATIO`."""
+    return weight / losses.ratio(jnp.asarray(losses.TYPICAL_LOG_RATIO))
 
 
-def shrinking_target(step: Array, limit: float | Array, config: SearchConfig) -> Float[Array, ""]:
+def shrinking_target(step: Array, limit: float | Array, config: Schedule) -> Float[Array, ""]:
     """What a constraint asks for at a step: geometric from ``initial_alpha`` down to ``limit``."""
     ramp = jnp.maximum(config.warmup * config.steps, 1.0)
     start = jnp.maximum(config.initial_alpha, limit)

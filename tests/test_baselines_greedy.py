@@ -72,7 +72,7 @@ def test_each_addition_is_the_best_of_all_units_and_signs(seed):
         so_far = greedy.first(additions, step + 1, UNITS)
         np.testing.assert_array_equal(so_far.baseline, fixed)
         np.testing.assert_array_equal(so_far.mask, np.abs(fixed))
-        if step + 1 == search.budget(UNITS, EVERY_UNIT):
+        if step + 1 == search.budget(UNITS, EVERY_UNIT.alpha):
             np.testing.assert_array_equal(found.baseline, fixed)
 
 

@@ -154,6 +154,6 @@ def test_the_hard_mask_holds_likely_units_within_the_budget(alpha):
     location = jnp.array([2.0, -1.0, 0.5, 3.0, -0.1, 1.0, -4.0, 0.1, 0.2, 2.5])
     config = QUICK.replace(alpha=alpha)
     mask = np.asarray(reinforce.hard_mask(location, config))
-    assert mask.sum() == min(search.budget(10, config), 7)
+    assert mask.sum() == min(search.budget(10, alpha), 7)
     assert np.all(location[mask > 0] > 0)
     assert location[mask > 0].min() >= np.sort(location[location > 0])[::-1][int(mask.sum()) - 1]

@@ -95,7 +95,7 @@ def run(
     _, additions = jax.lax.scan(
         add, Intervention(nothing, nothing), None, length=min(config.most, units)
     )
-    return first(additions, search.budget(units, config), units), additions
+    return first(additions, search.budget(units, config.alpha), units), additions
 
 
 def first(additions: Additions, count: int | Float[Array, ""], n_units: int) -> Intervention:

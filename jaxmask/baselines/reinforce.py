@@ -170,7 +170,7 @@ def gradient(
     mask = jax.random.bernoulli(mask_key, jax.nn.sigmoid(location), shape).astype(location.dtype)
     surrogate = losses.SURROGATES[config.surrogate]
     scale = surrogate(jnp.asarray(losses.TYPICAL_LOG_RATIO))
-    weight_of_kl = search.kl_weight(config)
+    weight_of_kl = search.kl_weight(config.kl_weight)
 
     def loss(values: Array) -> tuple[Array, tuple]:
         baseline = jnp.tanh(values)[batch.direction]
@@ -242,7 +242,7 @@ def step(
 
 def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Float[Array, " units"]:
     """1 where sigmoid(gamma) > 0.5; of more than ``floor(alpha k)`` such units, the most likely."""
-    likeliest = selection.top(location, search.budget(len(location), config))
+    likeliest = selection.top(location, search.budget(len(location), config.alpha))
     return likeliest * (location > 0.0)
 
 

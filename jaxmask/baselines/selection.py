@@ -54,7 +54,7 @@ def zeroed(
     score: Float[Array, " units"], objective: Objective, config: SelectionConfig
 ) -> Intervention:
     """Sets the first ``floor(alpha k)`` units to 0, whatever the direction."""
-    mask = top(score, search.budget(len(score), config))
+    mask = top(score, search.budget(len(score), config.alpha))
     mask = jnp.broadcast_to(mask, (objective.n_directions, len(score)))
     return Intervention(mask, jnp.zeros_like(mask))
 
@@ -67,14 +67,14 @@ def learned(
 ) -> Intervention:
     """Gives the first ``floor(alpha k)`` units values by `jaxmask.exchange.refit`, from near 0."""
     start_key, refit_key = jax.random.split(key)
-    mask = top(score, search.budget(len(score), config))
+    mask = top(score, search.budget(len(score), config.alpha))
     shape = objective.n_directions, len(score)
     values = exchange.refit(
         refit_key,
         mask[None],
         _INITIAL_VALUE_SCALE * jax.random.normal(start_key, shape),
         objective,
-        search.kl_weight(config),
+        search.kl_weight(config.kl_weight),
         config.refit_steps,
         config.batch_size,
         config.kl_rows,
