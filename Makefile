@@ -8,6 +8,7 @@ ALPHA_EVERY ?= 0.005
 STEPS ?= 200
 ROUNDS ?= 4
 RESULTS ?= results/demo
+PAPER ?= results/paper
 # Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
 # where the default would be a build for GPUs.
 TORCH ?= torch==2.13.0
@@ -18,13 +19,18 @@ NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo
   --steps $(STEPS) --rounds $(ROUNDS)
 
 .DELETE_ON_ERROR:
-.PHONY: env demo test test-all test-torch lint clean
+.PHONY: env demo paper test test-all test-torch lint clean
 
 env: .venv/.installed
 
 demo: env
 	$(NUMBER_AGREEMENT) --intervention single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
 	$(NUMBER_AGREEMENT) --intervention every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
+
+# All that the paper reports, on the bundled model: half an hour or so on 2 cores.
+paper: env
+	.venv/bin/python -m experiments.reproduce_paper --model demo --seeds $(SEEDS) \
+	  --steps $(STEPS) --rounds $(ROUNDS) --out $(PAPER)
 
 test: .venv/.tested
 	.venv/bin/python -m pytest
