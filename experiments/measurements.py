@@ -1,7 +1,7 @@
 """What a run measured, and what its files say of it."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from jaxmask.evaluate import Evaluation
 from jaxmask.examples import Task
 from jaxmask.intervention import Intervention, every_step, units
 from jaxmask.search import Relaxation
+from jaxmask.store import LanguageModel
 
 
 class Results(NamedTuple):
@@ -95,13 +96,7 @@ def summarise(
         "beta": config.beta,
         "shared_mask": options.shared_mask,
         "context": options.context,
-        "model": {
-            "name": model.name,
-            "fingerprint": model.fingerprint,
-            "layers": model.config.layers,
-            "hidden": model.config.hidden,
-            "vocabulary": model.config.vocabulary,
-        },
+        "model": describe(model),
         "examples": {
             "train": material.train.size,
             "evaluation": material.evaluation.size,
@@ -126,6 +121,17 @@ def summarise(
         "seconds": seconds,
         "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
+    }
+
+
+def describe(model: LanguageModel) -> dict[str, Any]:
+    """What a summary says of its model."""
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "layers": model.config.layers,
+        "hidden": model.config.hidden,
+        "vocabulary": model.config.vocabulary,
     }
 
 

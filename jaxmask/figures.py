@@ -1,8 +1,8 @@
 """Figures of a run; the only file that imports matplotlib.
 
 Each function gives a `Figure` that belongs to no window; `save` writes it. Lines differ by style
-and marker as well as by colour (Okabe and Ito's, safe for colour-blind readers), and the colours of
-heat maps by lightness, so that both can be told apart in grey.
+and marker as well as by colour (the first are Okabe and Ito's, safe for colour-blind readers), and
+the colours of heat maps by lightness, so that both can be told apart in grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,10 @@ STYLES = (
     ("#CC79A7", ":", "D"),
     ("#000000", (0, (5, 1)), "v"),
     ("#E69F00", (0, (3, 1, 1, 1)), "P"),
+    ("#56B4E9", (0, (1, 1)), "X"),
+    ("#7F7F7F", (0, (8, 2, 2, 2)), "<"),
+    ("#8B4513", (0, (3, 3)), ">"),
+    ("#882255", (0, (6, 1, 1, 1, 1, 1)), "*"),
 )
 _SHADE = "0.88"
 

@@ -1,0 +1,43 @@
+"""Results kept in files of their own, so that what is finished isn't run again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxmask.run_folder import RunFolderError, plain, write_text
+
+
+def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an earlier start left for the same settings; None if nothing.
+
+    Raises:
+        RunFolderError: the file can't be read, or was made with other settings, which are named.
+    """
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+        made_with = there.pop("settings")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise RunFolderError(f"{file}: expected results and their settings ({fault})") from fault
+    here = plain(settings, "settings")
+    differing = sorted(
+        name for name in made_with.keys() | here.keys() if made_with.get(name) != here.get(name)
+    )
+    if differing:
+        raise RunFolderError(
+            f"{file} was made with other settings ({', '.join(differing)}); choose another --out"
+        )
+    return there
+
+
+def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Writes all of a file or nothing.
+
+    Raises:
+        RunFolderError: see `jaxmask.run_folder.plain`.
+    """
+    text = json.dumps(plain({"settings": settings, **content}, "content"), indent=2)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, text + "\n")

@@ -1,0 +1,289 @@
+"""The rule of convergence, the methods under it, and the comparison from end to end."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from typing import get_args
+
+import jax
+import numpy as np
+import pytest
+import toy
+
+from experiments import compare_methods, comparison_runs, convergence, methods, records
+from experiments.comparison_runs import CompareOptions, Job, MethodName
+from experiments.convergence import Rule, Watch
+from experiments.methods import METHODS, Bench, key_of
+from experiments.setup import OptionError
+from jaxmask import figures, search, store
+from jaxmask.baselines import greedy
+from jaxmask.baselines.greedy import GreedyConfig
+from jaxmask.baselines.reinforce import ReinforceConfig
+from jaxmask.ensemble import Programs
+from jaxmask.evaluate import evaluate
+from jaxmask.lstm import LSTMConfig, init_params
+from jaxmask.run_folder import RunFolderError
+from jaxmask.search import SearchConfig
+from jaxmask.store import LanguageModel
+from jaxmask.tasks import gender_bias, number_agreement
+from jaxmask.vocabulary import Vocabulary
+
+RULE = Rule(patience=2)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "holds", "expected"),
+    [
+        ([], "", False),
+        ([0.5], "1", False),
+        ([0.5, 0.5], "11", False),
+        ([0.5, 0.5, 0.5], "111", True),
+        ([0.5, 0.504, 0.503], "111", True),
+        ([0.5, 0.51, 0.51], "111", False),  # a rise starts the count again
+        ([0.5, 0.51, 0.51, 0.51], "1111", True),
+        ([0.5, 0.504, 0.508], "111", False),  # small rises add up
+        ([0.5, 0.4, 0.3], "111", True),  # a fall is no rise
+        ([0.5, 0.4, 0.5], "111", True),  # nor is coming back from one
+        ([0.9, 0.5, 0.5, 0.5], "0111", True),  # masks that are too large don't count,
+        ([0.1, 0.9, 0.1, 0.1], "1011", True),  # neither as a rise,
+        ([0.5, 0.5, 0.5], "101", False),  # nor as an evaluation without one,
+        ([0.5, 0.5, 0.5, 0.5], "1110", False),  # and nothing ends with one
+    ],
+)
+def test_converged_when_the_accuracy_no_longer_rises(accuracies, holds, expected):
+    assert convergence.converged(accuracies, [held == "1" for held in holds], RULE) == expected
+
+
+@pytest.mark.parametrize(
+    ("units", "expected_l0", "expected"),
+    [
+        (20, 19.0, True),
+        (20, 20.9, True),  # within the slack
+        (20, 21.1, False),
+        (21, 19.0, False),  # more units than allowed
+        (20, None, True),  # nothing relaxed
+        (0, 1.0, False),  # no mask at all
+    ],
+)
+def test_the_constraint_is_on_both_masks(units, expected_l0, expected):
+    assert convergence.holds(units, expected_l0, 0.02, 1000, Rule(slack=0.05)) == expected
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Bench(toy.toy(seed=4, units=10), None, None, 5, {})
+
+
+def fresh(bench, **rule):
+    watch = Watch(Rule(**rule), bench.objective.everything(), Programs())
+    return bench._replace(watch=watch, programs=Programs(), additions={})
+
+
+def test_a_search_ends_at_the_first_round_after_which_the_rule_holds(bench):
+    config = SearchConfig(
+        alpha=0.3, beta=0.3, steps=40, batch_size=24, exchange_rounds=4, exchange_rows=24
+    )
+    bench = fresh(bench, every=20, patience=2)
+    found = METHODS["hard_concrete"].run(bench, 0, config)
+    relaxed, rounds = found.seen[:2], found.seen[2:]
+    assert [seen.steps for seen in found.seen] == [
+        20, 40, *(40 + config.refit_steps * n for n in range(1, len(rounds) + 1))
+    ]  # fmt: skip
+    assert found.steps == found.seen[-1].steps
+    assert all(seen.expected_l0 > 0 for seen in relaxed)
+    assert all(seen.expected_l0 is None for seen in rounds)
+    for number in range(1, len(rounds) + 1):
+        seen = found.seen[: 2 + number]
+        ended = convergence.converged(
+            [s.accuracy for s in seen], [s.holds for s in seen], bench.watch.rule
+        )
+        assert ended == (number == len(rounds))
+    assert found.converged
+    seconds = [seen.seconds for seen in found.seen]
+    assert seconds == sorted(seconds)
+    assert found.seconds == pytest.approx(bench.programs.running)
+    assert found.seen[-1].accuracy == pytest.approx(
+        float(evaluate(found.intervention, bench.objective).accuracy)
+    )
+    # Without an end of its own, it is the search of the library.
+    same = config.replace(exchange_rounds=len(rounds))
+    expected, _ = jax.jit(search.run)(key_of(0), bench.objective, same)
+    np.testing.assert_array_equal(found.intervention.mask, expected.mask)
+    np.testing.assert_allclose(found.intervention.baseline, expected.baseline, atol=1e-3)
+
+
+def test_what_does_not_converge_ends_after_a_multiple_of_its_steps(bench):
+    config = ReinforceConfig(alpha=0.3, steps=20, batch_size=24)
+    found = METHODS["reinforce"].run(fresh(bench, every=25, patience=50), 0, config)
+    assert found.steps == methods.PATIENT * 20 == found.seen[-1].steps
+    assert not found.converged
+    assert [seen.steps for seen in found.seen] == [25, 50, 60]
+
+
+def test_an_alpha_compiles_nothing_new(bench):
+    bench = fresh(bench, every=20, patience=1)
+    config = SearchConfig(steps=20, batch_size=24, exchange_rounds=1, exchange_rows=24)
+    METHODS["hard_concrete"].run(bench, 0, config)
+    compiled = dict(bench.programs._compiled), dict(bench.watch.programs._compiled)
+    METHODS["hard_concrete"].run(bench, 1, config.replace(alpha=0.4, beta=0.4))
+    assert (bench.programs._compiled, bench.watch.programs._compiled) == compiled
+
+
+def test_one_greedy_run_gives_all_sizes(bench):
+    bench = fresh(bench)
+    config = GreedyConfig(rows=24)
+    small, large = (
+        METHODS["greedy"].run(bench, 0, config.replace(alpha=alpha)) for alpha in (0.2, 0.5)
+    )
+    assert small.seconds == pytest.approx(large.seconds * 2 / 5)
+    assert large.seconds == pytest.approx(bench.programs.running)
+    for run, most in ((small, 2), (large, 5)):
+        expected, _ = greedy.run(
+            key_of(0), bench.objective, config.replace(alpha=most / 10, most=most)
+        )
+        np.testing.assert_array_equal(run.intervention.mask, expected.mask)
+    curve = methods.greedy_curve(bench, 0, config, bench.objective)
+    assert len(curve) == 5
+    for size, run in ((2, small), (5, large)):
+        accuracy = evaluate(run.intervention, bench.objective).accuracy
+        assert curve[size - 1] == pytest.approx(float(accuracy))
+
+
+def test_every_method_can_be_asked_for_and_drawn():
+    assert get_args(MethodName) == tuple(METHODS)
+    assert len(METHODS) <= len(figures.STYLES)
+
+
+def test_exhaustive_search_runs_at_few_units_only():
+    options = CompareOptions(alpha=(0.2, 0.5), units=(1, 2), seeds=2, methods=("exhaustive",))
+    assert comparison_runs.jobs_of(options, 10) == [
+        Job("exhaustive", alpha, seed) for seed in (0, 1) for alpha in (0.1, 0.2)
+    ]
+    with pytest.raises(OptionError, match="--units"):
+        comparison_runs.jobs_of(dataclasses.replace(options, units=(11,)), 10)
+    with pytest.raises(OptionError, match="--methods"):
+        comparison_runs.jobs_of(dataclasses.replace(options, alpha=(0.5,), units=()), 10)
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ({"alpha": (0.1, 2.0)}, "--alpha"),
+        ({"alpha": ()}, "--alpha"),
+        ({"units": (0,)}, "--units"),
+        ({"methods": ()}, "--methods"),
+        ({"every": 0}, "--every"),
+        ({"patience": 0}, "--patience"),
+        ({"seeds": 0}, "--seeds"),
+    ],
+)
+def test_options_out_of_range_are_refused(fault, named):
+    with pytest.raises(OptionError, match=named):
+        comparison_runs.check_options(CompareOptions(**fault))
+
+
+def test_kept_results_are_of_the_same_settings(tmp_path):
+    file = tmp_path / "a" / "kept.json"
+    settings = {"alpha": 0.5, "seed": 0}
+    assert records.read(file, settings) is None
+    records.write(file, settings, {"units": [1, 2]})
+    assert records.read(file, settings) == {"units": [1, 2]}
+    with pytest.raises(RunFolderError, match=r"\(alpha\)"):
+        records.read(file, {**settings, "alpha": 0.4})
+    file.write_text("[]")
+    with pytest.raises(RunFolderError, match="expected results"):
+        records.read(file, settings)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
+    config = LSTMConfig(len(words), embedding=5, hidden=6)
+    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
+    folder = tmp_path_factory.mktemp("model")
+    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_comparison_can_be_stopped_and_extended(model, tmp_path, capsys, monkeypatch):
+    options = CompareOptions(
+        model=str(model), out=tmp_path, alpha=(0.25,), units=(1,), seeds=1, steps=40, rounds=1,
+        every=20, evaluation=300,
+    )  # fmt: skip
+    ran = []
+    for name, method in METHODS.items():
+
+        def run(bench, seed, config, name=name, method=method):
+            if len(ran) == 12:
+                raise KeyboardInterrupt
+            ran.append((name, seed))
+            return method.run(bench, seed, config)
+
+        monkeypatch.setitem(METHODS, name, method._replace(run=run))
+    with pytest.raises(KeyboardInterrupt):
+        compare_methods.work(options)
+    assert not (tmp_path / "summary.json").exists()
+    before, ran[:] = ran[:], []
+    summary = compare_methods.work(options)
+    assert [name for name, _ in before + ran] == [name for name in METHODS for _ in range(2)]
+    _check_folder(tmp_path, summary)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= max(80, len(str(tmp_path)) + 40)
+    assert "12 of them there already" in shown
+
+    ran.clear()
+    more = dataclasses.replace(options, seeds=2, methods=("random", "greedy"), alpha=(0.25, 0.5))
+    extended = compare_methods.work(more)
+    assert sorted(ran) == sorted(
+        [("random", 0), ("greedy", 0)] + [(name, 1) for name in ("random", "greedy")] * 3
+    )
+    assert {len(entry["runs"]) for entry in extended["methods"]} == {2}
+    assert np.shape(extended["greedy_curve"]) == (2, 6)
+    ran.clear()
+    with pytest.raises(RunFolderError, match="kl_weight"):
+        compare_methods.work(dataclasses.replace(options, kl_weight=2.0))
+    assert not ran
+
+
+def _check_folder(folder, summary):
+    """The files say the same, and nothing that can't be."""
+    there = json.loads((folder / "summary.json").read_text())
+    by_name = {(entry["method"], entry["allowed"]): entry for entry in there["methods"]}
+    assert set(by_name) == {(name, allowed) for name in METHODS for allowed in (1, 3)}
+    best = by_name["exhaustive", 1]["accuracy"]["mean"]
+    for (name, allowed), entry in by_name.items():
+        (run,) = entry["runs"]
+        assert run["n_units"] == len(run["units"]) <= allowed
+        assert entry["accuracy"]["mean"] == run["accuracy"]
+        assert entry["seconds"]["mean"] == run["seconds"] > 0
+        assert entry["compile_seconds"]["mean"] > 0
+        if allowed == 1 and name.endswith("zeroed"):
+            assert run["accuracy"] <= best + 2.0  # other rows than it was judged on
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    watched = {"hard_concrete", "hard_concrete_paper", "reinforce"}
+    assert {line["method"] for line in lines} == watched
+    assert json.loads((folder / "config.json").read_text())["alpha"] == [0.25]
+    assert (folder / "figures" / "accuracy_against_units.png").stat().st_size > 10_000
+    text = (folder / "table.md").read_text()
+    assert re.search(r"SFE / REINFORCE +\| 0\.05", text)
+    assert text.count("| REINFORCE ") == 4  # two tables, two sizes
+    assert summary["model"]["name"] == "tiny"
+
+
+@pytest.mark.slow
+def test_command_line(model, tmp_path):
+    command = [sys.executable, "-m", "experiments.compare_methods", "--model", str(model)]
+    done = subprocess.run(
+        [*command, "--methods", "ig_zeroed", "random", "--alpha", "0.25", "0.5", "--seeds", "1",
+         "--steps", "10", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "IG, zeroed" in done.stdout
+    done = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --alpha: expected above 0, at most 1")
