@@ -160,7 +160,9 @@ def run_all(
         jax.jit(lambda o: o.sample(jax.random.key(1), WATCHED))(objective),
         Programs(),
     )
-    benches = {job.method: Bench(objective, watch, Programs(), most, {}) for job in jobs}
+    used = {job.method: METHODS[job.method].score or job.method for job in jobs}
+    of_score = {of: Bench(objective, watch, Programs(), most, {}) for of in used.values()}
+    benches = {method: of_score[of] for method, of in used.items()}
     shared = identity(options, material)
     runs: dict[Job, dict[str, Any]] = {}
     waiting = []

@@ -19,6 +19,7 @@ from jaxmask.baselines import (
     integrated_gradients,
     random_masks,
     reinforce,
+    selection,
 )
 from jaxmask.baselines.exhaustive import ExhaustiveConfig
 from jaxmask.baselines.greedy import Additions, GreedyConfig
@@ -42,14 +43,15 @@ class Bench(NamedTuple):
         watch: evaluations on the way, not part of the method's time.
         programs: the method's.
         most: the largest number of units that is asked for.
-        additions: of greedy selection, by seed: one run gives all sizes.
+        kept: what serves all sizes, by seed, and the seconds it took: scores of units, or greedy
+            selection's additions.
     """
 
     objective: Objective
     watch: Watch
     programs: Programs
     most: int
-    additions: dict[int, tuple[Additions, float]]
+    kept: dict[int, tuple[Any, float]]
 
 
 class Method(NamedTuple):
@@ -62,6 +64,7 @@ class Method(NamedTuple):
         run: (bench, seed, settings) -> what was found.
         paper: what Table 6 calls it.
         most: units up to which it can be run; None for any number.
+        score: what it ranks units by, if it does: methods of the same score share a `Bench`.
     """
 
     label: str
@@ -69,6 +72,7 @@ class Method(NamedTuple):
     run: Callable[[Bench, int, Any], Run]
     paper: str | None = None
     most: int | None = None
+    score: Callable | None = None
 
 
 def key_of(seed: int) -> Key[Array, ""]:
@@ -88,7 +92,7 @@ def greedy_curve(
 
         return jax.lax.map(accuracy, 1 + jnp.arange(len(additions.unit)))
 
-    additions, _ = _additions(bench, seed, config)
+    additions, _ = _kept(bench, seed, _additions, config.replace(most=bench.most))
     return np.asarray(bench.watch.programs.call("curve", accuracies, additions, evaluation))
 
 
@@ -140,17 +144,41 @@ def _watched(bench: Bench, seed: int, init: Callable, phases: list[Phase], confi
     )
 
 
-def _at_once(run: Callable, steps: Callable[[Any, Objective], int | None]) -> Callable:
-    """A method that is one program and ends by itself."""
+def _scored(
+    score: Callable, choose: Callable, steps: Callable[[SelectionConfig], int | None]
+) -> Callable[[Bench, int, SelectionConfig], Run]:
+    """A method that takes the units of the highest scores; those are computed once for all sizes.
 
-    def of_seed(bench: Bench, seed: int, config: Any) -> Run:
-        before = bench.programs.running
-        args = key_of(seed), bench.objective, _traced(config)
-        found, _ = bench.programs.call(run.__qualname__, run, *args)
-        seconds = bench.programs.running - before
-        return Run(found, seconds, steps(config, bench.objective), True)
+    Args:
+        score: of each unit.
+        choose: from scores to an intervention.
+        steps: gradient steps of that.
+    """
 
-    return of_seed
+    def scores(
+        key: Key[Array, ""], objective: Objective, config: SelectionConfig
+    ) -> Float[Array, " units"]:
+        return score(jax.random.split(key)[0], objective, config)
+
+    def intervention(
+        key: Key[Array, ""], scores: Array, objective: Objective, config: SelectionConfig
+    ) -> Intervention:
+        return choose(jax.random.split(key)[1], scores, objective, config)
+
+    def run(bench: Bench, seed: int, config: SelectionConfig) -> Run:
+        computed, seconds = _kept(bench, seed, scores, config)
+        before, config = bench.programs.running, _traced(config)
+        args = key_of(seed), computed, bench.objective, config
+        found = bench.programs.call(choose.__name__, intervention, *args)
+        return Run(found, seconds + bench.programs.running - before, steps(config), True)
+
+    return run
+
+
+def _zeroed(
+    key: Key[Array, ""], scores: Array, objective: Objective, config: SelectionConfig
+) -> Intervention:
+    return selection.zeroed(scores, objective, config)
 
 
 def _greedy(bench: Bench, seed: int, config: GreedyConfig) -> Run:
@@ -158,20 +186,33 @@ def _greedy(bench: Bench, seed: int, config: GreedyConfig) -> Run:
 
     All additions take the same time.
     """
-    additions, seconds = _additions(bench, seed, config)
+    additions, seconds = _kept(bench, seed, _additions, config.replace(most=bench.most))
     n_units = bench.objective.n_units
     count = int(search.budget(n_units, config.alpha))
     found = greedy.first(additions, count, n_units)
     return Run(found, seconds * count / len(additions.unit), count, True)
 
 
-def _additions(bench: Bench, seed: int, config: GreedyConfig) -> tuple[Additions, float]:
-    if seed not in bench.additions:
+def _additions(key: Key[Array, ""], objective: Objective, config: GreedyConfig) -> Additions:
+    return greedy.run(key, objective, config)[1]
+
+
+def _exhaustive(bench: Bench, seed: int, config: ExhaustiveConfig) -> Run:
+    before = bench.programs.running
+    args = key_of(seed), bench.objective, config
+    found, _ = bench.programs.call("run", exhaustive.run, *args)
+    tried = exhaustive.evaluations(config, bench.objective.n_units)
+    return Run(found, bench.programs.running - before, tried, True)
+
+
+def _kept(bench: Bench, seed: int, compute: Callable, config: Any) -> tuple[Any, float]:
+    """What a seed's runs of all sizes share, and the seconds it took, whoever computed it."""
+    if seed not in bench.kept:
         before = bench.programs.running
-        args = key_of(seed), bench.objective, _traced(config.replace(most=bench.most))
-        _, additions = bench.programs.call("greedy", greedy.run, *args)
-        bench.additions[seed] = additions, bench.programs.running - before
-    return bench.additions[seed]
+        args = key_of(seed), bench.objective, _traced(config)
+        computed = bench.programs.call("compute", compute, *args)
+        bench.kept[seed] = computed, bench.programs.running - before
+    return bench.kept[seed]
 
 
 def _traced(config: Any) -> Any:
@@ -191,43 +232,33 @@ def _of_hard(state: HardState, config: SearchConfig) -> Intervention:
     return search.found(state)
 
 
-def _refit_steps(config: SelectionConfig, objective: Objective) -> int:
+def _refit_steps(config: SelectionConfig) -> int:
     return config.refit_steps
 
 
-def _no_steps(config: SelectionConfig, objective: Objective) -> None:
+def _no_steps(config: SelectionConfig) -> None:
     return None
 
 
-def _tried(config: ExhaustiveConfig, objective: Objective) -> int:
-    return exhaustive.evaluations(config, objective.n_units)
+def _selection(
+    label: str, score: Callable, learned: bool = True, paper: str | None = None
+) -> Method:
+    choose, steps = (selection.learned, _refit_steps) if learned else (_zeroed, _no_steps)
+    run = _scored(score, choose, steps)
+    return Method(label, _selection_config, run, paper, score=score)
 
 
 METHODS = {
     "hard_concrete": Method("Hard Concrete", _search_config, _search, "Hard Concrete"),
     "hard_concrete_paper": Method("paper's search", _search_config, _search, "Hard Concrete"),
     "reinforce": Method("REINFORCE", _reinforce_config, _reinforce, "SFE / REINFORCE"),
-    "ig_zeroed": Method(
-        "IG, zeroed",
-        _selection_config,
-        _at_once(integrated_gradients.run, _no_steps),
-        "Integrated Gradients",
+    "ig_zeroed": _selection(
+        "IG, zeroed", integrated_gradients.score, learned=False, paper="Integrated Gradients"
     ),
-    "ig_learned": Method(
-        "IG, learned", _selection_config, _at_once(integrated_gradients.run_learned, _refit_steps)
-    ),
-    "ablation_zeroed": Method(
-        "ablation, zeroed", _selection_config, _at_once(ablation.run, _no_steps)
-    ),
-    "ablation_learned": Method(
-        "ablation, learned", _selection_config, _at_once(ablation.run_learned, _refit_steps)
-    ),
+    "ig_learned": _selection("IG, learned", integrated_gradients.score),
+    "ablation_zeroed": _selection("ablation, zeroed", ablation.score, learned=False),
+    "ablation_learned": _selection("ablation, learned", ablation.score),
     "greedy": Method("greedy", _greedy_config, _greedy),
-    "random": Method("random", _selection_config, _at_once(random_masks.run, _refit_steps)),
-    "exhaustive": Method(
-        "exhaustive",
-        _exhaustive_config,
-        _at_once(exhaustive.run, _tried),
-        most=EXHAUSTIVE_MOST,
-    ),
+    "random": _selection("random", random_masks.score),
+    "exhaustive": Method("exhaustive", _exhaustive_config, _exhaustive, most=EXHAUSTIVE_MOST),
 }

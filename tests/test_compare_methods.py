@@ -12,15 +12,24 @@ import numpy as np
 import pytest
 import toy
 
-from experiments import compare_methods, comparison_runs, convergence, methods, records
+from experiments import (
+    compare_methods,
+    comparison_runs,
+    comparison_tables,
+    convergence,
+    methods,
+    records,
+)
 from experiments.comparison_runs import CompareOptions, Job, MethodName
+from experiments.console import print_table
 from experiments.convergence import Rule, Watch
 from experiments.methods import METHODS, Bench, key_of
 from experiments.setup import OptionError
 from jaxmask import figures, search, store
-from jaxmask.baselines import greedy
+from jaxmask.baselines import ablation, greedy, integrated_gradients, random_masks
 from jaxmask.baselines.greedy import GreedyConfig
 from jaxmask.baselines.reinforce import ReinforceConfig
+from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.ensemble import Programs
 from jaxmask.evaluate import evaluate
 from jaxmask.lstm import LSTMConfig, init_params
@@ -78,7 +87,7 @@ def bench():
 
 def fresh(bench, **rule):
     watch = Watch(Rule(**rule), bench.objective.everything(), Programs())
-    return bench._replace(watch=watch, programs=Programs(), additions={})
+    return bench._replace(watch=watch, programs=Programs(), kept={})
 
 
 def test_a_search_ends_at_the_first_round_after_which_the_rule_holds(bench):
@@ -151,6 +160,30 @@ def test_one_greedy_run_gives_all_sizes(bench):
         assert curve[size - 1] == pytest.approx(float(accuracy))
 
 
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("ig_zeroed", integrated_gradients.run),
+        ("ig_learned", integrated_gradients.run_learned),
+        ("ablation_zeroed", ablation.run),
+        ("ablation_learned", ablation.run_learned),
+        ("random", random_masks.run),
+    ],
+)
+def test_scores_are_computed_once_and_runs_are_the_library_s(bench, name, run):
+    bench = fresh(bench)
+    config = SelectionConfig(rows=24, batch_size=24, refit_steps=5)
+    seconds = 0.0
+    for alpha in (0.2, 0.5):
+        found = METHODS[name].run(bench, 3, config.replace(alpha=alpha))
+        expected, _ = jax.jit(run)(key_of(3), bench.objective, config.replace(alpha=alpha))
+        np.testing.assert_array_equal(found.intervention.mask, expected.mask)
+        np.testing.assert_allclose(found.intervention.baseline, expected.baseline, atol=1e-4)
+        seconds += found.seconds
+    of_score = bench.kept[3][1]
+    assert seconds == pytest.approx(bench.programs.running + of_score)  # each has all of its own
+
+
 def test_every_method_can_be_asked_for_and_drawn():
     assert get_args(MethodName) == tuple(METHODS)
     assert len(METHODS) <= len(figures.STYLES)
@@ -195,6 +228,63 @@ def test_kept_results_are_of_the_same_settings(tmp_path):
     file.write_text("[]")
     with pytest.raises(RunFolderError, match="expected results"):
         records.read(file, settings)
+
+
+def summary(task="number_agreement"):
+    """Of all methods at the paper's alphas, with the widest figures there are."""
+    wide = {"mean": 100.0, "std": 12.34}
+    run = {"accuracy": 100.0, "n_units": 65}
+    seconds = {"hard_concrete": 500.0, "greedy": 3.0}
+    entries = [
+        {
+            "method": name, "alpha": alpha, "allowed": 65, "accuracy": wide, "n_units": wide,
+            "kl": {"mean": 12.345, "std": 0.0}, "compile_seconds": wide, "converged": 2,
+            "steps": {"mean": None, "std": None} if "zeroed" in name else {"mean": 6e3, "std": 0.0},
+            "seconds": {"mean": seconds.get(name, 2500.0), "std": 345.6}, "runs": [run, run],
+        }
+        for name in METHODS
+        for alpha in (0.005, 0.01, 0.02, 0.05)
+    ]  # fmt: skip
+    return {
+        "task": task, "intervention": "single", "context": "eos", "kl_weight": 1.0,
+        "rule": Rule()._asdict(), "methods": entries, "greedy_curve": [[10.0, 20.0], [20.0, 30.0]],
+        "model": {"name": "m", "fingerprint": "f", "layers": 2, "hidden": 650, "vocabulary": 9},
+        "examples": {"train": 1, "evaluation": 1, "dropped": 0, "split": "example", "watched": 1},
+        "device": "cpu",
+    }  # fmt: skip
+
+
+def test_tables_fit_the_terminal(capsys):
+    for table in (
+        comparison_tables.quality_table(summary()), comparison_tables.speed_table(summary())
+    ):  # fmt: skip
+        print_table(table)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len(table.rows) == 4 * len(METHODS)
+        for label in {row[0] for row in table.rows}:  # no row was wrapped
+            assert sum(line.startswith(label) for line in lines) == 4, label
+
+
+def test_tables_set_the_paper_s_figures_beside():
+    quality = {row[:2]: row for row in comparison_tables.quality_table(summary()).rows}
+    assert quality["REINFORCE", "0.05"][-2:] == ("100.0", "20.0")
+    assert quality["IG, zeroed", "0.005"][-2:] == ("22.5", "7.0")
+    assert quality["Hard Concrete", "0.02"][-2:] == ("91.5", "5.7")
+    assert quality["Hard Concrete", "0.05"][-2:] == quality["greedy", "0.02"][-2:] == ("", "")
+    speed = {row[:2]: row for row in comparison_tables.speed_table(summary()).rows}
+    assert speed["Hard Concrete", "0.02"][-2:] == ("5.0", "0.5 h")
+    assert speed["REINFORCE", "0.02"][-3:] == ("2/2", "1.0", "3.6 h")
+    other = comparison_tables.quality_table(summary("gender_bias")).rows
+    assert all(row[-2:] == ("", "") for row in other)
+
+
+def test_the_figure_has_greedy_at_every_size():
+    axes = comparison_tables.figure(summary()).axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines) == [method.label for method in METHODS.values()]
+    np.testing.assert_array_equal(lines["greedy"].get_xdata(), [1, 2])
+    np.testing.assert_array_equal(lines["greedy"].get_ydata(), [15.0, 25.0])
 
 
 @pytest.fixture(scope="module")

@@ -52,13 +52,20 @@ def effects(objective: Objective, batch: Any) -> Effects:
     return Effects(flipped, after - before, untouched)
 
 
+def score(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> Float[Array, " units"]:
+    """The `ranking` of units on a sample of rows; the largest are taken first."""
+    return ranking(effects(objective, objective.sample(key, config.rows)))
+
+
 def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Sets the ``floor(alpha k)`` units that flip most decisions alone to 0."""
     score_key, _ = jax.random.split(key)
-    score = _score(score_key, objective, config)
-    return selection.zeroed(score, objective, config), Selection(score)
+    scores = score(score_key, objective, config)
+    return selection.zeroed(scores, objective, config), Selection(scores)
 
 
 def run_learned(
@@ -66,8 +73,8 @@ def run_learned(
 ) -> tuple[Intervention, Selection]:
     """Learns values for the units that `run` takes with the same key."""
     score_key, learn_key = jax.random.split(key)
-    score = _score(score_key, objective, config)
-    return selection.learned(learn_key, score, objective, config), Selection(score)
+    scores = score(score_key, objective, config)
+    return selection.learned(learn_key, scores, objective, config), Selection(scores)
 
 
 def ranking(effects: Effects) -> Float[Array, " units"]:
@@ -78,9 +85,3 @@ def ranking(effects: Effects) -> Float[Array, " units"]:
     """
     order = jnp.lexsort((-effects.change, effects.flipped))
     return jnp.argsort(order).astype(effects.flipped.dtype)
-
-
-def _score(
-    key: Key[Array, ""], objective: Objective, config: SelectionConfig
-) -> Float[Array, " units"]:
-    return ranking(effects(objective, objective.sample(key, config.rows)))

@@ -52,13 +52,20 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
     return jax.lax.scan(add, jnp.zeros(shape[1]), jnp.asarray(nodes))[0]
 
 
+def score(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> Float[Array, " units"]:
+    """The absolute attributions on a sample of rows; the largest are taken first."""
+    return jnp.abs(attributions(objective, objective.sample(key, config.rows)))
+
+
 def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0."""
     score_key, _ = jax.random.split(key)
-    score = _score(score_key, objective, config)
-    return selection.zeroed(score, objective, config), Selection(score)
+    scores = score(score_key, objective, config)
+    return selection.zeroed(scores, objective, config), Selection(scores)
 
 
 def run_learned(
@@ -66,11 +73,5 @@ def run_learned(
 ) -> tuple[Intervention, Selection]:
     """Learns values for the units that `run` takes with the same key: the fairer rival."""
     score_key, learn_key = jax.random.split(key)
-    score = _score(score_key, objective, config)
-    return selection.learned(learn_key, score, objective, config), Selection(score)
-
-
-def _score(
-    key: Key[Array, ""], objective: Objective, config: SelectionConfig
-) -> Float[Array, " units"]:
-    return jnp.abs(attributions(objective, objective.sample(key, config.rows)))
+    scores = score(score_key, objective, config)
+    return selection.learned(learn_key, scores, objective, config), Selection(scores)

@@ -1,12 +1,19 @@
 """Random units with learned values: what any set of that size can do."""
 
 import jax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
+
+
+def score(
+    key: Key[Array, ""], objective: Objective, config: SelectionConfig
+) -> Float[Array, " units"]:
+    """Uniform in [0, 1)."""
+    return jax.random.uniform(key, (objective.n_units,))
 
 
 def run(
@@ -17,5 +24,5 @@ def run(
     The same key draws nested sets for different alphas.
     """
     score_key, learn_key = jax.random.split(key)
-    score = jax.random.uniform(score_key, (objective.n_units,))
-    return selection.learned(learn_key, score, objective, config), Selection(score)
+    scores = score(score_key, objective, config)
+    return selection.learned(learn_key, scores, objective, config), Selection(scores)
