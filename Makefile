@@ -2,7 +2,7 @@
 # environment of its own. Variables can be set on the command line: make demo SEEDS=3
 PYTHON ?= python3
 SEEDS ?= 10
-ALPHA_SINGLE ?= 0.045
+ALPHA_SINGLE ?= 0.0485
 ALPHA_EVERY ?= 0.005
 # Half of what the script does on its own: enough for so small a model.
 STEPS ?= 200
