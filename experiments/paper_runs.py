@@ -5,7 +5,6 @@ needs, and SETTING/alpha.json the smallest alpha that was found.
 """
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import report_search
+from experiments import records, report_search
 from experiments.console import console
 from experiments.setup import (
     Material,
@@ -30,7 +29,7 @@ from jaxmask.baselines import candidates, greedy
 from jaxmask.ensemble import Programs
 from jaxmask.protocol import Objective
 from jaxmask.report import Setting
-from jaxmask.run_folder import RunFolderError, plain, read_summary, write_text
+from jaxmask.run_folder import read_summary
 from jaxmask.store import LanguageModel
 
 MARGIN = 0.005  # above the paper's accuracy, on training examples, as held-out ones come out lower
@@ -161,7 +160,7 @@ def _greedy_curve(file: Path, task: str, options: Options, material: Material) -
     """
     greedy_settings = dataclasses.asdict(GREEDY) | {"judged": JUDGED}
     settings = {**_identity(options, material), "search": greedy_settings}
-    if (there := _read(file, settings)) is not None:
+    if (there := records.read(file, settings)) is not None:
         return there["accuracy"]
     objective = material.train_objective
 
@@ -175,7 +174,7 @@ def _greedy_curve(file: Path, task: str, options: Options, material: Material) -
         curve = np.asarray(_judge(jax.random.key(1), additions, objective)).tolist()
         if _reached(curve, wanted) is not None:
             break
-    _write(file, settings, {"accuracy": curve, "units": (additions.unit + 1).tolist()})
+    records.write(file, settings, {"accuracy": curve, "units": (additions.unit + 1).tolist()})
     return curve
 
 
@@ -199,7 +198,7 @@ def _smallest_alpha(
     programs: Programs,
 ) -> float:
     settings = _identity(options, material) | {"wanted": wanted, "kl_weight": options.kl_weight}
-    if (there := _read(file, settings)) is not None:
+    if (there := records.read(file, settings)) is not None:
         return there["alpha"]
     objective, config = material.train_objective, search_config(options)
     config = config.replace(
@@ -222,7 +221,7 @@ def _smallest_alpha(
     if found.units is None:
         console().print(f"  {units} units aren't enough; going on with them", soft_wrap=True)
     alpha = units / objective.n_units
-    _write(
+    records.write(
         file,
         settings,
         {
@@ -253,22 +252,3 @@ def _identity(options: Options, material: Material) -> dict[str, Any]:
         "context": options.context,
         "search": search,
     }
-
-
-def _read(file: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """What an earlier start left for the same settings."""
-    try:
-        there = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as fault:
-        raise RunFolderError(f"{file}: expected JSON ({fault})") from fault
-    if there.get("settings") != plain(settings, "settings"):
-        raise RunFolderError(f"{file} was made with other settings; choose another --out")
-    return there
-
-
-def _write(file: Path, settings: dict[str, Any], content: dict[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain({"settings": settings, **content}, "content"), indent=2)
-    write_text(file, text + "\n")

@@ -32,3 +32,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared folder beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """The folder of a random model of 12 units that knows the words of both tasks."""
+    # Imported here, as the hook above has to come first.
+    from jaxmask import store
+    from jaxmask.lstm import LSTMConfig, init_params
+    from jaxmask.tasks import gender_bias, number_agreement
+    from jaxmask.vocabulary import Vocabulary
+
+    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
+    config = LSTMConfig(len(words), embedding=5, hidden=6)
+    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
+    folder = tmp_path_factory.mktemp("model")
+    store.save_model(folder, store.LanguageModel("tiny", config, params, Vocabulary(words)))
+    return folder

@@ -15,23 +15,11 @@ from jaxmask import store
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, units
 from jaxmask.intervention_file import InterventionFileError, save_intervention
-from jaxmask.lstm import LSTMConfig, forward, init_params
+from jaxmask.lstm import forward
 from jaxmask.run_folder import RunFolderError
-from jaxmask.store import LanguageModel
-from jaxmask.tasks import gender_bias, number_agreement
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.tasks import number_agreement
 
 UNITS = (2, 5, 7, 8, 12)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
-    config = LSTMConfig(len(words), embedding=5, hidden=6)
-    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
-    folder = tmp_path_factory.mktemp("model")
-    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
-    return folder
 
 
 def options(model, **changes):

@@ -25,19 +25,15 @@ from experiments.console import print_table
 from experiments.convergence import Rule, Watch
 from experiments.methods import METHODS, Bench, key_of
 from experiments.setup import OptionError
-from jaxmask import figures, search, store
+from jaxmask import figures, search
 from jaxmask.baselines import ablation, greedy, integrated_gradients, random_masks
 from jaxmask.baselines.greedy import GreedyConfig
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.ensemble import Programs
 from jaxmask.evaluate import evaluate
-from jaxmask.lstm import LSTMConfig, init_params
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
-from jaxmask.store import LanguageModel
-from jaxmask.tasks import gender_bias, number_agreement
-from jaxmask.vocabulary import Vocabulary
 
 RULE = Rule(patience=2)
 
@@ -285,16 +281,6 @@ def test_the_figure_has_greedy_at_every_size():
     assert list(lines) == [method.label for method in METHODS.values()]
     np.testing.assert_array_equal(lines["greedy"].get_xdata(), [1, 2])
     np.testing.assert_array_equal(lines["greedy"].get_ydata(), [15.0, 25.0])
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
-    config = LSTMConfig(len(words), embedding=5, hidden=6)
-    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
-    folder = tmp_path_factory.mktemp("model")
-    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
-    return folder
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,23 +12,10 @@ from experiments.setup import OptionError, Options, check, search_config
 from jaxmask import store
 from jaxmask.intervention import units
 from jaxmask.intervention_file import load_intervention
-from jaxmask.lstm import LSTMConfig, init_params
 from jaxmask.run_folder import RunFolderError
-from jaxmask.store import LanguageModel
-from jaxmask.tasks import gender_bias, number_agreement
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.tasks import number_agreement
 
 NAME = number_agreement.NAME
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
-    config = LSTMConfig(len(words), embedding=5, hidden=6)
-    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
-    folder = tmp_path_factory.mktemp("model")
-    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
-    return folder
 
 
 def options(model, out, **changes):

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -11,21 +10,8 @@ from experiments import paper_runs, reproduce_paper, single_unit_ablation, varia
 from experiments.setup import OptionError
 from jaxmask import examples, paper, store
 from jaxmask.evaluate import log_odds, read_context
-from jaxmask.lstm import LSTMConfig, init_params
 from jaxmask.run_folder import RunFolderError, read_summary
-from jaxmask.store import LanguageModel
-from jaxmask.tasks import gender_bias, number_agreement
-from jaxmask.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
-    config = LSTMConfig(len(words), embedding=5, hidden=6)
-    params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
-    folder = tmp_path_factory.mktemp("model")
-    store.save_model(folder, LanguageModel("tiny", config, params, Vocabulary(words)))
-    return folder
+from jaxmask.tasks import number_agreement
 
 
 def paper_options(model, out, **changes):
