@@ -102,7 +102,7 @@ def evaluate(
 
     The KL is left out (0) where ``kl_rows`` is 0.
     """
-    batch = objective.everything()
+    batch = objective.everything(by_direction=True)
     outcome = objective(intervention.toward(batch.direction), batch, None, kl_rows)
     flipped = losses.success(outcome.log_ratio) * outcome.weight
     directions = jnp.arange(len(intervention.baseline))

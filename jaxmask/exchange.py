@@ -32,6 +32,7 @@ CHAIN = 4  # exchanges a round
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 EDGE = 3.0  # a unit that comes in gets the value +-tanh(EDGE)
 REFIT_RATE = 0.05
+_NEXT_TO_NOTHING = 1e-6  # a mask at which a unit's gradients are there and the unit isn't
 
 
 class ExchangeInfo(NamedTuple):
@@ -177,21 +178,23 @@ def linearise(
         batch: the rows.
         edge: units outside would be given ``edge`` or ``-edge``.
     """
-    direction = batch.direction
+    inside = jnp.broadcast_to(mask, baseline.shape)[batch.direction] > 0
+    # With d L / d h' = g at each step, the slope in the mask is sum g (b - h) and that in the
+    # baseline sum g m: where m is next to nothing, both ends follow from one backward pass.
+    given = Intervention(
+        jnp.where(inside, 1.0, _NEXT_TO_NOTHING), jnp.where(inside, baseline[batch.direction], 0.0)
+    )
 
-    def respond(rows: Array, value: Array) -> tuple[Array, Outcome]:
-        given = jnp.where(mask > 0, baseline, value)
-        outcome = objective(Intervention(rows, given[direction]), batch, None, 0)
+    def respond(given: Intervention) -> tuple[Array, Outcome]:
+        outcome = objective(given, batch, None, 0)
         share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
         return (outcome.log_ratio * share).sum(), outcome
 
-    rows = jnp.broadcast_to(mask, baseline.shape)[direction]
-    ends = edge * jnp.array([1.0, -1.0])
-    slopes, outcomes = jax.vmap(jax.grad(respond, has_aux=True), in_axes=(None, 0))(rows, ends)
-    outcome = jax.tree.map(lambda x: x[0], outcomes)  # the same for both: they only touch slopes
+    slope, outcome = jax.grad(respond, has_aux=True)(given)
+    reach = jnp.where(inside, 0.0, edge / _NEXT_TO_NOTHING * slope.baseline)
     weight = outcome.weight.sum(axis=1)
     log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
-    return Linear(log_ratio, weight, slopes[0], slopes[1])
+    return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach)
 
 
 def failures_after_adding(

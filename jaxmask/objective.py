@@ -9,7 +9,9 @@ objective, which the tests keep as oracle) it
 - computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
 - needs of the original distribution ``p`` only its expected decoder row and its log-normaliser:
   with ``A(h) = logsumexp(W h + b)``, ``KL(p || q) = A(h_q) - A(h_p) - (h_q - h_p) . grad A(h_p)``;
-- estimates the mean KL over positions from one random position of some of the rows.
+- estimates the mean KL over positions from one random position of some of the rows;
+- computes what rows share once, where all rows of a direction are intervened on alike
+  (`jaxmask.prefix_tree`).
 """
 
 import flax
@@ -18,23 +20,37 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import lstm
+from jaxmask import lstm, prefix_tree
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention, intervene
 from jaxmask.logsumexp import linear_logsumexp, logsumexp_and_mean
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.packing import Packed, Stratum, pack
+from jaxmask.prefix_tree import Tree
 from jaxmask.protocol import Outcome
+
+# Decoder rows are read once for that many states: enough to keep the cores busy, few enough that
+# memory doesn't grow with the examples.
+_STATES_AT_ONCE = 2048
 
 
 @flax.struct.dataclass
 class Batch:
-    """Rows of an objective, grouped by stratum; ``counts`` says how many of each (static)."""
+    """Rows of an objective, grouped by stratum.
+
+    Attributes:
+        rows: of the objective.
+        weight: of their pairs.
+        direction: of theirs.
+        counts: how many rows of each stratum (static).
+        as_tree: are these all rows, and those of a direction intervened on alike (static)?
+    """
 
     rows: Int[Array, " rows"]
     weight: Float[Array, "rows pairs"]
     direction: Int[Array, " rows"]
     counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 @flax.struct.dataclass
@@ -64,6 +80,7 @@ class LSTMObjective:
     pair: Int[Array, "rows pairs"]
     pair_weight: Float[Array, "rows pairs"]
     examples_up_to: Int[Array, " rows"]  # number of examples in this row and those before
+    tree: Tree | None  # of the rows, unless it would be too deep
     strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
     upward: bool = flax.struct.field(pytree_node=False, default=False)
 
@@ -77,13 +94,14 @@ class LSTMObjective:
         """Ways a decision can be turned."""
         return 2
 
-    def everything(self) -> Batch:
-        """All rows, once."""
+    def everything(self, by_direction: bool = False) -> Batch:
+        """All rows, once; see `jaxmask.protocol.Objective`."""
         return Batch(
             jnp.arange(len(self.prefix)),
             self.pair_weight / self.pair_weight.sum(),
             self.direction,
             tuple(stratum.rows for stratum in self.strata),
+            as_tree=by_direction and self.tree is not None,
         )
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
@@ -122,24 +140,58 @@ class LSTMObjective:
             batch: from `sample` or `everything`.
             key: for the sampled KL.
             kl_rows: how many rows (about) the KL is estimated from, at one random position each;
-                0 for no KL; None for the exact KL, over all positions of all rows.
+                0 for no KL; None for the exact KL, over all positions of all rows, which is also
+                what ``everything(by_direction=True)`` gives for any number but 0.
         """
+        if batch.as_tree:
+            return self._respond_as_tree(intervention, batch, kl_rows)
         hidden = self._hidden(batch, intervention)
         final = [
             jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
             for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
         ]
-        differences = jnp.concatenate(final) @ self.difference.T + self.difference_bias
-        difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
-        # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
-        log_ratio = jnp.where(batch.direction[:, None] == 0, -difference, difference)
         if kl_rows == 0:
             kl = jnp.zeros(())
         elif kl_rows is None:
             kl = self._exact_kl(batch, hidden)
         else:
             kl = self._sampled_kl(batch, hidden, key, kl_rows)
-        return Outcome(log_ratio, batch.weight, kl)
+        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, kl)
+
+    def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
+        """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
+        differences = top @ self.difference.T + self.difference_bias
+        difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
+        # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
+        return jnp.where(batch.direction[:, None] == 0, -difference, difference)
+
+    def _respond_as_tree(
+        self, intervention: Intervention, batch: Batch, kl_rows: int | None
+    ) -> Outcome:
+        """The outcome for all rows, with what they share computed once."""
+        tree = self.tree
+        top = prefix_tree.read(
+            tree,
+            self.params,
+            jax.tree.map(lambda x: x[self.prefix[tree.levels[0].row]], self.prefix_state),
+            lambda level, step: self._gates(level.row, step),
+            intervention,
+            self.where,
+            self.upward,
+        )
+        kl = jnp.zeros(())
+        if kl_rows != 0:
+            of_entry = jax.lax.map(
+                lambda entry: self._kl(entry[0][None], entry[1][None])[0],
+                (top, tree.node),
+                batch_size=_STATES_AT_ONCE,
+            )
+            kl = jnp.sum(tree.kl_weight * of_entry)
+        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, kl)
+
+    def _gates(self, rows: Int[Array, " n"], step: int) -> Float[Array, "n gates"]:
+        """Layer 1's input gates of the prefix's last word (step 0) or of a word of the suffix."""
+        return self.word_gates[self.suffix[rows, step - 1] if step else self.first[rows]]
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
         """Cuts an array of batch rows into one array a stratum."""
@@ -154,7 +206,7 @@ class LSTMObjective:
         start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
         where = self.where[rows]
         if self.upward:  # the upper layers hear of the altered state as they read this very word
-            gates = self.word_gates[self.first[rows]][:, None]
+            gates = self._gates(rows, 0)[:, None]
             _, start = lstm.unroll(
                 self.params, start, gates, intervention, where[:, :1], upward=True
             )
@@ -283,6 +335,7 @@ def build(
         pair=jnp.asarray(packed.pair),
         pair_weight=jnp.asarray(packed.pair_weight),
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
+        tree=prefix_tree.grow(packed),
         strata=packed.strata,
         upward=upward,
     )

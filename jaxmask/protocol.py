@@ -48,8 +48,12 @@ class Objective(Protocol):
     def n_directions(self) -> int:
         """Ways a decision can be turned."""
 
-    def everything(self) -> Any:
-        """All examples as one batch."""
+    def everything(self, by_direction: bool = False) -> Any:
+        """All examples as one batch, a row each at most once.
+
+        ``by_direction`` promises that rows of one direction will be intervened on alike, which an
+        objective may use to compute what they share once.
+        """
 
     def sample(self, key: Key[Array, ""], size: int) -> Any:
         """A batch of about ``size`` rows, whose weighted sums estimate means over all examples."""

@@ -15,7 +15,8 @@ HOUSE = """
 intervention hard_concrete minmax logsumexp losses vocabulary paper
 examples protocol lstm
 exchange packing tasks
-search objective ordinary_text
+search prefix_tree ordinary_text
+objective
 evaluate
 ensemble
 baselines sparsest
@@ -28,7 +29,8 @@ CORE = {"jax", "flax", "optax", "numpy", "safetensors", "jaxtyping"}
 EXTRA = {"figures": {"matplotlib"}}
 
 LANGUAGE_MODELS = {
-    "lstm", "objective", "packing", "examples", "vocabulary", "tasks", "evaluate", "store",
+    "lstm", "objective", "packing", "prefix_tree", "examples", "vocabulary", "tasks", "evaluate",
+    "store",
 }  # fmt: skip
 KNOW_NO_LANGUAGE_MODEL = (
     "intervention", "hard_concrete", "losses", "minmax", "protocol", "exchange", "search",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_model import CONFIG, examples, keys_of, model, places, unpack
 
-from jaxmask import logsumexp, packing
+from jaxmask import logsumexp, objective, packing, prefix_tree
 from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention
 from jaxmask.objective import build
@@ -196,3 +196,37 @@ def test_unknown_directions_are_an_error(setting):
     unknown = setting.examples._replace(direction=np.full(setting.examples.size, -1))
     with pytest.raises(ValueError, match="directions"):
         build(setting.params, unknown, setting.where, setting.context)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=pytest.mark.slow) if c in IN_THE_LONG_RUN else c for c in CASES],
+)
+def test_what_rows_share_can_be_computed_once(case, monkeypatch):
+    """Interventions by direction: the tree of all rows gives what the rows give one by one."""
+    monkeypatch.setattr(objective, "_STATES_AT_ONCE", 7)
+    fast = Setting(*CASES[case]).fast
+    entries, rows = sum(len(level.row) for level in fast.tree.levels), fast.steps + 1
+    assert entries < rows.sum()
+
+    def observe(by_direction, kl_rows):
+        batch = fast.everything(by_direction=by_direction)
+        mask, baseline = jax.tree.map(lambda x: x[0], interventions(2, fast.n_units))
+        given = Intervention(mask, baseline).toward(batch.direction)
+        return jax.jit(lambda fast: fast(given, batch, None, kl_rows))(fast)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        observe(True, None),
+        observe(False, None),
+    )
+    assert float(observe(False, None).kl) > 0.01
+    assert float(observe(True, 0).kl) == 0.0
+
+
+def test_a_tree_that_would_be_too_deep_is_not_grown(setting, monkeypatch):
+    monkeypatch.setattr(prefix_tree, "DEEPEST", 2)
+    assert prefix_tree.grow(pack(setting.examples, setting.where)) is None
+    deep = setting.fast.replace(tree=None)
+    assert not deep.everything(by_direction=True).as_tree
+    assert setting.fast.everything(by_direction=True).as_tree

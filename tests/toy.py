@@ -42,7 +42,7 @@ class Toy:
     def n_directions(self):
         return 2
 
-    def everything(self):
+    def everything(self, by_direction=False):
         return self._batch(jnp.arange(len(self.margin)))
 
     def sample(self, key, size):

@@ -1,0 +1,128 @@
+"""All rows of an objective at once, where what they share is computed once.
+
+An intervention that depends on a row's direction only does the same to all rows of that direction
+that have read the same words. Packed rows therefore form a tree: its entries on level s are the
+distinct (direction, prefix, places of intervention, first s words of the suffix), and the states of
+a level follow from those of the level above. Of a task's some thousand rows, each of a few steps,
+a third of the steps remain.
+"""
+
+from collections.abc import Callable
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxmask import lstm
+from jaxmask.intervention import Intervention, intervene
+from jaxmask.lstm import LSTMState, Params
+from jaxmask.packing import Packed
+
+# Each level is compiled on its own, and deep down little is shared.
+DEEPEST = 12
+
+
+@flax.struct.dataclass
+class Level:
+    """Entries that have read the same number of words after their prefix.
+
+    Attributes:
+        row: one of the rows that pass here.
+        parent: entry of the level above; of no meaning on the first.
+    """
+
+    row: Int[Array, " entries"]
+    parent: Int[Array, " entries"]
+
+
+@flax.struct.dataclass
+class Tree:
+    """The levels, and how rows and entries belong together; entries are counted level by level.
+
+    Attributes:
+        levels: the first is the end of the prefixes.
+        last: where each row ends.
+        node: of the untouched model, see `jaxmask.packing.Packed`.
+        kl_weight: of an entry in the mean of the KL over examples and positions.
+    """
+
+    levels: tuple[Level, ...]
+    last: Int[Array, " rows"]
+    node: Int[Array, " entries"]
+    kl_weight: Float[Array, " entries"]
+
+
+def grow(packed: Packed) -> Tree | None:
+    """The tree of packed rows; None if it would be deeper than `DEEPEST`."""
+    if packed.steps.max() >= DEEPEST:
+        return None
+    examples = packed.pair_weight.sum(axis=1)
+    share = examples / examples.sum() * packed.kl_share / (packed.steps + 1)
+    levels, node, weight = [], [], []
+    last = np.zeros(len(packed.prefix), np.int32)
+    above = np.zeros(len(packed.prefix), np.int32)  # each row's entry on the level above
+    count = 0
+    for step in range(packed.steps.max() + 1):
+        rows = np.flatnonzero(packed.steps >= step)
+        read = packed.suffix[rows, step - 1] if step else packed.prefix[rows]
+        # A suffix knows its parent; the first level is keyed by direction and prefix.
+        keys = np.stack(
+            [above[rows] if step else packed.direction[rows], read, packed.where[rows, step]]
+        )
+        _, first, entry = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+        entry = entry.reshape(-1)
+        levels.append(
+            Level(
+                row=jnp.asarray(rows[first], jnp.int32),
+                parent=jnp.asarray(above[rows[first]]),
+            )
+        )
+        node.append(packed.node[rows[first], step])
+        weight.append(np.bincount(entry, share[rows], len(first)))
+        above[rows] = entry
+        ends = packed.steps[rows] == step
+        last[rows[ends]] = count + entry[ends]
+        count += len(first)
+    return Tree(
+        levels=tuple(levels),
+        last=jnp.asarray(last),
+        node=jnp.asarray(np.concatenate(node)),
+        kl_weight=jnp.asarray(np.concatenate(weight).astype(np.float32)),
+    )
+
+
+def read(
+    tree: Tree,
+    params: Params,
+    state: LSTMState,
+    gates: Callable[[Level, int], Float[Array, "entries gates"]],
+    intervention: Intervention,
+    where: Bool[Array, "rows steps"],
+    upward: bool,
+) -> Float[Array, "entries hidden"]:
+    """States of the top layer at all entries, after the intervention.
+
+    Args:
+        tree: of the rows.
+        params: of the model.
+        state: of the first level's entries, before any intervention; if upward, before the last
+            word of the prefix.
+        gates: layer 1's input gates of the word that entries on a level have read last.
+        intervention: a row for each row, the same for all rows of a direction.
+        where: is the state after the prefix, and after each word of the suffix, intervened on?
+        upward: see `jaxmask.lstm.unroll`.
+    """
+    tops = []
+    for step, level in enumerate(tree.levels):
+        here = jax.tree.map(lambda x, level=level: x[level.row], intervention)
+        at = where[level.row, step][:, None]
+        if step or upward:
+            before = jax.tree.map(lambda x, level=level: x[level.parent], state) if step else state
+            words = gates(level, step)[:, None]
+            _, state = lstm.unroll(params, before, words, here, at, upward=upward)
+        else:
+            state = state._replace(hidden=intervene(state.hidden, here.mask * at, here.baseline))
+        tops.append(lstm.top_layer(params, state.hidden))
+    return jnp.concatenate(tops)
