@@ -4,9 +4,6 @@ PYTHON ?= python3
 SEEDS ?= 10
 ALPHA_SINGLE ?= 0.0485
 ALPHA_EVERY ?= 0.005
-# Half of what the script does on its own: enough for so small a model.
-STEPS ?= 200
-ROUNDS ?= 4
 RESULTS ?= results/demo
 PAPER ?= results/paper
 # Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
@@ -15,8 +12,7 @@ TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
-NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS) \
-  --steps $(STEPS) --rounds $(ROUNDS)
+NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
 
 .DELETE_ON_ERROR:
 .PHONY: env demo paper test test-all test-torch lint clean
@@ -29,8 +25,7 @@ demo: env
 
 # All that the paper reports, on the bundled model: half an hour or so on 2 cores.
 paper: env
-	.venv/bin/python -m experiments.reproduce_paper --model demo --seeds $(SEEDS) \
-	  --steps $(STEPS) --rounds $(ROUNDS) --out $(PAPER)
+	.venv/bin/python -m experiments.reproduce_paper --model demo --seeds $(SEEDS) --out $(PAPER)
 
 test: .venv/.tested
 	.venv/bin/python -m pytest

@@ -53,8 +53,9 @@ class CompareOptions:
     """Largest fractions of the hidden units to intervene on, a comparison each."""
     units: tuple[int, ...] = ()
     """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
-    kl_weight: float = 1.0
-    """Weight of the KL from the untouched model, where values are learned; 0 leaves it out."""
+    kl_weight: float = 0.0
+    """Weight of the KL from the untouched model, where values are learned. Others can't weigh it,
+    so that accuracies are compared without."""
     seeds: int = 3
     """Runs of each method at each alpha."""
     steps: int | None = None
@@ -152,7 +153,11 @@ def run_all(
     folder: Path,
     directions: tuple[str, ...],
 ) -> Results:
-    """Runs all jobs that an earlier start hasn't, and keeps what they find."""
+    """Runs all jobs that an earlier start hasn't, and keeps what they find.
+
+    Results include what earlier starts found at other sizes.
+    """
+    jobs = tuple(dict.fromkeys((*jobs, *_earlier(folder, options))))
     objective, evaluation = material.train_objective, material.evaluation_objective
     most = max(_allowed(objective.n_units, job.alpha) for job in jobs)
     watch = Watch(
@@ -192,6 +197,13 @@ def run_all(
     if "greedy" not in benches:
         return Results(kept, [])
     return Results(kept, _greedy_curves(options, benches["greedy"], shared, folder, evaluation))
+
+
+def _earlier(folder: Path, options: CompareOptions) -> list[Job]:
+    """Runs of these methods and seeds that the folder holds."""
+    settings = [records.settings(file) for file in sorted(folder.glob("methods/*/alpha_*.json"))]
+    jobs = [Job(*(given.get(name) for name in Job._fields)) for given in settings]
+    return [job for job in jobs if job.method in options.methods and job.seed < options.seeds]
 
 
 def _greedy_curves(

@@ -14,13 +14,10 @@ def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     Raises:
         RunFolderError: the file can't be read, or was made with other settings, which are named.
     """
-    try:
-        there = json.loads(file.read_text(encoding="utf-8"))
-        made_with = there.pop("settings")
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise RunFolderError(f"{file}: expected results and their settings ({fault})") from fault
+    there = _content(file)
+    made_with = there.pop("settings")
     here = plain(settings, "settings")
     differing = sorted(
         name for name in made_with.keys() | here.keys() if made_with.get(name) != here.get(name)
@@ -32,6 +29,15 @@ def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     return there
 
 
+def settings(file: Path) -> dict[str, Any]:
+    """What a file was made with.
+
+    Raises:
+        RunFolderError: it can't be read.
+    """
+    return _content(file)["settings"]
+
+
 def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     """Writes all of a file or nothing.
 
@@ -41,3 +47,12 @@ def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -
     text = json.dumps(plain({"settings": settings, **content}, "content"), indent=2)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, text + "\n")
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+        there["settings"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise RunFolderError(f"{file}: expected results and their settings ({fault})") from fault
+    return there

@@ -28,7 +28,7 @@ from jaxmask.intervention_file import save_intervention
 from jaxmask.run_folder import check_run_folder, read_summary, write_run
 from jaxmask.store import LanguageModel
 
-STEPS_A_ROUND = 25  # a round of exchange takes about as long
+STEPS_A_ROUND = 45  # a round of exchange takes about as long
 
 
 def run(

@@ -7,13 +7,14 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
 2. predicts from that the failures after every exchange (i out, j in), with each direction's better
    sign for j, takes the best exchange, predicts from there, and so on: a chain of a few exchanges;
-3. computes the loss after each link of the chain exactly, and keeps the best link, if any is better
-   than the present mask;
-4. refits the values of the units inside by gradient descent.
+3. computes the loss after each link of the chain exactly, and proposes the best link;
+4. computes what the proposal does to all examples, and takes it if it is better there than what the
+   round began with: a sample proposes, it doesn't decide.
 
-Predictions of single exchanges are accurate to a few percent on LSTMs, so a round is one
-linearisation and a handful of forward passes where greedy selection needs hundreds. All of it is
-pure and of static shape, to be put under `jax.vmap` over seeds.
+Before that, each round refits the values of the units inside by gradient descent. Predictions of
+single exchanges are accurate to a few percent on LSTMs, so a round is one linearisation and a
+handful of forward passes where greedy selection needs hundreds. All of it is pure and of static
+shape, to be put under `jax.vmap` over seeds.
 """
 
 from functools import partial
@@ -30,18 +31,35 @@ from jaxmask.protocol import Objective, Outcome
 
 CHAIN = 4  # exchanges a round
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
-EDGE = 3.0  # a unit that comes in gets the value +-tanh(EDGE)
+EDGE = 4.0  # a unit that comes in gets the value +-tanh(EDGE), +-0.9993
 REFIT_RATE = 0.05
 _NEXT_TO_NOTHING = 1e-6  # a mask at which a unit's gradients are there and the unit isn't
 
 
+class Hard(NamedTuple):
+    """A hard mask, its values, and what they do to all examples.
+
+    Attributes:
+        mask: zeros and ones; one row for a mask that directions share, else one a direction.
+        values: baselines before their tanh.
+        loss: failures and weighted KL, for each row of the mask; infinite before the first round.
+        accuracy: fraction of all decisions that are flipped and of a direction that this row of the
+            mask answers for; they add up to the accuracy.
+    """
+
+    mask: Float[Array, "masks units"]
+    values: Float[Array, "directions units"]
+    loss: Float[Array, " masks"]
+    accuracy: Float[Array, " masks"]
+
+
 class ExchangeInfo(NamedTuple):
-    """What a round did, on its own sample of examples.
+    """What a round did, on all examples.
 
     Attributes:
         loss: after the round.
         accuracy: after the round.
-        gain: by how much the accuracy rose in the round.
+        gain: by how much the accuracy rose in the round; in the first, that isn't known: 0.
         exchanges: how many units were exchanged, over all mask rows.
     """
 
@@ -59,12 +77,14 @@ class Linear(NamedTuple):
         weight: of the rows.
         high: with the value ``+edge``, or at its own value for a unit inside.
         low: with the value ``-edge``, likewise.
+        outcome: at the mask.
     """
 
     log_ratio: Float[Array, " batch"]
     weight: Float[Array, " batch"]
     high: Float[Array, "batch units"]
     low: Float[Array, "batch units"]
+    outcome: Outcome
 
 
 class _Link(NamedTuple):
@@ -77,10 +97,16 @@ class _Link(NamedTuple):
     log_ratio: Float[Array, "masks batch"]
 
 
+def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
+    """A hard mask before the first round."""
+    nothing_known = jnp.full(len(mask), jnp.inf)
+    return Hard(mask, values, nothing_known, jnp.zeros(len(mask)))
+
+
 def round_of_exchange(
     key: Key[Array, ""],
-    mask: Float[Array, "masks units"],
-    values: Float[Array, "directions units"],
+    judge_key: Key[Array, ""],
+    present: Hard,
     objective: Objective,
     kl_weight: float,
     *,
@@ -88,49 +114,94 @@ def round_of_exchange(
     refit_steps: int,
     refit_rows: int,
     kl_rows: int,
-) -> tuple[Float[Array, "masks units"], Float[Array, "directions units"], ExchangeInfo]:
-    """One round: refit, then the best prefix of a chain of exchanges.
+) -> tuple[Hard, ExchangeInfo]:
+    """One round: refit, then the best prefix of a chain of exchanges, if it is better.
 
     Args:
         key: used once.
-        mask: zeros and ones; one row for a mask that directions share, else one a direction.
-        values: baselines before their tanh.
+        judge_key: of the estimate of the KL on all examples; the same in all rounds, so that they
+            are judged alike.
+        present: the mask to begin with.
         objective: how the model responds.
-        kl_weight: weight of the KL beside the smoothed failure rate `losses.failure`.
-        rows: of the sample on which exchanges are judged.
+        kl_weight: weight of the KL beside failures.
+        rows: of the sample on which exchanges are chosen.
         refit_steps: gradient steps on the values.
         refit_rows: batch size of these.
-        kl_rows: see `jaxmask.protocol.Objective`.
+        kl_rows: of such a batch, see `jaxmask.protocol.Objective`; larger ones have more.
 
     Returns:
         The new mask, with as many units in each row as before, the new values, and what was done.
     """
     refit_key, sample_key, kl_key = jax.random.split(key, 3)
-    values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows)
+    mask, masks = present.mask, len(present.mask)
+    values = refit(
+        refit_key, mask, present.values, objective, kl_weight, refit_steps, refit_rows, kl_rows
+    )
     batch = objective.sample(sample_key, rows)
     member = _membership(mask, batch.direction)
-    linear = linearise(mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE))
-    links = _chain(mask, linear, member, batch.direction, values.shape[0])
     more_kl_rows = -(-kl_rows * rows // refit_rows)
+    linear = linearise(
+        mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE), kl_key, more_kl_rows
+    )
+    links = _chain(mask, linear, member, batch.direction, values.shape[0])
 
-    def exact(link: tuple[Array, Array]) -> tuple[Array, Outcome]:
-        inside, sign = link
-        arrived = jnp.where(sign != 0, sign * EDGE, values)
-        outcome = _respond(inside, arrived, objective, batch, kl_key, more_kl_rows)
+    def loss(outcome: Outcome) -> Float[Array, " masks"]:
         failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
         # The KL has no part for each mask row: they share it.
-        return (member * failures).sum(axis=1) + kl_weight * outcome.kl / len(mask), outcome
+        return (member * failures).sum(axis=1) + kl_weight * outcome.kl / masks
+
+    def exact(link: tuple[Array, Array]) -> Float[Array, " masks"]:
+        inside, sign = link
+        arrived = jnp.where(sign != 0, sign * EDGE, values)
+        return loss(_respond(inside, arrived, objective, batch, kl_key, more_kl_rows))
 
     # Link 0 is the present mask itself. Each mask row may stop at another link.
-    loss, outcomes = jax.lax.map(exact, (links.inside.astype(mask.dtype), links.sign))
-    best = loss.argmin(axis=0)
+    further = jax.lax.map(exact, (links.inside[1:].astype(mask.dtype), links.sign[1:]))
+    best = jnp.concatenate([loss(linear.outcome)[None], further]).argmin(axis=0)
     chosen = jnp.take_along_axis(links.inside, best[None, :, None], axis=0)[0].astype(mask.dtype)
-    last = best[jnp.arange(values.shape[0]) % len(mask)]
-    sign = jnp.take_along_axis(links.sign, last[None, :, None], axis=0)[0]
-    accuracy = (losses.success(outcomes.log_ratio) * outcomes.weight).sum(axis=2) @ member.T
-    before, after = accuracy[0].sum(), jnp.take_along_axis(accuracy, best[None], axis=0).sum()
-    info = ExchangeInfo(loss.min(axis=0).sum(), after, after - before, best.sum())
-    return chosen, jnp.where(sign != 0, sign * EDGE, values), info
+    answering = jnp.arange(values.shape[0]) % masks  # the mask row of each direction
+    sign = jnp.take_along_axis(links.sign, best[answering][None, :, None], axis=0)[0]
+    values = jnp.where(sign != 0, sign * EDGE, values)
+
+    proposed = judge(judge_key, chosen, values, objective, kl_weight, more_kl_rows)
+    better = proposed.loss < present.loss
+    kept = Hard(
+        jnp.where(better[:, None], proposed.mask, mask),
+        jnp.where(better[answering][:, None], proposed.values, present.values),
+        jnp.where(better, proposed.loss, present.loss),
+        jnp.where(better, proposed.accuracy, present.accuracy),
+    )
+    known = jnp.isfinite(present.loss)
+    gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
+    exchanges = (kept.mask * (1.0 - mask)).sum().astype(jnp.int32)
+    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges)
+
+
+def judge(
+    key: Key[Array, ""],
+    mask: Float[Array, "masks units"],
+    values: Float[Array, "directions units"],
+    objective: Objective,
+    kl_weight: float | Float[Array, ""],
+    kl_rows: int,
+) -> Hard:
+    """What a hard mask does to all examples; under ``vmap`` one run after another.
+
+    All examples are enough to keep a device busy, and memory doesn't grow with the runs.
+    """
+
+    @jax.custom_batching.sequential_vmap
+    def of_run(key: Array, mask: Array, values: Array, objective: Objective, weight: Array) -> Hard:
+        batch = objective.everything(by_direction=True)
+        outcome = _respond(mask, values, objective, batch, key, kl_rows)
+        flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
+        failed = outcome.weight.sum(axis=1) - flipped
+        member = _membership(mask, batch.direction)
+        return Hard(
+            mask, values, member @ failed + weight * outcome.kl / len(mask), member @ flipped
+        )
+
+    return of_run(key, mask, values, objective, jnp.asarray(kl_weight, jnp.float32))
 
 
 def refit(
@@ -168,15 +239,19 @@ def linearise(
     objective: Objective,
     batch: Any,
     edge: float | Float[Array, ""],
+    kl_key: Key[Array, ""] | None = None,
+    kl_rows: int = 0,
 ) -> Linear:
     """Linearises each row's log-ratio in every unit, at a mask.
 
     Args:
-        mask: zeros and ones, as in `round_of_exchange`.
+        mask: zeros and ones, as in `Hard`.
         baseline: values of the units inside.
         objective: how the model responds.
         batch: the rows.
         edge: units outside would be given ``edge`` or ``-edge``.
+        kl_key: of the outcome's KL.
+        kl_rows: of the outcome's KL.
     """
     inside = jnp.broadcast_to(mask, baseline.shape)[batch.direction] > 0
     # With d L / d h' = g at each step, the slope in the mask is sum g (b - h) and that in the
@@ -186,7 +261,7 @@ def linearise(
     )
 
     def respond(given: Intervention) -> tuple[Array, Outcome]:
-        outcome = objective(given, batch, None, 0)
+        outcome = objective(given, batch, kl_key, kl_rows)
         share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
         return (outcome.log_ratio * share).sum(), outcome
 
@@ -194,7 +269,7 @@ def linearise(
     reach = jnp.where(inside, 0.0, edge / _NEXT_TO_NOTHING * slope.baseline)
     weight = outcome.weight.sum(axis=1)
     log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
-    return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach)
+    return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach, outcome)
 
 
 def failures_after_adding(

@@ -140,11 +140,10 @@ class LSTMObjective:
             batch: from `sample` or `everything`.
             key: for the sampled KL.
             kl_rows: how many rows (about) the KL is estimated from, at one random position each;
-                0 for no KL; None for the exact KL, over all positions of all rows, which is also
-                what ``everything(by_direction=True)`` gives for any number but 0.
+                0 for no KL; None for the exact KL, over all positions of all rows.
         """
         if batch.as_tree:
-            return self._respond_as_tree(intervention, batch, kl_rows)
+            return self._respond_as_tree(intervention, batch, key, kl_rows)
         hidden = self._hidden(batch, intervention)
         final = [
             jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
@@ -166,7 +165,11 @@ class LSTMObjective:
         return jnp.where(batch.direction[:, None] == 0, -difference, difference)
 
     def _respond_as_tree(
-        self, intervention: Intervention, batch: Batch, kl_rows: int | None
+        self,
+        intervention: Intervention,
+        batch: Batch,
+        key: Key[Array, ""] | None,
+        kl_rows: int | None,
     ) -> Outcome:
         """The outcome for all rows, with what they share computed once."""
         tree = self.tree
@@ -179,14 +182,18 @@ class LSTMObjective:
             self.where,
             self.upward,
         )
-        kl = jnp.zeros(())
-        if kl_rows != 0:
+        if kl_rows == 0:
+            kl = jnp.zeros(())
+        elif kl_rows is None:
             of_entry = jax.lax.map(
                 lambda entry: self._kl(entry[0][None], entry[1][None])[0],
                 (top, tree.node),
                 batch_size=_STATES_AT_ONCE,
             )
             kl = jnp.sum(tree.kl_weight * of_entry)
+        else:
+            some = jax.random.categorical(key, jnp.log(tree.kl_weight), shape=(kl_rows,))
+            kl = tree.kl_weight.sum() * self._kl(top[some], tree.node[some]).mean()
         return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, kl)
 
     def _gates(self, rows: Int[Array, " n"], step: int) -> Float[Array, "n gates"]:

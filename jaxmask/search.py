@@ -27,7 +27,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import exchange, hard_concrete, losses, minmax
-from jaxmask.exchange import ExchangeInfo
+from jaxmask.exchange import ExchangeInfo, Hard
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
 
@@ -62,7 +62,7 @@ class SearchConfig:
         surrogate: a name of `jaxmask.losses.SURROGATES`.
         shared_mask: one mask for all directions, or one each.
         exchange_rounds: rounds of refining the hard mask.
-        exchange_rows: rows on which an exchange is judged.
+        exchange_rows: rows on which exchanges are chosen.
         refit_steps: gradient steps on the values in each of these rounds.
     """
 
@@ -80,12 +80,12 @@ class SearchConfig:
     head_start: float = 0.1
     lowest: float = -8.0
     highest: float = 3.0
-    steps: int = flax.struct.field(pytree_node=False, default=400)
+    steps: int = flax.struct.field(pytree_node=False, default=200)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
     kl_rows: int = flax.struct.field(pytree_node=False, default=8)
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
-    exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
+    exchange_rounds: int = flax.struct.field(pytree_node=False, default=6)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
     refit_steps: int = flax.struct.field(pytree_node=False, default=10)
 
@@ -152,11 +152,17 @@ class SearchInfo(NamedTuple):
 
 
 class HardState(NamedTuple):
-    """What the refinement of a hard mask carries from round to round."""
+    """What the refinement of a hard mask carries from round to round.
 
-    mask: Float[Array, "masks units"]
-    values: Float[Array, "directions units"]
+    Attributes:
+        hard: mask and values, and what they do to all examples.
+        key: for the rounds to come.
+        judge_key: the same for all rounds.
+    """
+
+    hard: Hard
     key: Key[Array, ""]
+    judge_key: Key[Array, ""]
 
 
 class Relaxation(NamedTuple):
@@ -280,7 +286,8 @@ def harden(state: SearchState, config: SearchConfig) -> HardState:
         mask = (rank < budget(location.shape[1], config.alpha)).astype(location.dtype)
     else:
         mask = thresholded(location, config)
-    return HardState(mask, state.params["values"], state.key)
+    key, judge_key = jax.random.split(state.key)
+    return HardState(exchange.unjudged(mask, state.params["values"]), key, judge_key)
 
 
 def refine(
@@ -288,10 +295,10 @@ def refine(
 ) -> tuple[HardState, ExchangeInfo]:
     """One round of exchange."""
     key, round_key = jax.random.split(state.key)
-    mask, values, info = exchange.round_of_exchange(
+    hard, info = exchange.round_of_exchange(
         round_key,
-        state.mask,
-        state.values,
+        state.judge_key,
+        state.hard,
         objective,
         kl_weight(config.kl_weight),
         rows=config.exchange_rows,
@@ -299,13 +306,13 @@ def refine(
         refit_rows=config.batch_size,
         kl_rows=config.kl_rows,
     )
-    return HardState(mask, values, key), info
+    return HardState(hard, key, state.judge_key), info
 
 
 def found(state: HardState) -> Intervention:
     """The intervention of a hard mask, with a row a direction."""
-    mask = jnp.broadcast_to(state.mask, state.values.shape)
-    return Intervention(mask, jnp.tanh(state.values))
+    mask, values = state.hard.mask, state.hard.values
+    return Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
 
 
 def run(

@@ -22,17 +22,17 @@ def start(objective, size, masks=1, seed=0):
 
 
 def rounds(objective, mask, values, count, seed=0, kl_weight=0.0, rows=1000, refit_steps=0):
-    """States after 0, 1, ... ``count`` rounds, and what was observed."""
+    """States after 1, 2, ... ``count`` rounds, and what was observed."""
 
-    def one(carry, key):
-        mask, values, info = exchange.round_of_exchange(
-            key, *carry, objective, kl_weight,
+    def one(present, key):
+        present, info = exchange.round_of_exchange(
+            key, jax.random.key(99), present, objective, kl_weight,
             rows=rows, refit_steps=refit_steps, refit_rows=100, kl_rows=10,
         )  # fmt: skip
-        return (mask, values), (mask, values, info)
+        return present, (present.mask, present.values, info)
 
     keys = jax.random.split(jax.random.key(seed), count)
-    return jax.lax.scan(one, (mask, values), keys)[1]
+    return jax.lax.scan(one, exchange.unjudged(mask, values), keys)[1]
 
 
 rounds_jit = jax.jit(rounds, static_argnames=("count", "rows", "refit_steps"))
@@ -45,6 +45,12 @@ def exact(objective, mask, values):
     outcome = objective(Intervention(mask, jnp.tanh(values)).toward(batch.direction), batch)
     failures = exchange.losses.failure(outcome.log_ratio) * outcome.weight
     return float(failures.sum()), float(outcome.kl)
+
+
+def accuracy(objective, mask, values):
+    batch = objective.everything()
+    change = Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
+    return float((objective(change.toward(batch.direction), batch).log_ratio[:, 0] < 0).mean())
 
 
 @pytest.mark.parametrize("masks", [1, 2])
@@ -125,11 +131,10 @@ def test_a_round_keeps_the_budget_and_never_loses(size, masks):
     assert set(np.unique(found)) <= {0.0, 1.0}
     np.testing.assert_array_equal(found.sum(axis=2), size)
     assert np.abs(found_values).max() <= exchange.EDGE
-    losses = [exact(objective, m, v)[0] for m, v in zip(found, found_values, strict=True)]
-    losses = [exact(objective, mask, values)[0], *losses]
-    assert (np.diff(losses) <= 1e-6).all()
-    assert losses[-1] < losses[0]
-    np.testing.assert_allclose(info.loss, losses[1:], atol=1e-5)
+    left = [1 - accuracy(objective, m, v) for m, v in zip(found, found_values, strict=True)]
+    assert (np.diff(left) <= 1e-6).all()
+    assert left[-1] < 1 - accuracy(objective, mask, values)
+    np.testing.assert_allclose(info.loss, left, atol=1e-5)
     moved = np.abs(np.diff(np.concatenate([mask[None], found]), axis=0)).sum(axis=(1, 2)) / 2
     np.testing.assert_array_equal(info.exchanges, moved)
 
@@ -138,15 +143,40 @@ def test_the_observed_accuracy_and_gain_are_the_true_ones():
     objective = toy.toy(units=10)
     mask, values = start(objective, 3)
     found, found_values, info = rounds_jit(objective, mask, values, count=6)
-
-    def accuracy(mask, values):
-        batch = objective.everything()
-        change = Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
-        return float((objective(change.toward(batch.direction), batch).log_ratio[:, 0] < 0).mean())
-
-    accuracies = [accuracy(*state) for state in zip(found, found_values, strict=True)]
+    accuracies = [accuracy(objective, *state) for state in zip(found, found_values, strict=True)]
     np.testing.assert_allclose(info.accuracy, accuracies, atol=1e-6)
-    np.testing.assert_allclose(info.gain, np.diff([accuracy(mask, values), *accuracies]), atol=1e-6)
+    np.testing.assert_allclose(info.gain, [0.0, *np.diff(accuracies)], atol=1e-6)
+
+
+def test_a_small_sample_proposes_and_all_examples_decide():
+    """With a sample of three rows, most proposals are bad; none of them is taken."""
+    objective = toy.toy(units=10, rows=60)
+    mask, values = start(objective, 4)
+    found, found_values, info = rounds_jit(objective, mask, values, count=30, rows=3)
+    left = [1 - accuracy(objective, m, v) for m, v in zip(found, found_values, strict=True)]
+    assert (np.diff(left) <= 1e-6).all()
+    np.testing.assert_allclose(info.loss, left, atol=1e-5)
+    stood_still = np.asarray(info.exchanges) == 0
+    assert stood_still.any()
+    assert not stood_still.all()
+
+
+def test_runs_side_by_side_are_judged_like_one():
+    objective = toy.toy(units=10)
+    starts = [start(objective, 3, seed=seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *starts)
+
+    def some(mask, values):
+        return rounds(objective, mask, values, count=3, rows=12)
+
+    together = jax.jit(jax.vmap(some))(*stacked)
+    for number, (mask, values) in enumerate(starts):
+        alone = jax.jit(some)(mask, values)
+        jax.tree.map(
+            lambda a, b, number=number: np.testing.assert_allclose(a[number], b, atol=1e-5),
+            together,
+            alone,
+        )
 
 
 @pytest.mark.parametrize("size", [1, 3])
