@@ -1,11 +1,11 @@
 import jax
 import jax.numpy as jnp
-import naive
 import numpy as np
 import pytest
 import toy
 from small_model import CONFIG, examples, model, places
 
+from experiments import benchmark_naive as naive
 from jaxmask import evaluate as module
 from jaxmask import logsumexp, lstm
 from jaxmask.evaluate import directed, evaluate, log_odds, log_probs, read_context

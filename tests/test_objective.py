@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import naive
 import numpy as np
 import pytest
 from small_model import CONFIG, examples, keys_of, model, places, unpack
 
+from experiments import benchmark_naive as naive
 from jaxmask import logsumexp, objective, packing, prefix_tree
 from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention

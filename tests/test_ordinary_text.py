@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import naive
 import numpy as np
 import pytest
 import small_model
 
+from experiments import benchmark_naive as naive
 from experiments.text import draw_sentences
 from jaxmask import ordinary_text
 from jaxmask.evaluate import read_context
