@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
+from jaxmask.vocabulary import shown
+
 MAX_OPCODES = 50_000  # a language model's pickle has about 1,500
 MAX_NAME = 500  # characters of a global's name
 
@@ -88,6 +90,8 @@ class _Machine:
         self.stack.append(value)
 
     def remember(self, index: int) -> None:
+        if not 0 <= index < MAX_OPCODES:  # numbers of one's choice could be slow to hash
+            raise CheckpointError("the pickle remembers more than it can hold")
         self.memo[index] = self.stack[-1]
 
     def extend(self, values: list[Any]) -> None:
@@ -249,11 +253,11 @@ def read_pickle(
 def brief(value: Any) -> str:
     """A few words on a value of any kind and size, for errors."""
     if isinstance(value, Record):
-        return f"an inert record of {value.name[:80] or 'something unnamed'}"
+        return f"an inert record of {shown(value.name) or 'something unnamed'}"
     if isinstance(value, Global):
-        return f"the name {value.name[:80]}"
+        return f"the name {shown(value.name)}"
     if isinstance(value, str):
-        return repr(value[:80])
+        return f"'{shown(value)}'"
     if value is None or isinstance(value, bool | float):
         return str(value)
     if isinstance(value, int) and abs(value) < 2**64:

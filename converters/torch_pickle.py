@@ -10,7 +10,6 @@ int64 count and the raw data). `read_checkpoint` gives the pickled object as ine
 import io
 import math
 import struct
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from converters.inert_pickle import CheckpointError, Global, Record, brief, read_pickle
+from converters.zip_members import cut, read_members
+from jaxmask.vocabulary import shown
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "read_tensor"]
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 MAX_DIMENSIONS = 8
+MAX_ELEMENTS = 2**52  # of a storage
 
 DTYPES = {
     "Float": np.dtype(np.float32),
@@ -130,32 +132,25 @@ def _read_stacked(source: str, content: bytes) -> Checkpoint:
         storage = storages.get(key) if isinstance(key, str) else None
         if storage is None or key in data:
             raise CheckpointError(f"storage {brief(key)} is listed twice or belongs to no tensor")
-        (count,) = struct.unpack("<q", _slice(view, at, 8, key))
+        (count,) = struct.unpack("<q", cut(view, at, 8, key))
         if count != storage.count:
             raise CheckpointError(
-                f"storage {key}: expected {storage.count} elements, found {count}"
+                f"storage {shown(key)}: expected {storage.count} elements, found {count}"
             )
-        data[key] = _slice(view, at + 8, count * storage.dtype.itemsize, key)
+        data[key] = cut(view, at + 8, count * storage.dtype.itemsize, key)
         at += 8 + count * storage.dtype.itemsize
     return Checkpoint(source, root, data, _swapped("little"), len(content))
 
 
 def _read_zip(source: str, content: bytes) -> Checkpoint:
     """The format of PyTorch 1.6 and later; members are read in place, nothing is extracted."""
-    try:
-        members = {info.filename: info for info in zipfile.ZipFile(io.BytesIO(content)).infolist()}
-    except Exception as fault:  # zipfile fails in many ways on broken archives
-        raise CheckpointError(f"broken zip archive ({fault})"[:300]) from fault
+    members = read_members(content)
     tops = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
     if len(tops) != 1 or f"{tops[0]}constants.pkl" in members:
         raise CheckpointError("a zip archive, but not one that torch.save wrote")
-    if sum(info.file_size for info in members.values()) > len(content):
-        raise CheckpointError("the zip archive's members overlap or are cut short")
-    top, view = tops[0], memoryview(content)
+    top = tops[0]
     records = {
-        name.removeprefix(top): _member(view, info)
-        for name, info in members.items()
-        if name.startswith(top)
+        name.removeprefix(top): member for name, member in members.items() if name.startswith(top)
     }
     order = bytes(records.get("byteorder", b"little"))
     if order not in (b"little", b"big"):
@@ -167,22 +162,6 @@ def _read_zip(source: str, content: bytes) -> Checkpoint:
         if name.startswith("data/")
     }
     return Checkpoint(source, root, data, _swapped(order.decode()), len(content))
-
-
-def _member(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    """A stored member's bytes, found behind its local header."""
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise CheckpointError(f"member {info.filename[:80]!r} is compressed or encrypted")
-    header = _slice(view, info.header_offset, 30, info.filename)
-    name_length, extra_length = struct.unpack_from("<HH", header, 26)
-    start = info.header_offset + 30 + name_length + extra_length
-    return _slice(view, start, info.file_size, info.filename)
-
-
-def _slice(view: memoryview, start: int, length: int, what: str) -> memoryview:
-    if start < 0 or length < 0 or start + length > len(view):
-        raise CheckpointError(f"cut short in {brief(what)}")
-    return view[start : start + length]
 
 
 def _swapped(order: str) -> bool:
@@ -200,7 +179,7 @@ def _persistent_load(storages: dict[str, Storage]) -> Callable[[Any], Any]:
                 storage = _storage(name, key, count, *view)
                 known = storages.setdefault(key, storage)
                 if (known.dtype, known.count) != (storage.dtype, storage.count):
-                    raise CheckpointError(f"storage {key[:40]} is described in two ways")
+                    raise CheckpointError(f"storage {shown(key)} is described in two ways")
                 return storage
         raise CheckpointError("the pickle holds an unknown persistent id")
 
@@ -211,16 +190,16 @@ def _storage(name: str, key: str, count: int, view: Any = None, *rest: Any) -> S
     """The storage of a persistent id; ``view`` is (key, start, length) in the stacked format."""
     kind = name.removeprefix("torch.").removeprefix("cuda.").removesuffix("Storage")
     if kind not in DTYPES or rest:
-        raise CheckpointError(f"storage {key[:40]} is of an unknown type, {name[:80]}")
+        raise CheckpointError(f"storage {shown(key)} is of an unknown type, {shown(name)}")
     match view:
         case None:
             start, length = 0, count
         case (_, int(start), int(length)):
             pass
         case _:
-            raise CheckpointError(f"storage {key[:40]} has an ill-formed view")
-    if count < 0 or start < 0 or length < 0 or start + length > count:
-        raise CheckpointError(f"storage {key[:40]} has impossible bounds")
+            raise CheckpointError(f"storage {shown(key)} has an ill-formed view")
+    if start < 0 or length < 0 or not start + length <= count < MAX_ELEMENTS:
+        raise CheckpointError(f"storage {shown(key)} has impossible bounds")
     return Storage(key, DTYPES[kind], count, start, length)
 
 
@@ -260,7 +239,7 @@ def read_tensor(checkpoint: Checkpoint, value: Any, name: str) -> np.ndarray:
         raise fault("offset, size and stride reach out of its storage, or elements repeat")
     raw = checkpoint.data.get(storage.key)
     if raw is None or len(raw) < storage.count * storage.dtype.itemsize:
-        raise fault(f"its storage {storage.key[:40]} is missing or cut short")
+        raise fault(f"its storage {shown(storage.key)} is missing or cut short")
     return _strided(raw, storage, offset, size, stride, checkpoint.swapped)
 
 
@@ -276,10 +255,12 @@ def _fits(storage: Storage, offset: int, size: tuple, stride: tuple) -> bool:
     numbers = (offset, *size, *stride)
     if len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         return False
-    if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
+    if not all(type(number) is int and 0 <= number < MAX_ELEMENTS for number in numbers):
         return False
+    if math.prod(size) == 0:
+        return math.prod(filter(None, size)) < MAX_ELEMENTS  # numpy multiplies them, too
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    return math.prod(size) == 0 or (math.prod(size) <= storage.length and last < storage.length)
+    return math.prod(size) <= storage.length and last < storage.length
 
 
 def _strided(

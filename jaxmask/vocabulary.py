@@ -5,10 +5,16 @@ from pathlib import Path
 
 UNKNOWN = "<unk>"
 END_OF_SENTENCE = "<eos>"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class VocabularyError(ValueError):
     """A vocabulary file that can't be used; says which line, and why."""
+
+
+def shown(text: str, most: int = 80) -> str:
+    """Text from a file, for an error: cut, and without characters that steer a terminal."""
+    return repr(text[:most])[1:-1] + ("..." if text[most:] else "")
 
 
 class Vocabulary:
@@ -19,21 +25,25 @@ class Vocabulary:
         source: named in errors.
 
     Raises:
-        VocabularyError: a word is empty, holds white space, or occurs twice, or one of the two
-            special words is missing.
+        VocabularyError: a word is empty, holds white space, or occurs twice, the first one begins
+            with a byte order mark, or one of the two special words is missing.
     """
 
     def __init__(self, words: Iterable[str], source: str = "vocabulary") -> None:
         self.words = tuple(words)
         self.index = {}
+        if self.words and self.words[0].startswith(BYTE_ORDER_MARK):
+            raise VocabularyError(
+                f"{source}, line 1: expected a word, found a byte order mark before it"
+            )
         for number, word in enumerate(self.words):
             if not word or len(word.split()) != 1 or word != word.strip():
                 raise VocabularyError(
-                    f"{source}, line {number + 1}: expected one word, found {word!r}"
+                    f"{source}, line {number + 1}: expected one word, found '{shown(word)}'"
                 )
             if word in self.index:
                 raise VocabularyError(
-                    f"{source}, line {number + 1}: {word!r} again, first in line "
+                    f"{source}, line {number + 1}: '{shown(word)}' again, first in line "
                     f"{self.index[word] + 1}"
                 )
             self.index[word] = number
