@@ -24,8 +24,8 @@ import numpy as np
 from converters.rnn_model import check_attributes, find_tensors
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from jaxmask.lstm import LSTMConfig
-from jaxmask.store import LanguageModel, ModelError, save_model, unflatten
-from jaxmask.vocabulary import Vocabulary, VocabularyError
+from jaxmask.store import LanguageModel, ModelError, save_model, some, unflatten
+from jaxmask.vocabulary import Vocabulary, VocabularyError, shown
 
 
 class Mapped(NamedTuple):
@@ -91,7 +91,7 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
         layers += 1
     expected = expected_names(max(layers, 1))
     faults = [f"{name}: missing" for name in expected if name not in described]
-    faults += [f"{name[:80]}: unknown" for name in described.keys() - set(expected)]
+    faults += [f"{shown(name)}: unknown" for name in described.keys() - set(expected)]
     if faults:
         raise CheckpointError(f"{checkpoint.source}: {some(sorted(faults))}")
     arrays, total = {}, 0
@@ -194,12 +194,6 @@ def map_tensors(arrays: Mapping[str, np.ndarray], tied: bool) -> dict[str, np.nd
         if not (tied and source == "decoder.weight"):
             flat[target] = value
     return flat
-
-
-def some(faults: list[str], limit: int = 10) -> str:
-    """The first few of a list of faults, as one text."""
-    more = [f"and {len(faults) - limit} more"] if len(faults) > limit else []
-    return "; ".join(faults[:limit] + more)
 
 
 def format_table(table: list[Mapped]) -> str:

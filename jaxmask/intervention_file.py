@@ -12,7 +12,8 @@ Units are numbered from 1. A value is written with the digits that give back the
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmask.intervention import Intervention, units
-from jaxmask.store import LanguageModel
+from jaxmask.store import LanguageModel, check_fields, read_json
+from jaxmask.vocabulary import shown
 
 FORMAT = "jaxmask intervention 1"
+DIRECTIONS = 2  # of every task
 _FIELDS = {
     "format": str,
     "model": dict,
@@ -33,6 +36,7 @@ _FIELDS = {
     "units": list,
     "values": dict,
 }
+_MODEL_FIELDS = ("name", "fingerprint", "layers", "hidden")
 
 
 class InterventionFileError(ValueError):
@@ -73,16 +77,18 @@ def save_intervention(
         intervention: a hard one: each entry of its mask is 0 or 1.
         model: the one it was found in.
         task: name of the task.
-        directions: names of the rows of mask and baseline.
+        directions: names of the rows of mask and baseline, two different ones.
         settings: of the search, in JSON's types.
         metrics: what it reached, in JSON's types.
 
     Raises:
         InterventionFileError: mask or baseline are of another shape than ``directions`` and
-            ``model`` ask for, a mask entry is neither 0 nor 1, or a value is outside [-1, 1].
+            ``model`` ask for, there aren't two directions, a mask entry is neither 0 nor 1, or a
+            value is outside [-1, 1].
     """
     mask, baseline = (np.asarray(part, np.float32) for part in intervention)
-    expected = (len(directions), model.config.units)
+    _check_directions(directions, f"{file}: directions")
+    expected = (DIRECTIONS, model.config.units)
     for name, part in (("mask", mask), ("baseline", baseline)):
         if part.shape != expected:
             raise InterventionFileError(
@@ -114,29 +120,30 @@ def load_intervention(file: str | Path, model: LanguageModel) -> SavedInterventi
     """Reads an intervention file for the model it was found in.
 
     Raises:
-        InterventionFileError: the file is missing or isn't an intervention file, its model is
-            another one, or a unit or value is out of range, missing, or there twice.
+        InterventionFileError: the file is missing or isn't an intervention file, a field is
+            missing, unknown or there twice, its model is another one, or a unit or value is out of
+            range, missing, or there twice.
     """
     content = _read(file)
     found, expected = content["model"], _identity(model)
     for key in ("layers", "hidden", "fingerprint"):
-        if found.get(key) != expected[key]:
+        if found[key] != expected[key]:
             raise InterventionFileError(
-                f"{file}: is of another model: {key} {found.get(key)!r} "
-                f"({found.get('name')}), this model has {expected[key]!r} ({expected['name']})"
+                f"{file}: is of another model: {key} {reprlib.repr(found[key])} "
+                f"({reprlib.repr(found['name'])}), this model has {expected[key]!r} "
+                f"({expected['name']!r})"
             )
+    _check_directions(content["values"], f"{file}: values")
     rows = {
-        direction: _row(values, model.config.units, f"{file}: values toward {direction}")
+        direction: _row(values, model.config.units, f"{file}: values toward {shown(direction)}")
         for direction, values in content["values"].items()
     }
-    if not rows:
-        raise InterventionFileError(f"{file}: values: expected a direction, found none")
     baseline = np.stack(list(rows.values()))
     mask = jnp.asarray(~np.isnan(baseline), jnp.float32)
     if content["units"] != units(mask):
         raise InterventionFileError(
             f"{file}: units: expected those that have values, {units(mask)}, "
-            f"found {content['units']}"
+            f"found {reprlib.repr(content['units'])}"
         )
     return SavedIntervention(
         Intervention(mask, jnp.asarray(np.nan_to_num(baseline))),
@@ -156,6 +163,13 @@ def _identity(model: LanguageModel) -> dict[str, Any]:
     }
 
 
+def _check_directions(directions: Collection[str], place: str) -> None:
+    if len(set(directions)) != DIRECTIONS or len(directions) != DIRECTIONS:
+        raise InterventionFileError(
+            f"{place}: expected {DIRECTIONS} directions, found {reprlib.repr(list(directions))}"
+        )
+
+
 def _values(
     mask: Float[np.ndarray, " units"], baseline: Float[np.ndarray, " units"], place: str
 ) -> dict[str, float]:
@@ -169,13 +183,15 @@ def _values(
 def _row(values: Any, size: int, place: str) -> Float[np.ndarray, " units"]:
     """Values by unit number as an array, NaN where there is none."""
     if not isinstance(values, dict):
-        raise InterventionFileError(f"{place}: expected values by unit, found {values!r}")
+        raise InterventionFileError(
+            f"{place}: expected values by unit, found {reprlib.repr(values)}"
+        )
     row = np.full(size, np.nan, np.float32)
     index = {str(i + 1): i for i in range(size)}
     for unit, value in values.items():
         if unit not in index:
             raise InterventionFileError(
-                f"{place}: expected a unit from 1 to {size}, found {unit!r}"
+                f"{place}: expected a unit from 1 to {size}, found '{shown(unit)}'"
             )
         _check_value(value, f"{place}, unit {unit}")
         row[index[unit]] = value
@@ -184,31 +200,32 @@ def _row(values: Any, size: int, place: str) -> Float[np.ndarray, " units"]:
 
 def _check_value(value: Any, place: str) -> None:
     if type(value) not in (int, float) or not -1 <= value <= 1:
-        raise InterventionFileError(f"{place}: expected a number from -1 to 1, found {value!r}")
+        raise InterventionFileError(
+            f"{place}: expected a number from -1 to 1, found {reprlib.repr(value)}"
+        )
 
 
 def _read(file: str | Path) -> dict[str, Any]:
     """The fields of an intervention file, each of its type."""
-
-    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{twice!r} is there twice")
-        return fields
-
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"), object_pairs_hook=distinct)
+        content = read_json(file)
     except OSError as fault:
         raise InterventionFileError(f"{file}: can't be read ({fault.strerror})") from fault
     except ValueError as fault:
         raise InterventionFileError(f"{file}: expected JSON, found a fault: {fault}") from fault
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if content.get("format") != FORMAT:
         raise InterventionFileError(f"{file}: expected a file of format {FORMAT!r}")
+    try:
+        check_fields(content, _FIELDS)
+    except ValueError as fault:
+        raise InterventionFileError(f"{file}: {fault}") from fault
     for name, kind in _FIELDS.items():
-        if not isinstance(content.get(name), kind):
+        if not isinstance(content[name], kind):
             raise InterventionFileError(
-                f"{file}: {name}: expected a {kind.__name__}, found {content.get(name)!r}"
+                f"{file}: {name}: expected a {kind.__name__}, found {reprlib.repr(content[name])}"
             )
+    try:
+        check_fields(content["model"], _MODEL_FIELDS)
+    except ValueError as fault:
+        raise InterventionFileError(f"{file}: model: {fault}") from fault
     return content

@@ -119,7 +119,7 @@ def put(*path, value):
         (put("format", value="other"), "expected a file of format"),
         (put("units", value="2"), "units: expected a list, found '2'"),
         (put("units", value=[2]), r"units: expected .*\[2, 6\], found \[2\]"),
-        (put("values", value={}), "values: expected a direction"),
+        (put("values", value={}), r"values: expected 2 directions, found \[\]"),
         (put("values", "plural", value=[1]), "toward plural: expected values by unit"),
         (put("values", "plural", "0", value=0.5), "unit from 1 to 6, found '0'"),
         (put("values", "plural", "7", value=0.5), "unit from 1 to 6, found '7'"),
@@ -130,9 +130,9 @@ def put(*path, value):
         (put("values", "plural", "2", value=None), "unit 2: expected a number from -1 to 1"),
         (put("values", "plural", "2", value=1.5), "unit 2: expected a number from -1 to 1"),
         (put("values", "plural", "2", value=10**400), "unit 2: expected a number from -1 to 1"),
-        (put("values", "plural", "2", value=float("nan")), "unit 2: .* found nan"),
+        (put("values", "plural", "2", value=float("nan")), "expected JSON, .* NaN is no number"),
         (put("values", "plural", "3", value=0.5), r"\[2, 3, 6\], found \[2, 6\]"),
-        (lambda content: content.pop("settings"), "settings: expected a dict, found None"),
+        (lambda content: content.pop("settings"), "settings: missing"),
     ],
 )
 def test_nonsense_is_refused(tmp_path, change, named):
@@ -147,7 +147,8 @@ def test_nonsense_is_refused(tmp_path, change, named):
     [
         (b"{", "expected JSON"),
         (b"\xff", "expected JSON"),
-        (b"[1]", "expected a file of format"),
+        (b"[1]", r"expected JSON, .* expected an object, found \[1\]"),
+        (b"{}", "expected a file of format"),
         (b'{"units": [1], "units": [2]}', "'units' is there twice"),
     ],
 )
