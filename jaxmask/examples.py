@@ -1,5 +1,6 @@
 """Minimal pairs as text (`Stimulus`) and as arrays (`Examples`), and how to split them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxmask.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
+from jaxmask.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -33,6 +34,9 @@ people , but we did share a sense of humour " . <eos>
 
 # What a model reads, from a zero state, before each sentence.
 CONTEXTS = {"eos": (END_OF_SENTENCE,), "none": (), "primer": PRIMER}
+
+LONGEST = 100  # words of a sentence: all are padded to the longest
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TaskDataError(ValueError):
@@ -140,7 +144,7 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     before anything is dropped, so a group keeps its number whatever the vocabulary.
 
     Raises:
-        TaskDataError: a stimulus is ill-formed, or none is left.
+        TaskDataError: a stimulus is ill-formed or longer than `LONGEST`, or none is left.
     """
     for number, stimulus in enumerate(task.stimuli):
         _check(stimulus, f"{task.name}, stimulus {number}")
@@ -207,10 +211,10 @@ def read_text(file: Path) -> str:
     """The text of a task's file, with line ends of any system turned into newlines.
 
     Raises:
-        TaskDataError: the file is missing or isn't UTF-8.
+        TaskDataError: the file is missing, isn't UTF-8, or holds control characters.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as fault:
         raise TaskDataError(
             f"{file}: expected a file to read, found none ({fault.strerror})"
@@ -219,11 +223,21 @@ def read_text(file: Path) -> str:
         raise TaskDataError(
             f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at {fault.start}"
         ) from fault
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise TaskDataError(
+            f"{file}, line {line}: expected text, found the control character {found[0]!r}"
+        )
+    return text
 
 
 def _check(stimulus: Stimulus, place: str) -> None:
     if not stimulus.words:
         raise TaskDataError(f"{place}: expected a sentence, found no words")
+    if len(stimulus.words) > LONGEST:
+        raise TaskDataError(
+            f"{place}: expected at most {LONGEST} words, found {len(stimulus.words)}"
+        )
     if not 0 <= stimulus.position < len(stimulus.words):
         raise TaskDataError(
             f"{place}: expected a position from 0 to {len(stimulus.words) - 1}, "
@@ -236,7 +250,9 @@ def _check(stimulus: Stimulus, place: str) -> None:
 
 
 def _shorten(words: tuple[str, ...], most: int = 10) -> str:
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if words[most:] else "")
+    return ", ".join(map(shown, words[:most])) + (
+        f" and {len(words) - most} more" if words[most:] else ""
+    )
 
 
 def _to_arrays(

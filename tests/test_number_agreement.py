@@ -121,7 +121,7 @@ GOOD = "The boy likes\tsingular\tcorrect\tid7\nThe boy like\tsingular\twrong\tid
         (GOOD + "\n\n", "line 3: expected sentence"),
         (GOOD.replace("\tid7", "", 1), "line 1: .*found 3 columns"),
         (GOOD.replace("id7", "id7\tx"), "line 1: .*found 5 columns"),
-        (GOOD.replace("The boy", "Boy"), "line 1: expected 3 words or more, found 'Boy likes'"),
+        (GOOD.replace("The boy", "Boy"), "line 1: expected 3 to 100 words, found 2 in 'Boy likes'"),
         (
             GOOD.replace("singular", "dual"),
             "line 1: expected one of singular, plural, found 'dual'",

@@ -7,10 +7,12 @@ wrong.
 """
 
 import json
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.vocabulary import shown
 
 NAME = "gender_bias"
 DIRECTIONS = ("he", "she")
@@ -117,13 +119,16 @@ def _combine(professions: Iterable[str]) -> Task:
 
 def _read_scores(file: Path) -> dict[str, float]:
     """The definitional score of each profession."""
+    text = read_text(file)
     try:
-        entries = json.loads(read_text(file))
+        entries = json.loads(text)
     except json.JSONDecodeError as fault:
         raise TaskDataError(
             f"{file}, line {fault.lineno}: expected JSON, found a fault in column {fault.colno} "
             f"({fault.msg})"
         ) from fault
+    except (ValueError, RecursionError) as fault:
+        raise TaskDataError(f"{file}: expected JSON, found a fault ({fault})") from fault
     if not isinstance(entries, list):
         raise TaskDataError(f"{file}: expected a list, found {type(entries).__name__}")
     definitional: dict[str, float] = {}
@@ -131,7 +136,9 @@ def _read_scores(file: Path) -> dict[str, float]:
         place = f"{file}, entry {number}"
         _check(entry, place)
         if entry[0] in definitional:
-            raise TaskDataError(f"{place}: expected each profession once, found {entry[0]!r} again")
+            raise TaskDataError(
+                f"{place}: expected each profession once, found '{shown(entry[0])}' again"
+            )
         definitional[entry[0]] = entry[1]
     return definitional
 
@@ -141,8 +148,10 @@ def _check(entry: object, place: str) -> None:
         case [str(name), int() | float() as definitional, int() | float() as stereotypical]:
             scores = (definitional, stereotypical)
         case _:
-            raise TaskDataError(f"{place}: expected [profession, score, score], found {entry!r}")
-    if len(name.split()) != 1 or name != name.strip():
-        raise TaskDataError(f"{place}: expected words joined by _, found {name!r}")
+            raise TaskDataError(
+                f"{place}: expected [profession, score, score], found {reprlib.repr(entry)}"
+            )
+    if len(name.split()) != 1 or name != name.strip() or not name.isprintable():
+        raise TaskDataError(f"{place}: expected words joined by _, found '{shown(name)}'")
     if any(isinstance(score, bool) or not -1 <= score <= 1 for score in scores):
-        raise TaskDataError(f"{place}: expected scores from -1 to 1, found {scores}")
+        raise TaskDataError(f"{place}: expected scores from -1 to 1, found {reprlib.repr(scores)}")

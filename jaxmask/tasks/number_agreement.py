@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.examples import LONGEST, Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.vocabulary import shown
 
 NAME = "number_agreement"
 DIRECTIONS = ("singular", "plural")
@@ -195,16 +196,21 @@ def _parse(row: str, construction: str, place: str) -> _Line:
     if len(columns) != 4:
         raise TaskDataError(
             f"{place}: expected sentence, number, correct or wrong, and id, set apart by tabs, "
-            f"found {len(columns)} columns in {row!r}"
+            f"found {len(columns)} columns in '{shown(row)}'"
         )
     line = _Line(place, tuple(columns[0].split()), *columns[1:])
-    if len(line.words) < SUBJECT_POSITION + 2:
-        raise TaskDataError(f"{place}: expected 3 words or more, found {columns[0]!r}")
+    if not SUBJECT_POSITION + 2 <= len(line.words) <= LONGEST:
+        raise TaskDataError(
+            f"{place}: expected 3 to {LONGEST} words, found {len(line.words)} in "
+            f"'{shown(columns[0])}'"
+        )
     known = ["_".join(label) for label in labels(construction)]
     if line.label not in known:
-        raise TaskDataError(f"{place}: expected one of {', '.join(known)}, found {line.label!r}")
+        raise TaskDataError(
+            f"{place}: expected one of {', '.join(known)}, found '{shown(line.label)}'"
+        )
     if line.verdict not in ("correct", "wrong"):
-        raise TaskDataError(f"{place}: expected correct or wrong, found {line.verdict!r}")
+        raise TaskDataError(f"{place}: expected correct or wrong, found '{shown(line.verdict)}'")
     return line
 
 
@@ -212,10 +218,11 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
     """Makes one stimulus of the two lines of a pair, which come in any order."""
     if len(lines) != 2:
         raise TaskDataError(
-            f"{lines[-1].place}: expected 2 lines with id {lines[-1].pair!r}, found {len(lines)}"
+            f"{lines[-1].place}: expected 2 lines with id '{shown(lines[-1].pair)}', "
+            f"found {len(lines)}"
         )
     right, wrong = sorted(lines, key=lambda line: line.verdict)
-    both = f"{lines[1].place} (id {right.pair!r})"
+    both = f"{lines[1].place} (id '{shown(right.pair)}')"
     if (right.verdict, wrong.verdict) != ("correct", "wrong"):
         raise TaskDataError(f"{both}: expected correct and wrong, found {right.verdict} twice")
     if right.label != wrong.label:
@@ -225,7 +232,7 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
     if right.words[:-1] != wrong.words[:-1] or right.words[-1] == wrong.words[-1]:
         raise TaskDataError(
             f"{both}: expected sentences that differ in the last word only, "
-            f"found {' '.join(right.words)!r} and {' '.join(wrong.words)!r}"
+            f"found '{shown(' '.join(right.words))}' and '{shown(' '.join(wrong.words))}'"
         )
     correct = DIRECTIONS.index(right.label.split("_")[0])
     forms = (right.words[-1], wrong.words[-1])
