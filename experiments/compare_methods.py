@@ -45,7 +45,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
         **{name: getattr(options, name) for name in ("steps", "rounds")},
     }
     _write(folder, config, summary)
-    print_table(comparison_tables.quality_table(summary))
+    print_table(comparison_tables.accuracy_table(summary))
     print_table(comparison_tables.speed_table(summary))
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary

@@ -14,6 +14,27 @@ from jaxmask.report import Table
 Entry = Mapping[str, Any]  # a method at an alpha: one of a summary's "methods"
 
 
+def accuracy_table(summary: Mapping[str, Any]) -> Table:
+    """Accuracy of each method at each size: the curve of the figure, in figures."""
+    sizes = sorted({entry["allowed"] for entry in summary["methods"]})
+    accuracy = {
+        (entry["method"], entry["allowed"]): f"{entry['accuracy']['mean']:.1f}"
+        for entry in summary["methods"]
+    }
+    rows = tuple(
+        (method.label, *(accuracy.get((name, size), "") for size in sizes))
+        for name, method in METHODS.items()
+        if any(entry["method"] == name for entry in summary["methods"])
+    )
+    return Table(
+        f"Accuracy by number of units: {_title(summary)}",
+        ("Method", *map(str, sizes)),
+        rows,
+        f"Held-out accuracy in percent, mean over seeds, with at most that many of "
+        f"{summary['model']['layers'] * summary['model']['hidden']} units.",
+    )
+
+
 def quality_table(summary: Mapping[str, Any]) -> Table:
     """How well each method does at each alpha, beside the paper's Table 6."""
     theirs = {(row.name, row.alpha): row for row in _table_6(summary)}
@@ -32,7 +53,7 @@ def quality_table(summary: Mapping[str, Any]) -> Table:
             )
         )
     header = ("Method", "alpha", "Most", "Accuracy", "Units", "KL", "Paper", "units")
-    seeds = len(summary["methods"][0]["runs"])
+    seeds = max(len(entry["runs"]) for entry in summary["methods"])
     return Table(
         f"Table 6: {_title(summary)}",
         header,
@@ -111,7 +132,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"{examples['evaluation']} held out (by {examples['split']}), {examples['dropped']} "
         f"dropped. KL weight {summary['kl_weight']:g}, context {summary['context']}.",
     )
-    tables = (quality_table(summary), speed_table(summary), paper_table())
+    tables = (
+        accuracy_table(summary), quality_table(summary), speed_table(summary), paper_table()
+    )  # fmt: skip
     return "\n\n".join(lines) + "\n\n" + "\n".join(report.to_markdown(table) for table in tables)
 
 

@@ -187,7 +187,9 @@ def judge(
 ) -> Hard:
     """What a hard mask does to all examples; under ``vmap`` one run after another.
 
-    All examples are enough to keep a device busy, and memory doesn't grow with the runs.
+    Its loss is the fraction of decisions that fail and the smoothed one, half and half: counting
+    alone stands still where there are few examples, smoothing alone cares for those that will
+    never flip. All examples are enough to keep a device busy, and memory doesn't grow with runs.
     """
 
     @jax.custom_batching.sequential_vmap
@@ -195,7 +197,8 @@ def judge(
         batch = objective.everything(by_direction=True)
         outcome = _respond(mask, values, objective, batch, key, kl_rows)
         flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        failed = outcome.weight.sum(axis=1) - flipped
+        smoothed = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
+        failed = (outcome.weight.sum(axis=1) - flipped + smoothed) / 2
         member = _membership(mask, batch.direction)
         return Hard(
             mask, values, member @ failed + weight * outcome.kl / len(mask), member @ flipped

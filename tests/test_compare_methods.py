@@ -275,6 +275,19 @@ def test_tables_set_the_paper_s_figures_beside():
     assert all(row[-2:] == ("", "") for row in other)
 
 
+def test_the_accuracy_table_has_a_row_a_method_and_a_column_a_size(capsys):
+    given = summary()
+    for number, entry in enumerate(given["methods"]):
+        entry["allowed"] = (3, 6, 13, 18, 26, 36, 48, 60, 64, 65)[number % 10]
+    table = comparison_tables.accuracy_table(given)
+    assert table.header == ("Method", "3", "6", "13", "18", "26", "36", "48", "60", "64", "65")
+    assert [row[0] for row in table.rows] == [method.label for method in METHODS.values()]
+    assert table.rows[0][1:5] == ("100.0", "100.0", "100.0", "100.0")
+    assert table.rows[0][5] == ""
+    print_table(table)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_the_figure_has_greedy_at_every_size():
     axes = comparison_tables.figure(summary()).axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}

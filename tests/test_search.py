@@ -155,11 +155,11 @@ def test_the_hard_mask_holds_the_most_open_gates(alpha):
     state = state._replace(params=state.params | {"location": location})
     hard = search.harden(state, QUICK.replace(alpha=alpha))
     size = max(1, round(alpha * UNITS))
-    for mask, row in zip(hard.mask, location, strict=True):
+    for mask, row in zip(hard.hard.mask, location, strict=True):
         assert mask.sum() == size
         assert row[mask > 0].min() >= np.max(row[mask == 0], initial=-np.inf)
     paper = search.harden(state, QUICK.replace(alpha=alpha, exchange_rounds=0))
-    np.testing.assert_array_equal(paper.mask, location > 0)
+    np.testing.assert_array_equal(paper.hard.mask, location > 0)
 
 
 def test_observes_expected_and_hard_units():
