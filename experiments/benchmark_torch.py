@@ -1,8 +1,10 @@
-"""The search in PyTorch, as one would write it without much thought of speed.
+"""The search in PyTorch, as one would write it from the paper.
 
 Every gradient step reads whole sentences, twice (the untouched model without gradients), and takes
-a log-softmax over the vocabulary at every position. What PyTorch offers is used: its own LSTM over
-as many words as possible, all cores, no gradients for the weights.
+a log-softmax over the vocabulary at every position. Beyond that no time is wasted: all cores work,
+the weights get no gradients, a layer's input products are one product, and the altered sentences
+are read in a loop over words, which was found to be faster than ``torch.nn.LSTM`` before and after
+the intervention.
 
 Nothing else in the project needs PyTorch; this module is imported only where it is installed.
 """
@@ -65,14 +67,23 @@ class LanguageModel(torch.nn.Module):
             mask: (batch, units), units of all layers side by side.
             baseline: likewise.
         """
-        embedded = self.encoder(tokens)
-        before, (h, c) = self.rnn(embedded[:, : position + 1], context)
-        mask, baseline = (x.unflatten(1, (len(h), -1)).transpose(0, 1) for x in (mask, baseline))
-        h = (1.0 - mask) * h + mask * baseline
-        parts = [before[:, :position], h[-1].unsqueeze(1)]
-        if position + 1 < tokens.shape[1]:
-            parts.append(self.rnn(embedded[:, position + 1 :], (h.contiguous(), c))[0])
-        return torch.cat(parts, dim=1)
+        below, width = self.encoder(tokens), self.rnn.hidden_size
+        for layer in range(self.rnn.num_layers):
+            units = slice(layer * width, (layer + 1) * width)
+            w_x, w_h, b_x, b_h = self.rnn.all_weights[layer]
+            gates = functional.linear(below, w_x, b_x + b_h)
+            h, c = (state[layer] for state in context)
+            original, altered = [], []
+            for time in range(tokens.shape[1]):
+                i, f, g, o = (gates[:, time] + h @ w_h.T).chunk(4, dim=1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+                original.append(h)
+                if time == position:
+                    h = (1.0 - mask[:, units]) * h + mask[:, units] * baseline[:, units]
+                altered.append(h)
+            below = torch.stack(original, dim=1)  # what goes up is what was there before
+        return torch.stack(altered, dim=1)
 
 
 class PlainSearch:

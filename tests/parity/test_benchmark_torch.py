@@ -20,7 +20,9 @@ pytestmark = pytest.mark.torch
 
 MODEL = small_model.CONFIG
 PARAMS = small_model.model()
-CONFIG = SearchConfig(alpha=0.3, beta=0.2, steps=10, kl_weight=20.0, multiplier_rate=0.3)
+CONFIG = SearchConfig(
+    alpha=0.3, beta=0.2, initial_alpha=0.6, steps=10, kl_weight=20.0, multiplier_rate=0.3
+)
 
 
 @pytest.fixture(scope="module")
