@@ -1,11 +1,12 @@
-"""Reading checkpoints: both formats, old shapes of tensors, and files that mean harm."""
+"""Reading checkpoints: both formats, old shapes of tensors, and files that mean harm.
+
+`test_hostile_checkpoints` has many more of the latter.
+"""
 
 import io
 import os
 import pickle
 import sys
-import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -276,54 +277,6 @@ def test_records_take_any_state_and_change_nothing_else():
     assert not hasattr(Record, "__dict__") or "x" not in vars(Record)
     with pytest.raises(CheckpointError, match="a state to something that has none"):
         raw(b"\x80\x02cos\nsystem\n}b.")  # a global
-
-
-BOMBS = {
-    "tuples within tuples": b"N" + b"\x85" * 45_000 + b".",
-    "lists within lists": b"]" * 24_000 + b"a" * 23_999 + b".",
-    "records within records": b"cos\nx\nq\x00)R" + b"\x85q\x01h\x00h\x01R" * 9_000 + b".",
-    "deep key": b"}N" + b"\x85" * 45_000 + b"Ns.",
-    "billion laughs": b"]" + b"q\x00]h\x00ah\x00a" * 8_000 + b".",
-    "doubling": b"N" + b"2\x86" * 24_000 + b".",
-    "memo index": b"Nr\xff\xff\xff\xff.",
-    "long text": b"X\xff\xff\xff\xffabc.",
-    "long bytes": b"\x8e" + b"\xff" * 7 + b"\x00abc.",
-    "long bytearray": b"\x96" + b"\xff" * 6 + b"\x00\x00abc.",
-    "long frame": b"\x95" + b"\xff" * 6 + b"\x00\x00N.",
-    "long number": b"\x8b\xff\xff\xff\x7fabc.",
-    "digits": b"I" + b"9" * 100_000 + b"\n.",
-    "keys of one hash": b"}("
-    + b"".join(b"\x8a\x0c" + ((2**61 - 1) * n).to_bytes(12, "little") + b"N" for n in range(9_999))
-    + b"u.",
-    "names": b"X\x00\x10\x00\x00" + b"a" * 4096 + b"q\x00" + b"h\x00h\x00\x930" * 12_000 + b"N.",
-    "marks": b"(" * 45_000 + b".",
-    "extension": b"\x82\x01.",
-    "buffers": b"\x97.",
-    "no stop": b"N" * 10,
-    "underflow": b"0000.",
-    "underflow below a mark": b"N(\x85.",
-    "append to a number": b"K\x01Na.",
-    "no memo": b"h\x07.",
-    "odd items": b"}(Nu.",
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_bombs_cost_little(name):
-    pickled = b"\x80\x04" + BOMBS[name]
-    tracemalloc.start()
-    start = time.process_time()
-    message = ""
-    try:
-        found = raw(pickled)
-        del found
-    except CheckpointError as fault:
-        message = str(fault)
-    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(message) < 500
-    assert seconds < 5  # tracing slows this down several times
-    assert peak < 60e6
 
 
 @pytest.mark.parametrize("name", ["state.zip.pt", "state.stacked.pt", "module.zip.pt"])

@@ -1,0 +1,84 @@
+"""Watches what Python does while a file is read: what is opened, run or imported, time and memory.
+
+Python tells an audit hook of every such act (PEP 578), whatever module it happens in. `watch` notes
+all that reading a file has no use for; `attempt` also measures.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HARMLESS = {"builtins.id", "object.__getattr__"}  # JAX asks for these when it traces a function
+
+_noted: list[str] | None = None
+_readable: set[str] = set()
+
+
+def _hook(event: str, args: tuple) -> None:
+    if _noted is None or event in HARMLESS:
+        return
+    if event == "open":
+        path, _, flags = args
+        read_only = not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        if read_only and isinstance(path, str | os.PathLike) and os.fspath(path) in _readable:
+            return
+    _noted.append(f"{event} {args!r}"[:200])
+
+
+sys.addaudithook(_hook)
+
+
+@contextlib.contextmanager
+def watch(*readable: Path) -> Iterator[list[str]]:
+    """Gives the list of what was done beyond opening the files given, for reading."""
+    global _noted, _readable
+    noted: list[str] = []
+    _noted, _readable = noted, {str(file) for file in readable}
+    try:
+        yield noted
+    finally:
+        _noted = None
+
+
+class Outcome(NamedTuple):
+    """What came of an attempt.
+
+    Attributes:
+        value: what the function gave; None if it raised.
+        fault: what it raised; None if it didn't.
+        acts: what it did beyond reading the files it may read.
+        seconds: of this process, without tracing memory.
+        peak: bytes that Python and numpy held more than before, at the most.
+    """
+
+    value: Any
+    fault: Exception | None
+    acts: list[str]
+    seconds: float
+    peak: int
+
+
+def attempt(function: Callable[[], Any], *readable: Path) -> Outcome:
+    """Calls a function twice, for its time and for its memory."""
+    with watch(*readable) as acts:
+        start = time.process_time()
+        fault = _run(function)[1]
+        seconds = time.process_time() - start
+        del fault
+        tracemalloc.start()
+        value, fault = _run(function)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return Outcome(value, fault, acts, seconds, peak)
+
+
+def _run(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    try:
+        return function(), None
+    except Exception as fault:
+        return None, fault
