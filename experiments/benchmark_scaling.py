@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from experiments.benchmark_gradient import compiled
 from experiments.benchmark_setting import BenchmarkOptions, medians, random_model, sizes
@@ -24,7 +25,7 @@ SENTENCES = 256
 NAMES = {
     "seeds": "seeds",
     "batch": "sentences a batch",
-    "suffix": "words after the intervened one",
+    "suffix": "words after intervention",
     "words": "words of the vocabulary",
     "hidden": "units a layer (two layers)",
 }
@@ -97,6 +98,7 @@ def figure(scaling: Mapping[str, Any]) -> Figure:
                    linestyle="none", label="where the others are measured")  # fmt: skip
         panel.set(xscale="log", yscale="log", xlabel=NAMES[name])
         panel.set_xticks(x, [f"{value:,.0f}" for value in x], fontsize=8)
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         panel.minorticks_off()
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[::3]:
