@@ -1,7 +1,7 @@
 """One rule for when a method has converged, and the runs that it ends.
 
 The hard mask is evaluated on a fixed training sample every few steps. A run has converged when its
-constraint holds and that accuracy has not risen by more than half a point for a few evaluations.
+constraint holds and that accuracy has not risen, but for 0.2 points, for a few evaluations.
 Time is what the method's own programs take: evaluations and compilation are not in it.
 """
 
@@ -31,7 +31,7 @@ class Rule(NamedTuple):
 
     every: int = 50
     patience: int = 3
-    rise: float = 0.005
+    rise: float = 0.002
     slack: float = 0.05
 
 

@@ -7,7 +7,8 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
 2. predicts from that the failures after every exchange (i out, j in), with each direction's better
    sign for j, takes the best exchange, predicts from there, and so on: a chain of a few exchanges;
-3. computes the loss after each link of the chain exactly, and proposes the best link;
+3. computes the loss after each link of the chain exactly, and proposes the best link, or the
+   present mask or the first link with all values at -1 or +1;
 4. computes what the proposal does to all examples, and takes it if it is better there than what the
    round began with: a sample proposes, it doesn't decide.
 
@@ -155,12 +156,16 @@ def round_of_exchange(
         arrived = jnp.where(sign != 0, sign * EDGE, values)
         return loss(_respond(inside, arrived, objective, batch, kl_key, more_kl_rows))
 
-    # Link 0 is the present mask itself. Each mask row may stop at another link.
-    further = jax.lax.map(exact, (links.inside[1:].astype(mask.dtype), links.sign[1:]))
+    # Link 0 is the present mask itself. It and link 1 are tried with all values at their edges too.
+    # Each mask row may choose another candidate.
+    edges = jnp.where(links.sign[:2] != 0, links.sign[:2], jnp.sign(values))
+    inside = jnp.concatenate([links.inside, links.inside[:2]]).astype(mask.dtype)
+    signs = jnp.concatenate([links.sign, edges])
+    further = jax.lax.map(exact, (inside[1:], signs[1:]))
     best = jnp.concatenate([loss(linear.outcome)[None], further]).argmin(axis=0)
-    chosen = jnp.take_along_axis(links.inside, best[None, :, None], axis=0)[0].astype(mask.dtype)
+    chosen = jnp.take_along_axis(inside, best[None, :, None], axis=0)[0]
     answering = jnp.arange(values.shape[0]) % masks  # the mask row of each direction
-    sign = jnp.take_along_axis(links.sign, best[answering][None, :, None], axis=0)[0]
+    sign = jnp.take_along_axis(signs, best[answering][None, :, None], axis=0)[0]
     values = jnp.where(sign != 0, sign * EDGE, values)
 
     proposed = judge(judge_key, chosen, values, objective, kl_weight, more_kl_rows)

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import lstm, prefix_tree
+from jaxmask import lstm, prefix_tree, tables
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention, intervene
 from jaxmask.logsumexp import linear_logsumexp, logsumexp_and_mean
 from jaxmask.lstm import LSTMState, Params
-from jaxmask.packing import Packed, Stratum, pack
+from jaxmask.packing import Stratum, pack
 from jaxmask.prefix_tree import Tree
 from jaxmask.protocol import Outcome
 
@@ -318,19 +318,14 @@ def build(
     if (examples.direction < 0).any():
         raise ValueError("the directions of the examples aren't known yet")
     packed = pack(examples, where)
-    decoder, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
-    a, b = packed.differences.T
-    hidden_size = decoder.shape[1]
-    empty = jnp.zeros((0, hidden_size)), jnp.zeros((0,)), jnp.zeros((0, hidden_size))
+    known = tables.compute(params, packed, context, upward)
+    nothing = np.zeros((0, known.difference.shape[1]), np.float32)
     objective = LSTMObjective(
         params=params,
-        prefix_state=_read_prefixes(params, packed, context, upward),
-        word_gates=lstm.input_gates(params, lstm.embed(params, packed.words)),
-        difference=decoder[a] - decoder[b],
-        difference_bias=bias[a] - bias[b],
-        original_hidden=empty[0],
-        original_logsumexp=empty[1],
-        original_mean=empty[2],
+        **known._asdict(),
+        original_hidden=jnp.asarray(nothing),
+        original_logsumexp=jnp.asarray(nothing[:, 0]),
+        original_mean=jnp.asarray(nothing),
         prefix=jnp.asarray(packed.prefix),
         first=jnp.asarray(packed.first),
         suffix=jnp.asarray(packed.suffix),
@@ -346,40 +341,24 @@ def build(
         strata=packed.strata,
         upward=upward,
     )
-    return _with_original(objective, packed)
+    top, normaliser, mean = _original(objective, packed.nodes)
+    return objective.replace(original_hidden=top, original_logsumexp=normaliser, original_mean=mean)
 
 
-def _read_prefixes(params: Params, packed: Packed, context: LSTMState, upward: bool) -> LSTMState:
-    """The state after each prefix, before any intervention; prefixes of equal length together.
+@jax.jit
+def _original(
+    objective: LSTMObjective, nodes: Int[Array, "nodes 2"]
+) -> tuple[Float[Array, "nodes hidden"], Float[Array, " nodes"], Float[Array, "nodes hidden"]]:
+    """What the KL needs of the untouched model at nodes (row, step).
 
-    If interventions go upward, the last word isn't read: how it is depends on them.
+    Its top layer's state h, the log-normaliser A(h), and the expected decoder row, grad A(h).
     """
-    prefixes = [prefix[:-1] if upward else prefix for prefix in packed.prefixes]
-    lengths = np.array([len(prefix) for prefix in prefixes])
-    hidden = np.zeros((len(lengths), context.hidden.shape[-1]), np.float32)
-    cell = np.zeros_like(hidden)
-    read = jax.jit(lstm.unroll)
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        hidden[rows], cell[rows] = context
-        if length:
-            tokens = jnp.asarray([prefixes[row] for row in rows])
-            gates = lstm.input_gates(params, lstm.embed(params, tokens))
-            _, state = read(params, LSTMState(hidden[rows], cell[rows]), gates)
-            hidden[rows], cell[rows] = state
-    return LSTMState(jnp.asarray(hidden), jnp.asarray(cell))
-
-
-def _with_original(objective: LSTMObjective, packed: Packed) -> LSTMObjective:
-    """Adds what the KL needs of the untouched model at each node."""
-    hidden = jax.jit(lambda objective: objective._hidden(objective.everything(), None))(objective)
-    row, step = packed.nodes.T
-    top = np.zeros((len(row), objective.difference.shape[1]), np.float32)
+    hidden = objective._hidden(objective.everything(), None)
+    row, step = nodes.T
+    top = jnp.zeros((len(row), objective.difference.shape[1]))
     for stratum, h in zip(objective.strata, hidden, strict=True):
         here = (stratum.start <= row) & (row < stratum.stop)
-        top[here] = np.asarray(h)[row[here] - stratum.start, step[here]]
+        top = jnp.where(here[:, None], h[jnp.where(here, row - stratum.start, 0), step], top)
     weight, bias = lstm.decoder_weight(objective.params), objective.params["decoder"]["bias"]
-    normaliser, mean = jax.jit(logsumexp_and_mean)(jnp.asarray(top), weight, bias)
-    return objective.replace(
-        original_hidden=jnp.asarray(top), original_logsumexp=normaliser, original_mean=mean
-    )
+    normaliser, mean = logsumexp_and_mean(top, weight, bias)
+    return top, normaliser, mean

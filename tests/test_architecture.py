@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 # A package stands for all its modules, which may import each other.
 HOUSE = """
 intervention hard_concrete minmax logsumexp losses vocabulary paper
-examples protocol lstm
+examples protocol lstm corpus
 exchange packing tasks
-search prefix_tree ordinary_text
+search prefix_tree tables ordinary_text
 objective
 evaluate
 ensemble
@@ -29,8 +29,8 @@ CORE = {"jax", "flax", "optax", "numpy", "safetensors", "jaxtyping"}
 EXTRA = {"figures": {"matplotlib"}}
 
 LANGUAGE_MODELS = {
-    "lstm", "objective", "packing", "prefix_tree", "examples", "vocabulary", "tasks", "evaluate",
-    "store",
+    "lstm", "objective", "packing", "prefix_tree", "tables", "examples", "vocabulary", "tasks",
+    "evaluate", "store",
 }  # fmt: skip
 KNOW_NO_LANGUAGE_MODEL = (
     "intervention", "hard_concrete", "losses", "minmax", "protocol", "exchange", "search",
