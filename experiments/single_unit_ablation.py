@@ -83,7 +83,7 @@ def ablate(options: AblationOptions, model: LanguageModel) -> Ablations:
     known = encoded.examples._replace(direction=(1 - encoded.examples.correct).astype(np.int32))
     conditions = [(group, number) for group in range(len(encoded.groups)) for number in range(2)]
     rng, effects, names = np.random.default_rng(options.seed), [], []
-    run = jax.jit(lambda fast: ablation.effects(fast, fast.everything()))
+    run = jax.jit(lambda fast: ablation.effects(fast, fast.everything(by_direction=True)))
     with progress(len(conditions), "zeroing each unit") as advance_to:
         for done, (group, number) in enumerate(conditions, start=1):
             rows = np.flatnonzero((known.group == group) & (known.correct == number))

@@ -37,8 +37,12 @@ def read_context(params: Params, tokens: list[int]) -> LSTMState:
     state = LSTMState(zeros, zeros)
     if not tokens:
         return state
-    gates = lstm.input_gates(params, lstm.embed(params, jnp.asarray(tokens)))
-    return lstm.unroll(params, state, gates)[1]
+    return _read(params, state, np.array(tokens))
+
+
+@jax.jit
+def _read(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
+    return lstm.unroll(params, state, lstm.input_gates(params, lstm.embed(params, tokens)))[1]
 
 
 def log_odds(
@@ -47,26 +51,24 @@ def log_odds(
     """The log-odds log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
     rows = np.concatenate([examples.length[:, None], examples.tokens], axis=1)
     sentences, which = np.unique(rows, axis=0, return_inverse=True)
-    last = jax.jit(_last_state)
-    top = np.concatenate(
-        [
-            last(params, context, part[:, 1:], part[:, 0])
-            for part in np.split(
-                sentences, range(_SENTENCES_AT_ONCE, len(sentences), _SENTENCES_AT_ONCE)
-            )
-        ]
-    )[which.reshape(-1)]
+    top = np.asarray(_last_states(params, context, sentences))[which.reshape(-1)]
     weight, bias = np.asarray(lstm.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     a, b = examples.pair.T
     return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
 
 
-def _last_state(params: Params, context: LSTMState, tokens: Array, length: Array) -> Array:
-    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
-    gates = lstm.input_gates(params, lstm.embed(params, tokens))
-    hidden, _ = lstm.unroll(params, start, gates)
-    at = (length - 1)[:, None, None]
-    return lstm.top_layer(params, jnp.take_along_axis(hidden, at, axis=1)[:, 0])
+@jax.jit
+def _last_states(
+    params: Params, context: LSTMState, sentences: Int[Array, "sentences columns"]
+) -> Float[Array, "sentences hidden"]:
+    """The top layer's state at the end of each sentence; a row is its length, then its words."""
+
+    def last(row: Int[Array, " columns"]) -> Float[Array, " hidden"]:
+        gates = lstm.input_gates(params, lstm.embed(params, row[1:]))
+        hidden, _ = lstm.unroll(params, context, gates)
+        return lstm.top_layer(params, hidden[row[0] - 1])
+
+    return jax.lax.map(last, sentences, batch_size=_SENTENCES_AT_ONCE)
 
 
 def log_probs(
