@@ -173,8 +173,11 @@ def load_model(folder: str | Path) -> LanguageModel:
     weights = folder / "params.safetensors"
     try:
         flat = load_file(weights)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as fault:
-        raise ModelError(f"{weights}: not a safetensors file ({shown(str(fault), 300)})") from fault
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
+        # The last two are for types that numpy hasn't.
+        raise ModelError(
+            f"{weights}: not a safetensors file that can be read ({shown(str(fault), 300)})"
+        ) from fault
     check_params(flat, config, str(weights))
     params = unflatten({key: jnp.asarray(_float32(leaf)) for key, leaf in flat.items()})
     return LanguageModel(name, config, params, vocabulary)

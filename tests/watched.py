@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HARMLESS = {"builtins.id", "object.__getattr__"}  # JAX asks for these when it traces a function
-
 _noted: list[str] | None = None
 _readable: set[str] = set()
 
 
 def _hook(event: str, args: tuple) -> None:
-    if _noted is None or event in HARMLESS:
+    if _noted is None:
         return
     if event == "open":
         path, _, flags = args
@@ -43,6 +41,20 @@ def watch(*readable: Path) -> Iterator[list[str]]:
         yield noted
     finally:
         _noted = None
+
+
+def unwatched(function: Callable) -> Callable:
+    """The same function, of which nothing is noted."""
+
+    def quiet(*args: Any) -> Any:
+        global _noted
+        noted, _noted = _noted, None
+        try:
+            return function(*args)
+        finally:
+            _noted = noted
+
+    return quiet
 
 
 class Outcome(NamedTuple):
