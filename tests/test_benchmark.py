@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -271,21 +272,30 @@ def test_the_second_start_compiles_less(model):
 
 
 @pytest.mark.slow
+def test_memory_in_a_process_of_its_own(monkeypatch):
+    case = Case("no KL", "naive JAX")
+    monkeypatch.setattr(benchmark_memory, "cases", lambda options: [case])
+    (measured,) = benchmark_memory.measure(QUICK)["cases"]
+    assert measured == {**case._asdict(), "megabytes": measured["megabytes"]}
+    assert measured["megabytes"] is None or 1 < measured["megabytes"] < 2000
+
+
+@pytest.mark.slow
 def test_command_line(tmp_path):
-    command = [sys.executable, "-m", "experiments.benchmark", "--quick", "--seeds", "2"]
-    only = [section for section in SECTIONS if section != "start"]
+    only = ["gradient", "search", "scaling"]
+    command = [sys.executable, "-m", "experiments.benchmark", "--quick", "--seeds", "1"]
     done = subprocess.run(
         [*command, "--naive-steps", "1", "--only", *only, "--out", str(tmp_path / "run")],
+        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert set(only) < set(summary)
+    assert {*only, "seconds"} == set(summary) - {"model", "device", "cores", "matmul", "versions"}
     assert (tmp_path / "run" / "figures" / "scaling.png").stat().st_size > 20_000
     compiled = {entry["program"]: entry["times"] for entry in summary["search"]["compilations"]}
     assert compiled["steps"] == 2  # of the relaxation, and rounds of exchange
     assert [one["version"] for one in summary["search"]["versions"]][:2] == ["ours", "naive JAX"]
-    assert all(case["megabytes"] > 1 for case in summary["memory"]["cases"])
-    assert len(summary["scaling"]["points"]["seeds"]) == 2
     assert all(case["ms"] > 0 for case in summary["gradient"]["cases"])
+    assert len(summary["scaling"]["points"]["seeds"]) == 2
