@@ -3,13 +3,19 @@
 With ``x = h W^T + b`` over a large vocabulary, a KL term needs only ``logsumexp(x)`` and, for its
 gradient, ``softmax(x) W``. Both come from one pass over chunks of the vocabulary with a running
 maximum, so memory is batch x chunk, and nothing is computed again in the backward pass.
+
+Training also needs ``softmax(x)^T h``, the gradient in W. It can't come from that pass, which knows
+the maximum and the sum only at its end: going over the vocabulary once more takes four products of
+this size in place of three. `cross_entropy` therefore goes over rows of ``h`` in its backward pass,
+the whole vocabulary at a time.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-CHUNK = 4096
+CHUNK = 4096  # words
+ROWS = 320  # of hidden, whose logits over the whole vocabulary are held at a time in training
 
 
 @jax.custom_vjp
@@ -77,3 +83,61 @@ def _backward(residual: tuple, gradient: Array) -> tuple[Array, Array, Array]:
 
 
 linear_logsumexp.defvjp(_forward, _backward)
+
+
+@jax.custom_vjp
+def cross_entropy(
+    hidden: Float[Array, "batch hidden"],
+    weight: Float[Array, "vocabulary hidden"],
+    bias: Float[Array, " vocabulary"],
+    targets: Int[Array, " batch"],
+    weights: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Weighted sum of ``logsumexp(x) - x[target]`` in nats, with ``x = hidden @ weight.T + bias``.
+
+    Differentiable in ``hidden``, ``weight`` and ``bias``, all of whose gradients are made in one
+    pass over `ROWS` rows at a time, with the value.
+    """
+    chosen = jnp.sum(hidden * weight[targets], axis=-1) + bias[targets]
+    return jnp.sum(weights * (linear_logsumexp(hidden, weight, bias) - chosen))
+
+
+# Under vmap one model after another: its products are large enough to fill a device, and logits of
+# several models at once would only take memory.
+@jax.custom_batching.sequential_vmap
+def _cross_entropy_forward(
+    hidden: Array, weight: Array, bias: Array, targets: Array, weights: Array
+) -> tuple[Array, tuple]:
+    n = len(hidden)
+    rows = min(ROWS, n)
+    chunks = -(-n // rows)
+
+    def split(x: Array) -> Array:
+        padding = [(0, chunks * rows - n)] + [(0, 0)] * (x.ndim - 1)
+        return jnp.pad(x, padding).reshape(chunks, rows, *x.shape[1:])
+
+    def add(carry: tuple, some: tuple) -> tuple:
+        total, in_weight, in_bias = carry
+        hidden, targets, weights = some
+        logits = hidden @ weight.T + bias
+        highest = logits.max(axis=-1, keepdims=True)
+        mass = jnp.exp(logits - highest)
+        sums = mass.sum(axis=-1, keepdims=True)
+        chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)
+        total += jnp.sum(weights * (highest + jnp.log(sums) - chosen)[:, 0])
+        error = mass * (weights[:, None] / sums)
+        error = error.at[jnp.arange(rows), targets].add(-weights)
+        carry = (total, in_weight + error.T @ hidden, in_bias + error.sum(axis=0))
+        return carry, error @ weight
+
+    carry = (jnp.zeros((), hidden.dtype), jnp.zeros_like(weight), jnp.zeros_like(bias))
+    carry, in_hidden = jax.lax.scan(add, carry, (split(hidden), split(targets), split(weights)))
+    total, *gradient = carry
+    return total, (in_hidden.reshape(-1, hidden.shape[-1])[:n], *gradient)
+
+
+def _cross_entropy_backward(gradient: tuple, cotangent: Array) -> tuple:
+    return (*(cotangent * part for part in gradient), None, None)
+
+
+cross_entropy.defvjp(_cross_entropy_forward, _cross_entropy_backward)

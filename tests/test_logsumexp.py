@@ -1,4 +1,4 @@
-"""The chunked logsumexp against the whole one."""
+"""The chunked logsumexp and cross-entropy against the whole ones."""
 
 import jax
 import jax.numpy as jnp
@@ -74,3 +74,64 @@ def test_under_vmap_and_jit():
 def test_frozen_weights_get_no_gradient():
     gradients = jax.grad(lambda *x: logsumexp.linear_logsumexp(*x).sum(), argnums=(1, 2))(*layer())
     assert not any(np.any(gradient) for gradient in gradients)
+
+
+# Trained weights.
+
+
+def cross_entropy_inputs(batch=7, **sizes):
+    hidden, weight, bias = layer(batch=batch, **sizes)
+    targets = jax.random.randint(jax.random.key(1), (batch,), 0, len(bias))
+    return hidden, weight, bias, targets, jnp.linspace(0.5, 2.0, batch)
+
+
+def whole_cross_entropy(hidden, weight, bias, targets, weights):
+    log_probs = jax.nn.log_softmax(hidden @ weight.T + bias[None, :])
+    return -jnp.sum(weights * jnp.take_along_axis(log_probs, targets[:, None], axis=-1)[:, 0])
+
+
+def with_gradients(function):
+    return jax.jit(jax.value_and_grad(lambda *x: function(*x), argnums=(0, 1, 2)))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 320])  # of which 7 is a multiple, or not
+def test_cross_entropy_and_its_gradients_equal_the_whole_ones(rows, monkeypatch):
+    monkeypatch.setattr(logsumexp, "ROWS", rows)
+    ours, naive = with_gradients(logsumexp.cross_entropy), with_gradients(whole_cross_entropy)
+    for scale in (0.1, 3.0, 1e3):
+        inputs = cross_entropy_inputs(scale=scale)
+        value, gradients = naive(*inputs)
+        found, found_gradients = ours(*inputs)
+        np.testing.assert_allclose(found, value, rtol=1e-5)
+        np.testing.assert_allclose(logsumexp.cross_entropy(*inputs), value, rtol=1e-5)
+        for one, other in zip(found_gradients, gradients, strict=True):
+            np.testing.assert_allclose(one / scale, other / scale, rtol=1e-4, atol=1e-5)
+
+
+def test_cross_entropy_of_several_models_at_once():
+    hidden, weight, bias, targets, weights = cross_entropy_inputs()
+    stack = [jnp.stack([x, 2 * x, -x]) for x in (hidden, weight, bias)]
+
+    def of_all(function):
+        return jax.vmap(with_gradients(function), in_axes=(0, 0, 0, None, None))
+
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5),
+        of_all(logsumexp.cross_entropy)(*stack, targets, weights),
+        of_all(whole_cross_entropy)(*stack, targets, weights),
+    )
+
+
+@pytest.mark.usefixtures("optimized")
+def test_cross_entropy_never_holds_all_logits():
+    def memory(function, batch):
+        inputs = jax.eval_shape(lambda: cross_entropy_inputs(batch=batch, words=5000))
+        return with_gradients(function).lower(*inputs).compile().memory_analysis()
+
+    logits = 4 * 5000 * (5120 - 2560)  # bytes of what the larger batch has more
+    for function, least, most in (
+        (whole_cross_entropy, 1.0, np.inf),
+        (logsumexp.cross_entropy, 0.0, 0.01),
+    ):
+        sizes = [memory(function, batch).temp_size_in_bytes for batch in (2560, 5120)]
+        assert least * logits <= sizes[1] - sizes[0] <= most * logits
