@@ -1,6 +1,5 @@
 """The trainer against slower ways to the same numbers."""
 
-import lzma
 from pathlib import Path
 
 import jax
@@ -8,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import train_language_model as script
 from jaxmask import language_model_training as training
 from jaxmask.lstm import LSTMConfig, forward, init_params, zero_state
 from jaxmask.store import load_model
@@ -17,6 +15,9 @@ from jaxmask.tasks import number_agreement
 MODEL = LSTMConfig(vocabulary=23, embedding=6, hidden=6, layers=2, tied=True)
 SETTINGS = training.TrainingConfig(steps=40, learning_rate=1e-2, warmup=2)
 COLUMNS, WINDOW = 3, 5
+
+step = jax.jit(training.step, static_argnames="config")
+window_loss = jax.jit(training.window_loss, static_argnames="config")
 
 
 @pytest.fixture
@@ -35,31 +36,15 @@ def naive_losses(params, inputs, targets, state=None):
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
 
 
+def windows_of(tokens):
+    """Columns one beside the other, cut into windows that share a word."""
+    columns = tokens[: len(tokens) // COLUMNS * COLUMNS].reshape(COLUMNS, -1)
+    starts = range(0, columns.shape[1] - WINDOW, WINDOW)
+    return np.stack([columns[:, start : start + WINDOW + 1] for start in starts])
+
+
 def assert_equal_trees(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-@pytest.mark.parametrize("predictions", [1, training.CHUNK, training.CHUNK + 7])
-def test_cross_entropy_and_its_gradient_equal_the_naive_ones(predictions):
-    keys = jax.random.split(jax.random.key(1), 4)
-    top = jax.random.normal(keys[0], (predictions, 6))
-    weight, bias = jax.random.normal(keys[1], (23, 6)), jax.random.normal(keys[2], (23,))
-    targets = random_tokens(predictions)
-    weights = jax.random.uniform(keys[3], (predictions,))
-
-    def naive(top, weight, bias):
-        losses = -jax.nn.log_softmax(top @ weight.T + bias)[jnp.arange(predictions), targets]
-        return jnp.sum(losses * weights)
-
-    def ours(top, weight, bias):
-        return training.cross_entropy(top, weight, bias, targets, weights)
-
-    expected, gradient = jax.value_and_grad(naive, argnums=(0, 1, 2))(top, weight, bias)
-    found, found_gradient = jax.value_and_grad(ours, argnums=(0, 1, 2))(top, weight, bias)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    np.testing.assert_allclose(ours(top, weight, bias), expected, rtol=1e-5)
-    for one, other in zip(found_gradient, gradient, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_sampled_normaliser_is_unbiased():
@@ -83,7 +68,7 @@ def test_sampled_normaliser_is_unbiased():
 
 def test_window_loss_equals_naive_computation(params):
     tokens = random_tokens(COLUMNS, WINDOW + 1)
-    loss, _ = training.window_loss(
+    loss, _ = window_loss(
         jax.random.key(0), params, zero_state(MODEL, (COLUMNS,)), tokens, SETTINGS
     )
     expected = naive_losses(params, tokens[:, :-1], tokens[:, 1:]).mean()
@@ -92,11 +77,11 @@ def test_window_loss_equals_naive_computation(params):
 
 def test_carried_state_equals_one_long_pass(params):
     tokens = random_tokens(COLUMNS * 31)
-    windows = training.windows(tokens, COLUMNS, WINDOW)
+    windows = windows_of(tokens)
     assert windows.shape == (6, COLUMNS, WINDOW + 1)
     hidden, losses = zero_state(MODEL, (COLUMNS,)), []
     for window in windows:
-        loss, hidden = training.window_loss(jax.random.key(0), params, hidden, window, SETTINGS)
+        loss, hidden = window_loss(jax.random.key(0), params, hidden, window, SETTINGS)
         losses.append(loss)
     whole = tokens.reshape(COLUMNS, 31)
     expected = naive_losses(params, whole[:, :-1], whole[:, 1:])
@@ -109,12 +94,13 @@ def test_first_update_goes_against_the_gradient(params):
     state, key = training.init(params, MODEL, settings, COLUMNS), jax.random.key(3)
 
     @jax.jit
+    @jax.value_and_grad
     def loss(params):
         key_of_update = jax.random.fold_in(key, 0)
         return training.window_loss(key_of_update, params, state.hidden, tokens, settings)[0]
 
-    new, info = jax.jit(training.step, static_argnames="config")(key, state, tokens, settings)
-    value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+    new, info = step(key, state, tokens, settings)
+    value, gradient = loss(params)
     np.testing.assert_allclose(info.loss, value, rtol=1e-6)
     assert new.step == 1
     for old, moved, slope in zip(
@@ -125,14 +111,81 @@ def test_first_update_goes_against_the_gradient(params):
         np.testing.assert_allclose((moved - old)[clear], expected[clear], rtol=1e-2)
 
 
-def test_loss_decreases_on_text_that_can_be_predicted(params):
-    tokens = np.tile(np.arange(MODEL.vocabulary, dtype=np.int32), 80)
-    windows = training.windows(tokens, COLUMNS, WINDOW)
-    settings = SETTINGS._replace(steps=len(windows), learning_rate=0.05)
-    run = jax.jit(training.run, static_argnames="config")
-    start = training.init(params, MODEL, settings, COLUMNS)
-    _, info = run(jax.random.key(0), start, windows, config=settings)
-    assert info.loss[-1] < 0.5 * info.loss[0]
+def random_state(settings, seed=0):
+    params = init_params(jax.random.key(seed), MODEL)
+    return training.init(params, MODEL, settings, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "learning_rate": 0.05},
+        {"optimizer": "sgd", "learning_rate": 20.0, "clip": 0.25},
+    ],
+    ids=lambda changes: changes["optimizer"],
+)
+def test_loss_decreases_on_text_that_can_be_predicted(changes):
+    windows = windows_of(np.tile(np.arange(MODEL.vocabulary, dtype=np.int32), 130))
+    settings = SETTINGS._replace(steps=len(windows), **changes)
+    state, losses = random_state(settings), []
+    for window in windows:
+        state, info = step(jax.random.key(0), state, window, settings)
+        losses.append(info.loss)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_sgd_clips_the_gradient_and_is_annealed():
+    settings = SETTINGS._replace(optimizer="sgd", learning_rate=2.0, clip=1e-2)
+    window, key = random_tokens(COLUMNS, WINDOW + 1), jax.random.key(3)
+    start = random_state(settings)
+    moved, info = step(key, start, window, settings)
+    assert info.gradient_norm > settings.clip
+    np.testing.assert_allclose(distance(moved.params, start.params), 2e-2, rtol=1e-5)
+    lowered = start._replace(annealing=start.annealing._replace(scale=jnp.float32(0.25)))
+    moved, _ = step(key, lowered, window, settings)
+    np.testing.assert_allclose(distance(moved.params, start.params), 5e-3, rtol=1e-4)
+
+
+def distance(one, other):
+    squares = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), one, other)
+    return np.sqrt(sum(jax.tree.leaves(squares)))
+
+
+def test_annealing_divides_by_4_whenever_the_best_perplexity_is_not_beaten():
+    settings = SETTINGS._replace(optimizer="sgd")
+    state, scales, bests = random_state(settings), [], []
+    for number, perplexity in enumerate((9.0, 7.0, 8.0, 7.0, 6.0, 6.5)):
+        params = jax.tree.map(lambda x, n=number: jnp.full_like(x, n), state.params)
+        state = training.anneal(state._replace(params=params), jnp.float32(perplexity), settings)
+        assert_equal_trees(state.params, params)
+        scales.append(float(state.annealing.scale))
+        bests.append(float(state.annealing.params["decoder"]["bias"][0]))
+    assert scales == [1, 1, 1 / 4, 1 / 16, 1 / 16, 1 / 64]
+    assert bests == [0, 1, 1, 1, 4, 4]
+    assert state.annealing.perplexity == 6.0
+
+
+def test_seeds_under_vmap_are_those_alone():
+    settings = SETTINGS._replace(optimizer="sgd", learning_rate=1.0, dropout=0.2)
+    states = [random_state(settings, seed) for seed in (0, 1)]
+    keys = jax.random.split(jax.random.key(3))
+    tokens = random_tokens(2, COLUMNS, WINDOW + 1)
+    alone = [step(*each, settings) for each in zip(keys, states, tokens, strict=True)]
+    stack = [jax.tree.map(lambda *x: jnp.stack(x), *trees) for trees in (states, alone)]
+    together = jax.jit(jax.vmap(lambda *x: training.step(*x, settings)))(keys, stack[0], tokens)
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6),
+        together,
+        stack[1],
+    )
+
+
+def test_an_epoch_starts_with_nothing_read(params):
+    state, _ = step(jax.random.key(0), random_state(SETTINGS), random_tokens(3, 6), SETTINGS)
+    assert np.any(state.hidden.hidden)
+    fresh = training.start_epoch(state)
+    assert not any(np.any(part) for part in fresh.hidden)
+    assert_equal_trees(fresh.params, state.params)
 
 
 def test_perplexity_of_a_uniform_model_is_the_vocabulary_size(params):
@@ -148,88 +201,6 @@ def test_perplexity_counts_every_word_once(params):
     expected = np.exp(naive_losses(params, inputs[None], tokens[None]).mean())
     found = training.perplexity(params, MODEL, tokens, 1, columns=1, window=10)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_shuffling_keeps_every_sentence_whole():
-    end = 0
-    sentences = [[1, 2, end], [3, end], [4, 5, 6, end], [end], [7, end]]
-    tokens = np.array([word for sentence in sentences for word in sentence], np.int32)
-    found = training.shuffle_sentences(np.random.default_rng(3), tokens, end).tolist()
-    assert found != tokens.tolist()
-    again, current = [], []
-    for word in found:
-        current.append(word)
-        if word == end:
-            again.append(current)
-            current = []
-    assert sorted(again) == sorted(sentences)
-
-
-def test_windows_share_one_word_and_follow_the_columns():
-    windows = training.windows(np.arange(24, dtype=np.int32), columns=2, window=5)
-    expected = [[range(6), range(12, 18)], [range(5, 11), range(17, 23)]]
-    np.testing.assert_array_equal(windows, [[list(row) for row in window] for window in expected])
-    assert len(training.windows(np.arange(9, dtype=np.int32), columns=2, window=5)) == 0
-
-
-@pytest.fixture
-def texts(tmp_path):
-    """A plain and a compressed file of sentences, and one to validate."""
-    sentences = ["the cat sees a dog .", "a dog sees the cat . <eos>", "", "dogs see cats ."] * 90
-    plain, compressed, valid = (tmp_path / name for name in ("a.txt", "b.txt.xz", "valid.txt"))
-    plain.write_text("\n".join(sentences))
-    with lzma.open(compressed, "wt") as file:
-        file.write("\n".join(sentences[::-1]))
-    valid.write_text("a cat sees the unicorn .\n")
-    return {"train": (plain, compressed), "valid": valid}
-
-
-TINY = {"words": 9, "embedding": 5, "hidden": 5, "steps": 100, "every": 50, "sampled": 2, "head": 3}
-TINY |= {"columns": 2, "window": 4, "dropout": 0.1}
-
-
-def test_built_vocabulary_holds_frequent_and_kept_words(texts):
-    vocabulary = script.build_vocabulary(texts["train"], 6, keep=["unicorn"])
-    assert vocabulary.words == ("<unk>", ".", "<eos>", "cat", "the", "unicorn")
-    assert script.encode([texts["valid"]], vocabulary).tolist() == [0, 3, 0, 4, 5, 1, 2]
-
-
-def test_script_writes_a_model_folder_and_an_average(texts, tmp_path, capsys):
-    first = script.Config(**texts, **TINY, out=tmp_path / "first", half=True)
-    script.main(first)
-    start = load_model(first.out)
-    assert start.config == LSTMConfig(9, 5, 5, 2, tied=True)
-    assert len(start.vocabulary) == 9
-    assert '"perplexity"' in capsys.readouterr().out
-    second = script.Config(
-        **texts,
-        **TINY,
-        out=tmp_path / "second",
-        start_from=first.out,
-        average_with=first.out,
-        average_weight=0.25,
-    )
-    average = script.train(second)
-    with script.checkpoints(second) as saved:
-        trained = saved.restore(second.steps)["params"]
-    expected = jax.tree.map(lambda old, new: 0.75 * new + 0.25 * old, start.params, trained)
-    assert_equal_trees(average.params, expected)
-
-
-def test_killed_run_resumes_to_the_same_weights(texts, tmp_path, monkeypatch):
-    whole = script.train(script.Config(**texts, **TINY, out=tmp_path / "whole"))
-    config = script.Config(**texts, **TINY, out=tmp_path / "killed")
-    batches = script.batches
-
-    def first_batch_only(*args):
-        yield next(batches(*args))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(script, "batches", first_batch_only)
-    with pytest.raises(KeyboardInterrupt):
-        script.train(config)
-    monkeypatch.setattr(script, "batches", batches)
-    assert_equal_trees(script.train(config).params, whole.params)
 
 
 def test_bundled_model_loads_and_knows_the_words_of_the_task():

@@ -1,0 +1,283 @@
+"""Training from the command line: what it writes, and runs that are killed."""
+
+import dataclasses
+import json
+import lzma
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import train_language_model as script
+from experiments import training_run
+from experiments.setup import OptionError
+from experiments.training_options import TrainingOptions, with_recipe
+from experiments.training_text import build_vocabulary, encode
+from jaxmask import corpus
+from jaxmask.lstm import LSTMConfig
+from jaxmask.run_folder import RunFolderError
+from jaxmask.store import load_model
+
+SENTENCES = ["the cat sees a dog .", "a dog sees the cat . <eos>", "", "dogs see cats ."]
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A plain and a compressed file of sentences, and one to validate."""
+    plain, compressed, valid = (tmp_path / name for name in ("a.txt", "b.txt.xz", "valid.txt"))
+    plain.write_text("\n".join(SENTENCES * 90))
+    with lzma.open(compressed, "wt") as file:
+        file.write("\n".join(SENTENCES[::-1] * 90))
+    valid.write_text("a cat sees the unicorn .\n" * 3)
+    return {"train": (plain, compressed), "valid": valid}
+
+
+TINY = {"words": 9, "embedding": 5, "hidden": 5, "columns": 2, "window": 4, "dropout": 0.1}
+TINY |= {"steps": 24, "validate_every": 10, "sampled": 0}
+
+
+def options(texts, out, **changes):
+    return TrainingOptions(out=out, **{**texts, **TINY, **changes})
+
+
+def weights(written):
+    return [load_model(one.folder).params for one in written]
+
+
+def assert_equal_trees(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_built_vocabulary_holds_frequent_and_kept_words(texts, tmp_path):
+    vocabulary = build_vocabulary(texts["train"], 6, keep=["unicorn"])
+    assert vocabulary.words == ("<unk>", ".", "<eos>", "cat", "the", "unicorn")
+    encoded = corpus.read(encode([texts["valid"]], vocabulary, tmp_path / "tokens"))
+    assert encoded.tolist() == 3 * [0, 3, 0, 4, 5, 1, 2]
+
+
+def test_folder_of_plain_or_compressed_files(texts, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train.txt").write_text(texts["train"][0].read_text())
+    with lzma.open(data / "valid.txt.xz", "wt") as file:
+        file.write(texts["valid"].read_text())
+    with lzma.open(data / "vocab.txt.xz", "wt") as file:
+        file.write("<unk>\n<eos>\ncat\ndog\n")
+    (one,) = script.train(options({"data": data}, tmp_path / "out"))
+    model = load_model(one.folder)
+    assert model.vocabulary.words == ("<unk>", "<eos>", "cat", "dog")
+    assert model.config == LSTMConfig(4, 5, 5, 2, tied=True)
+    (data / "train.txt").unlink()
+    with pytest.raises(OptionError, match=r"train\.txt: expected a file"):
+        script.train(options({"data": data}, tmp_path / "other"))
+
+
+def test_starts_from_a_model_and_averages(texts, tmp_path):
+    (first,) = script.train(options(texts, tmp_path / "first", half=True, seed=5))
+    start = load_model(first.folder)
+    assert len(start.vocabulary) == 9
+    chosen = options(texts, tmp_path / "second", start_from=first.folder, head=3, sampled=2)
+    (trained,) = weights(script.train(chosen))
+    averaged = {"average_with": first.folder, "average_weight": 0.25}
+    mean = script.train(dataclasses.replace(chosen, **averaged))
+    expected = jax.tree.map(lambda old, new: 0.75 * new + 0.25 * old, start.params, trained)
+    assert_equal_trees(weights(mean), [expected])
+    assert any(map(np.any, jax.tree.leaves(jax.tree.map(np.subtract, trained, start.params))))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
+def test_stopped_run_goes_on_to_the_same_weights(texts, tmp_path, optimizer):
+    changes = {"optimizer": optimizer, "seeds": 2, "together": 2, "shuffle": True}
+    whole = script.train(options(texts, tmp_path / "whole", **changes))
+    folder = tmp_path / "parts"
+    parts = [script.train(options(texts, folder, stop=stop, **changes)) for stop in (13, None)]
+    assert_equal_trees(weights(parts[1]), weights(whole))
+    assert [one.perplexity for one in parts[1]] == [one.perplexity for one in whole]
+    metrics = [
+        (out / "training" / "seeds_0_1" / "metrics.jsonl").read_text().splitlines()
+        for out in (tmp_path / "whole", folder)
+    ]
+    updates = [[json.loads(line)["update"] for line in lines] for lines in metrics]
+    assert updates == [[10, 10, 20, 20, 24, 24], [10, 10, 13, 13, 20, 20, 24, 24]]
+    assert metrics[0][:2] == metrics[1][:2]
+
+
+def test_a_finished_run_is_not_run_again(texts, tmp_path, monkeypatch):
+    (first,) = script.train(options(texts, tmp_path / "out"))
+    monkeypatch.setattr(training_run, "update", None)
+    assert script.train(options(texts, tmp_path / "out")) == [first]
+
+
+def test_sgd_gives_the_weights_with_the_lowest_perplexity(texts, tmp_path):
+    changes = {"optimizer": "sgd", "learning_rate": 200.0, "validate_every": 2, "steps": 8}
+    (one,) = script.train(options(texts, tmp_path / "out", **changes))
+    file = tmp_path / "out" / "training" / "seeds_0" / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    found = [line["perplexity"] for line in lines]
+    assert one.perplexity == pytest.approx(min(found), rel=1e-6)
+    assert found[-1] > min(found), "weights that are the last ones too would prove nothing"
+    scales, best, expected = 1.0, np.inf, []
+    for perplexity in found:
+        expected.append(scales)
+        scales, best = scales if perplexity < best else scales / 4, min(best, perplexity)
+    assert [line["learning_rate_scale"] for line in lines] == expected
+    saved = load_model(one.folder)
+    valid = corpus.read(tmp_path / "out" / "training" / "valid.tokens")
+    end = saved.vocabulary.index["<eos>"]
+    perplexity = training_run.training.perplexity(saved.params, saved.config, valid, end)
+    assert perplexity == pytest.approx(one.perplexity, rel=1e-6)
+
+
+def test_seeds_together_are_those_one_after_another(texts, tmp_path):
+    changes = {"seeds": 2, "seed": 4, "optimizer": "sgd", "shuffle": True}
+    together = script.train(options(texts, tmp_path / "together", together=2, **changes))
+    apart = script.train(options(texts, tmp_path / "apart", together=1, **changes))
+    assert [one.folder.name for one in together] == ["seed_4", "seed_5"]
+    assert (tmp_path / "together" / "training" / "seeds_4_5").is_dir()
+    assert (tmp_path / "apart" / "training" / "seeds_5").is_dir()
+    for one, other in zip(weights(together), weights(apart), strict=True):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), one, other)
+    first, second = weights(together)
+    assert np.abs(first["encoder"]["embedding"] - second["encoder"]["embedding"]).max() > 0.01
+
+
+def test_seeds_are_split_where_they_do_not_fit_into_memory(texts, tmp_path, monkeypatch):
+    run = script.prepare(*prepared(options(texts, tmp_path, seeds=5, optimizer="sgd")))
+    state = training_run.start(
+        training_run.split_keys(np.arange(2))[0], None, run.model, run.config, run.columns
+    )
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    need = training_run.memory(run, [0, 1])
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) < need < machine / 100
+    monkeypatch.setattr(training_run, "memory", lambda run, seeds: len(seeds) * machine / 10)
+    assert training_run.groups(run, range(5), None) == [[0, 1, 2, 3, 4]]
+    assert training_run.groups(run, range(7), None) == [[0, 1, 2, 3], [4, 5, 6]]
+    assert training_run.groups(run, range(5), 2) == [[0, 1], [2, 3], [4]]
+    monkeypatch.setattr(training_run, "memory", lambda run, seeds: machine)
+    assert training_run.groups(run, range(3), None) == [[0], [1], [2]]
+
+
+def prepared(chosen):
+    chosen = with_recipe(chosen)
+    files = script.find_files(chosen.data, chosen.train, chosen.valid, chosen.vocabulary)
+    return chosen, files, None, script.read_vocabulary(chosen, files)
+
+
+def test_snapshots_are_model_folders(texts, tmp_path):
+    (one,) = script.train(options(texts, tmp_path / "out", snapshots=(3, 24)))
+    early, late = (load_model(one.folder / "snapshots" / str(update)) for update in (3, 24))
+    assert late.fingerprint == one.fingerprint != early.fingerprint
+    (stopped,) = script.train(options(texts, tmp_path / "stopped", snapshots=(3, 24), stop=3))
+    assert stopped.fingerprint == early.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"clip": 0.5}, {"dropout": 0.0}, {"seeds": 2}, {"optimizer": "sgd"}, {"snapshots": (3,)}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_settings_are_refused(texts, tmp_path, changes):
+    script.train(options(texts, tmp_path / "out", stop=2))
+    with pytest.raises(RunFolderError, match=next(iter(changes))):
+        script.train(options(texts, tmp_path / "out", **changes))
+
+
+def test_other_text_is_refused(texts, tmp_path):
+    script.train(options(texts, tmp_path / "out", stop=2))
+    with texts["valid"].open("a") as file:
+        file.write("a dog .\n")
+    with pytest.raises(RunFolderError, match=r"\(valid\)"):
+        script.train(options(texts, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"columns": 0}, "--columns: expected 1 or more, found 0"),
+        ({"columns": 5000}, "--columns: expected fewer than 5000"),
+        ({"dropout": 1.0}, "--dropout"),
+        ({"learning_rate": 0.0}, "--learning-rate"),
+        ({"epochs": 2}, "--epochs: expected it or --steps"),
+        ({"embedding": 7}, "--embedding: expected 5, as --hidden, or --no-tied"),
+        ({"snapshots": (25,)}, "--snapshots: expected updates from 1 to 24"),
+        ({"optimizer": "sgd", "learning_rate": 1e38, "clip": 1e38}, "--learning-rate: too high"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(texts, tmp_path, changes, message):
+    with pytest.raises(OptionError, match=message):
+        script.train(options(texts, tmp_path / "out", **changes))
+
+
+def test_damaged_and_empty_text_is_refused(texts, tmp_path):
+    texts["train"][1].write_bytes(texts["train"][1].read_bytes()[:-20])
+    with pytest.raises(OptionError, match=r"b\.txt\.xz: can't be read"):
+        script.train(options(texts, tmp_path / "out"))
+    texts["valid"].write_text("\n\n")
+    texts["train"] = texts["train"][:1]
+    with pytest.raises(OptionError, match=r"valid\.txt: expected sentences"):
+        script.train(options(texts, tmp_path / "other"))
+
+
+def command(texts, out, seeds):
+    """A run that writes checkpoints all the time."""
+    changes = {
+        **TINY,
+        "steps": 60,
+        "checkpoint_minutes": 0,
+        "seeds": seeds,
+        "out": out,
+        "valid": texts["valid"],
+    }
+    flags = [part for name, value in changes.items() for part in (f"--{name}", str(value))]
+    flags = [flag.replace("_", "-") if flag.startswith("--") else flag for flag in flags]
+    train = [str(file) for file in texts["train"]]
+    return [sys.executable, "-m", "experiments.train_language_model", *flags, "--train", *train]
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_to_the_same_weights_bit_for_bit(texts, tmp_path):
+    seeds = 2
+    subprocess.run(command(texts, tmp_path / "whole", seeds), check=True, capture_output=True)
+    killed = tmp_path / "killed"
+    saved = killed / "training" / "seeds_0_1" / "checkpoints"
+    rng, kills = np.random.default_rng(0), []
+    for checkpoints in (0, 1, 15, 40):  # where it is killed: from the start to near the end
+        run = subprocess.Popen(command(texts, killed, seeds), stdout=subprocess.DEVNULL)
+        while run.poll() is None and latest(saved) < checkpoints:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.1))  # within an update, within a checkpoint
+        run.send_signal(signal.SIGKILL)
+        kills.append(run.wait())
+    assert kills == 4 * [-signal.SIGKILL]
+    assert 40 <= latest(saved) < 60
+    done = subprocess.run(command(texts, killed, seeds), capture_output=True, text=True, check=True)
+    assert "from update" in done.stdout
+    files = sorted(file.relative_to(killed) for file in killed.glob("**/params.safetensors"))
+    assert len(files) == seeds
+    for file in files:
+        assert (killed / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def latest(checkpoints):
+    """The last update of a whole checkpoint."""
+    if not checkpoints.is_dir():
+        return 0
+    return max((int(each.name) for each in checkpoints.iterdir() if each.name.isdigit()), default=0)
+
+
+def test_a_half_written_checkpoint_is_not_taken_for_a_whole_one(texts, tmp_path):
+    (whole,) = script.train(options(texts, tmp_path / "whole"))
+    script.train(options(texts, tmp_path / "out", stop=7))
+    saved = tmp_path / "out" / "training" / "seeds_0" / "checkpoints"
+    half = saved / "24.orbax-checkpoint-tmp"  # as one is called until it is whole
+    (half / "default").mkdir(parents=True)
+    for file in (saved / "7").glob("**/*"):
+        if file.is_file():
+            (half / "default" / file.name).write_bytes(file.read_bytes()[:50])
+    (again,) = script.train(options(texts, tmp_path / "out"))
+    assert_equal_trees(weights([again]), weights([whole]))
