@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m converters.to_torch",
         description="Write a model folder as a PyTorch state dict. Needs no torch.",
     )
-    parser.add_argument("model", metavar="MODEL_DIR", help="folder that converters.gulordava wrote")
+    parser.add_argument("model", metavar="MODEL_DIR", help="a converted or trained model's folder")
     parser.add_argument("out", metavar="OUT.pt", help="file to write, for torch.load")
     options = parser.parse_args(arguments)
     try:
