@@ -100,8 +100,10 @@ class _Link(NamedTuple):
 
 def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
     """A hard mask before the first round."""
-    nothing_known = jnp.full(len(mask), jnp.inf)
-    return Hard(mask, values, nothing_known, jnp.zeros(len(mask)))
+    # Types are those of later rounds, or the first would be compiled on its own.
+    return Hard(
+        mask, values, jnp.full(len(mask), jnp.inf, mask.dtype), jnp.zeros(len(mask), mask.dtype)
+    )
 
 
 def round_of_exchange(

@@ -41,33 +41,32 @@ def logsumexp_and_mean(
 
 
 def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[Array, Array]:
-    chunk = min(CHUNK, len(bias))
-    whole, rest = divmod(len(bias), chunk)
+    words, n = len(bias), len(hidden)
+    chunk = min(CHUNK, words)
 
-    def add(carry: tuple, rows: tuple) -> tuple:
+    def add(number: Array, carry: tuple) -> tuple:
         highest, total, weighted = carry
-        weight, bias = rows
-        logits = hidden @ weight.T + bias
+        # The last chunk begins before its place, so that all are alike, and leaves out what the
+        # one before has had. Slices of the weight as it is: any other shape would be a copy of it.
+        start = jnp.minimum(number * chunk, words - chunk)
+        rows = jax.lax.dynamic_slice_in_dim(weight, start, chunk)
+        new_word = start + jnp.arange(chunk) >= number * chunk
+        logits = hidden @ rows.T + jax.lax.dynamic_slice_in_dim(bias, start, chunk)
+        logits = jnp.where(new_word, logits, -jnp.inf)
         new = jnp.maximum(highest, logits.max(axis=-1))
         shrink = jnp.exp(highest - new)
         mass = jnp.exp(logits - new[:, None])
         total = total * shrink + mass.sum(axis=-1)
         if with_mean:
-            weighted = weighted * shrink[:, None] + mass @ weight
-        return (new, total, weighted), None
+            weighted = weighted * shrink[:, None] + mass @ rows
+        return new, total, weighted
 
-    n = len(hidden)
-    carry = (
+    start = (
         jnp.full((n,), -jnp.inf, hidden.dtype),
         jnp.zeros((n,), hidden.dtype),
         jnp.zeros(hidden.shape if with_mean else (0,), hidden.dtype),
     )
-    body = whole * chunk
-    chunks = (weight[:body].reshape(whole, chunk, -1), bias[:body].reshape(whole, chunk))
-    carry, _ = jax.lax.scan(add, carry, chunks)
-    if rest:
-        carry, _ = add(carry, (weight[body:], bias[body:]))
-    highest, total, weighted = carry
+    highest, total, weighted = jax.lax.fori_loop(0, -(-words // chunk), add, start)
     mean = weighted / total[:, None] if with_mean else weighted
     return highest + jnp.log(total), mean
 
