@@ -66,11 +66,12 @@ def test_settings_may_differ_from_run_to_run():
 
 def test_programs_are_compiled_once_for_each_shape():
     objective = toy.toy(seed=4, units=8)
-    config = CONFIG.replace(steps=50, exchange_rounds=2)
+    config = CONFIG.replace(steps=100, exchange_rounds=4)
     programs = ensemble.Programs()
     keys = jax.random.split(jax.random.key(0), 2)
     ensemble.run(keys, objective, config, programs=programs)
     compiled = dict(programs._compiled)
+    assert len(compiled) == 4  # init, a chunk of steps, harden, a chunk of rounds
     again = ensemble.run(keys, objective, config.replace(alpha=0.5), programs=programs)
     assert programs._compiled == compiled
     assert again.compile_seconds < 0.1 < programs.compiling
