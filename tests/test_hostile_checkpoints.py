@@ -10,6 +10,7 @@ import codecs
 import contextlib
 import os
 import pickle
+import re
 import runpy
 import struct
 import subprocess
@@ -254,6 +255,27 @@ def test_a_large_file_takes_a_small_multiple_of_its_size(read, tmp_path, kind, d
     }
     message = read(zipped(one, {"0": data["0"]}), f"one {kind}", tmp_path / "large.txt")
     assert "tensors overlap in the file" in message
+
+
+# What would undo it all.
+
+UNSAFE = re.compile(
+    r"\b(c?[pP]ickle|dill|joblib|torch|marshal|shelve)\.(load|loads|Unpickler|open)\("
+    r"|\ballow_pickle\b|\.extract(all)?\(|(?<![.\w])(eval|exec|__import__)\("
+)
+
+
+@pytest.mark.parametrize("package", ["jaxmask", "converters", "experiments"])
+def test_nothing_in_the_project_loads_pickles_or_runs_text(package):
+    files = list((Path(__file__).parent.parent / package).rglob("*.py"))
+    assert files
+    for source in files:
+        code = source.read_text(encoding="utf-8")
+        found = [line for line in code.splitlines() if UNSAFE.search(line) and "``" not in line]
+        assert found == [], source
+    assert UNSAFE.search("x = pickle.load(f)")
+    assert UNSAFE.search("eval(x)")
+    assert not UNSAFE.search("jax.eval_shape(f)")
 
 
 def test_to_torch_takes_no_hostile_folder(tmp_path):

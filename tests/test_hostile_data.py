@@ -25,7 +25,8 @@ from jaxmask.vocabulary import Vocabulary
 
 SECONDS = 1.0
 MEMORY = 2e6
-MULTIPLE = 50
+MULTIPLE = 30
+SENTENCES = 400  # in place of `MULTIPLE`: each profession, a few bytes, becomes 17 sentences
 ALL = Vocabulary(sorted({"<unk>", "<eos>", *number_agreement.WORDS, *gender_bias.WORDS}))
 
 
@@ -49,8 +50,10 @@ PAIRS = sum(text.count("\n") for text in FILES.values()) // 2
 class Reader:
     """Reads a task from files of which some are replaced, and checks all that is promised."""
 
-    def __init__(self, folder: Path, task: Any, files: dict[str, str]) -> None:
-        self.folder, self.task = folder, task
+    def __init__(
+        self, folder: Path, task: Any, files: dict[str, str], multiple: int = MULTIPLE
+    ) -> None:
+        self.folder, self.task, self.multiple = folder, task, multiple
         self.files = {name: text.encode() for name, text in files.items()}
         for codec in ("utf-8-sig", "utf-16", "latin-1"):
             "".encode(codec)  # Python imports it when it's first asked for
@@ -65,7 +68,7 @@ class Reader:
         outcome = attempt(lambda: self.task.read(self.folder), *paths)
         assert outcome.acts == [], case
         assert outcome.seconds < SECONDS, case
-        assert outcome.peak < MEMORY + MULTIPLE * sum(map(len, files.values())), case
+        assert outcome.peak < MEMORY + self.multiple * sum(map(len, files.values())), case
         if outcome.fault is None:
             return outcome.value
         message = str(outcome.fault)
@@ -84,7 +87,7 @@ def agreement(tmp_path):
 @pytest.fixture
 def bias(tmp_path):
     sound = json.dumps([["nurse", 0.0, -0.9], ["clerk", 0.05, 0.1]])
-    return Reader(tmp_path, gender_bias, {"professions.json": sound})
+    return Reader(tmp_path, gender_bias, {"professions.json": sound}, SENTENCES)
 
 
 def matches(found: Any, message: str) -> None:
@@ -322,6 +325,7 @@ def test_a_run_reports_what_was_dropped(agreement, tmp_path, capsys):
         (b"[" + b'["a b' + b" b" * 10**5 + b'", 0, 0]]', r"entry 1: .* found 'a b b .*\.\.\.'"),
         (b"[[" * 400 + b"]]" * 400, r"entry 1: expected .* found \[\[\[\[\[\["),
         (b"[]", "found none among 0"),
+        (b"[" + b"0," * 10**4 + b"0]", "expected at most 10000 entries, found 10001"),
     ],
 )
 def test_what_are_no_professions_is_refused(bias, content, message):
@@ -336,6 +340,12 @@ def test_professions_from_any_system_are_alike(bias, indent, end, mark):
     found = bias({"professions.json": (mark + text.replace("\n", end)).encode()})
     assert found == bias({})
     assert len(found.stimuli) == 2 * 17
+
+
+def test_thousands_of_professions_are_read(bias):
+    entries = [[f"{number:x}", 0, 0] for number in range(3000)]
+    content = json.dumps(entries, separators=(",", ":")).encode()
+    assert len(bias({"professions.json": content}).stimuli) == 3000 * 17
 
 
 def test_professions_out_of_vocabulary_are_counted(bias):

@@ -70,6 +70,8 @@ WORDS = tuple(
 # Professions whose meaning leans further than this to one gender ("actress" is -1) are left out.
 MOST_DEFINITIONAL = 0.1
 
+MOST_ENTRIES = 10_000  # each may become a sentence of every template
+
 
 def generate() -> Task:
     """Every template with every one of our own `PROFESSIONS`; nothing is random."""
@@ -84,8 +86,8 @@ def read(folder: str | Path) -> Task:
     -`MOST_DEFINITIONAL` to `MOST_DEFINITIONAL`.
 
     Raises:
-        TaskDataError: the file is missing, isn't UTF-8 or JSON, an entry is ill-formed or comes
-            twice, or no profession is suitable.
+        TaskDataError: the file is missing, isn't UTF-8 or JSON, has more than `MOST_ENTRIES`, an
+            entry is ill-formed or comes twice, or no profession is suitable.
     """
     file = Path(folder) / "professions.json"
     definitional = _read_scores(file)
@@ -131,6 +133,10 @@ def _read_scores(file: Path) -> dict[str, float]:
         raise TaskDataError(f"{file}: expected JSON, found a fault ({fault})") from fault
     if not isinstance(entries, list):
         raise TaskDataError(f"{file}: expected a list, found {type(entries).__name__}")
+    if len(entries) > MOST_ENTRIES:
+        raise TaskDataError(
+            f"{file}: expected at most {MOST_ENTRIES} entries, found {len(entries)}"
+        )
     definitional: dict[str, float] = {}
     for number, entry in enumerate(entries, start=1):
         place = f"{file}, entry {number}"
