@@ -70,7 +70,7 @@ def nested_calls(rng: Random) -> bytes:
     """Calls whose functions or arguments are calls, many deep."""
     name = b"c" + rng.choice([b"os\nsystem\n", b"builtins\neval\n", b"builtins\ngetattr\n"])
     harm = b"X\x05\x00\x00\x00touch"
-    depth = int(10 ** (3.5 * rng.random() ** 2))
+    depth = int(10 ** (3.5 * rng.random() ** 3))
     layers = {
         "function": name + (harm + b"\x85R") * depth,
         "argument": name * depth + harm + b"\x85R" * depth,

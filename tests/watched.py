@@ -5,6 +5,7 @@ all that reading a file has no use for; `attempt` also measures.
 """
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -13,12 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+HARMLESS = {"builtins.id", "object.__getattr__"}  # JAX asks for these when it sees a new shape
+
 _noted: list[str] | None = None
 _readable: set[str] = set()
 
 
 def _hook(event: str, args: tuple) -> None:
-    if _noted is None:
+    if _noted is None or event in HARMLESS:
         return
     if event == "open":
         path, _, flags = args
@@ -77,6 +80,7 @@ class Outcome(NamedTuple):
 
 def attempt(function: Callable[[], Any], *readable: Path) -> Outcome:
     """Calls a function twice, for its time and for its memory."""
+    gc.freeze()  # what the other tests have left is no part of the time
     with watch(*readable) as acts:
         start = time.process_time()
         fault = _run(function)[1]
@@ -86,6 +90,7 @@ def attempt(function: Callable[[], Any], *readable: Path) -> Outcome:
         value, fault = _run(function)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+    gc.unfreeze()
     return Outcome(value, fault, acts, seconds, peak)
 
 
