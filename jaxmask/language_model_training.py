@@ -87,7 +87,11 @@ class TrainingInfo(NamedTuple):
 
 
 def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
-    """SGD or AdamW after clipping; see `TrainingConfig`."""
+    """SGD or AdamW after clipping; see `TrainingConfig`.
+
+    The updates are PyTorch's but for one thing: its LSTM has two biases, which are only ever added,
+    so that their sum moves twice as far there as our one bias does, and counts twice in the norm.
+    """
     if config.optimizer == "sgd":
         descent = optax.sgd(config.learning_rate)
     else:
