@@ -11,6 +11,10 @@ PAPER ?= results/paper
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
+# Tests run side by side, those of a file together: more workers take more memory.
+WORKERS ?= 2
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile
+
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
 NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
 
@@ -28,10 +32,10 @@ paper: env
 	.venv/bin/python -m experiments.reproduce_paper --model demo --seeds $(SEEDS) --out $(PAPER)
 
 test: .venv/.tested
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: .venv/.tested test-torch
-	.venv/bin/python -m pytest -m 'not torch'
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE) -m 'not torch'
 
 test-torch: .venv-torch/.installed
 	.venv-torch/bin/python -m pytest -m torch

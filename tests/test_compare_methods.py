@@ -45,10 +45,10 @@ RULE = Rule(patience=2)
         ([0.5], "1", False),
         ([0.5, 0.5], "11", False),
         ([0.5, 0.5, 0.5], "111", True),
-        ([0.5, 0.504, 0.503], "111", True),
+        ([0.5, 0.5015, 0.501], "111", True),
         ([0.5, 0.51, 0.51], "111", False),  # a rise starts the count again
         ([0.5, 0.51, 0.51, 0.51], "1111", True),
-        ([0.5, 0.504, 0.508], "111", False),  # small rises add up
+        ([0.5, 0.5015, 0.503], "111", False),  # small rises add up
         ([0.5, 0.4, 0.3], "111", True),  # a fall is no rise
         ([0.5, 0.4, 0.5], "111", True),  # nor is coming back from one
         ([0.9, 0.5, 0.5, 0.5], "0111", True),  # masks that are too large don't count,
