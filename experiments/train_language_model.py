@@ -98,7 +98,6 @@ def read_vocabulary(options: TrainingOptions, files: Files) -> Vocabulary:
     if not built.exists():
         keep = options.keep.read_text(encoding="utf-8").split() if options.keep else ()
         vocabulary = build_vocabulary(files.train, options.words, keep)
-        built.parent.mkdir(parents=True, exist_ok=True)
         write_text(built, "\n".join(vocabulary.words) + "\n")
     return load_vocabulary(built)
 

@@ -10,6 +10,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from experiments.setup import OptionError
 from experiments.training_options import TrainingOptions, with_recipe
 from experiments.training_text import build_vocabulary, encode
 from jaxmask import corpus
+from jaxmask.language_model_training import TrainingInfo
 from jaxmask.lstm import LSTMConfig
 from jaxmask.run_folder import RunFolderError
 from jaxmask.store import load_model
@@ -68,10 +70,11 @@ def test_folder_of_plain_or_compressed_files(texts, tmp_path):
         file.write(texts["valid"].read_text())
     with lzma.open(data / "vocab.txt.xz", "wt") as file:
         file.write("<unk>\n<eos>\ncat\ndog\n")
-    (one,) = script.train(options({"data": data}, tmp_path / "out"))
-    model = load_model(one.folder)
-    assert model.vocabulary.words == ("<unk>", "<eos>", "cat", "dog")
-    assert model.config == LSTMConfig(4, 5, 5, 2, tied=True)
+    *_, vocabulary = chosen = prepared(options({"data": data}, tmp_path / "out"))
+    assert vocabulary.words == ("<unk>", "<eos>", "cat", "dog")
+    run = script.prepare(*chosen)
+    assert run.model == LSTMConfig(4, 5, 5, 2, tied=True)
+    assert [corpus.size(file) for file in (run.train, run.valid)] == [1710, 21]
     (data / "train.txt").unlink()
     with pytest.raises(OptionError, match=r"train\.txt: expected a file"):
         script.train(options({"data": data}, tmp_path / "other"))
@@ -164,6 +167,7 @@ def test_seeds_are_split_where_they_do_not_fit_into_memory(texts, tmp_path, monk
 
 def prepared(chosen):
     chosen = with_recipe(chosen)
+    script.folder(chosen).mkdir(parents=True)
     files = script.find_files(chosen.data, chosen.train, chosen.valid, chosen.vocabulary)
     return chosen, files, None, script.read_vocabulary(chosen, files)
 
@@ -205,12 +209,19 @@ def test_other_text_is_refused(texts, tmp_path):
         ({"epochs": 2}, "--epochs: expected it or --steps"),
         ({"embedding": 7}, "--embedding: expected 5, as --hidden, or --no-tied"),
         ({"snapshots": (25,)}, "--snapshots: expected updates from 1 to 24"),
-        ({"optimizer": "sgd", "learning_rate": 1e38, "clip": 1e38}, "--learning-rate: too high"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(texts, tmp_path, changes, message):
     with pytest.raises(OptionError, match=message):
         script.train(options(texts, tmp_path / "out", **changes))
+
+
+@pytest.mark.parametrize("values", [([1.0, np.nan], [1.0, 1.0]), ([1.0, 1.0], [np.inf, 1.0])])
+def test_an_update_that_is_not_finite_ends_the_run(tmp_path, values):
+    metrics = training_run.Metrics(tmp_path / "metrics.jsonl", [0, 1], 0)
+    metrics.observe(6, TrainingInfo(jnp.ones(2), jnp.ones(2)))
+    with pytest.raises(OptionError, match="--learning-rate: too high, update 7"):
+        metrics.observe(7, TrainingInfo(*map(jnp.array, values)))
 
 
 def test_damaged_and_empty_text_is_refused(texts, tmp_path):
