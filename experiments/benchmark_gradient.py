@@ -23,6 +23,7 @@ share of the matmul rate is understated rather than overstated.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
@@ -32,6 +33,7 @@ from experiments import benchmark_naive
 from experiments.benchmark_naive import NaiveObjective
 from experiments.benchmark_setting import (
     BenchmarkOptions,
+    all_ready,
     material,
     medians,
     sizes,
@@ -78,7 +80,7 @@ def cases(seeds: int) -> list[Case]:
 def measure(options: BenchmarkOptions) -> dict[str, Any]:
     """Milliseconds of a gradient for each case, a seed, and what that is of the matmul rate."""
     of, everything = sizes(options), material(options)
-    work = {case: ready(case, everything) for case in cases(options.seeds)}
+    work = all_ready({case: partial(ready, case, everything) for case in cases(options.seeds)})
     work[MATMUL] = square_matmul(of.square)
     seconds = medians(work, of.repeats)
     rate = 2.0 * of.square**3 / seconds.pop(MATMUL)

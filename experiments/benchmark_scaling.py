@@ -3,8 +3,8 @@
 Sentences are random words, so that their lengths can be chosen; the KL is the sampled one.
 """
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from experiments.benchmark_gradient import compiled
-from experiments.benchmark_setting import BenchmarkOptions, medians, random_model, sizes
-from experiments.console import progress
+from experiments.benchmark_setting import BenchmarkOptions, all_ready, medians, random_model, sizes
 from jaxmask import figures, objective
 from jaxmask.evaluate import read_context
 from jaxmask.examples import Examples
@@ -34,34 +33,33 @@ NAMES = {
 def measure(options: BenchmarkOptions) -> dict[str, Any]:
     """Milliseconds of a step at each point; the default point is measured once."""
     of = sizes(options)
+    default = tuple(of.scaling_at.values())
     points = {
-        (name, value): {**of.scaling_at, name: value}
+        (name, value): tuple({**of.scaling_at, name: value}.values())
         for name, values in of.scaling.items()
         for value in values
     }
-    milliseconds: dict[tuple, float] = {}
-    with progress(len(points), "growth") as advance_to:
-        for number, point in enumerate(points.values()):
-            key = tuple(point.values())
-            if key not in milliseconds:
-                work = {"gradient": _gradient(**point)}
-                milliseconds[key] = 1e3 * medians(work, of.repeats)["gradient"]
-            advance_to(number + 1)
+    models = {
+        (words, hidden): random_model(hidden, words).params
+        for words, hidden in {point[-2:] for point in points.values()}
+    }
+    makers = {
+        point: partial(_step, models[point[-2:]], *point[:-2])
+        for point in sorted({default, *points.values()})
+    }
+    seconds = medians(all_ready(makers), of.repeats)
     return {
         "at": dict(of.scaling_at),
         "points": {
-            name: [
-                {"value": value, "ms": milliseconds[tuple(points[name, value].values())]}
-                for value in values
-            ]
+            name: [{"value": value, "ms": 1e3 * seconds[points[name, value]]} for value in values]
             for name, values in of.scaling.items()
         },
     }
 
 
-def _gradient(seeds: int, batch: int, suffix: int, words: int, hidden: int) -> Any:
-    params = _params(hidden, words)
+def _step(params: Params, seeds: int, batch: int, suffix: int) -> Callable[[], Any]:
     random = np.random.default_rng(0)
+    words = len(params["decoder"]["bias"])
     length = np.full(SENTENCES, suffix + 2, np.int32)
     sentences = Examples(
         tokens=random.integers(0, words, (SENTENCES, suffix + 2), np.int32),
@@ -75,11 +73,6 @@ def _gradient(seeds: int, batch: int, suffix: int, words: int, hidden: int) -> A
     where = single_step(sentences.position, length)
     fast = objective.build(params, sentences, where, read_context(params, []))
     return compiled(fast, seeds, SearchConfig(batch_size=batch))
-
-
-@functools.lru_cache(maxsize=1)
-def _params(hidden: int, words: int) -> Params:
-    return random_model(hidden, words).params
 
 
 def figure(scaling: Mapping[str, Any]) -> Figure:

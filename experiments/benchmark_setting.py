@@ -3,9 +3,11 @@
 import dataclasses
 import functools
 import importlib.util
+import os
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -39,7 +41,7 @@ class BenchmarkOptions:
     """Largest fraction of the hidden units to intervene on."""
     seeds: int = 10
     """Searches at once."""
-    naive_steps: int = 20
+    naive_steps: int = 10
     """Steps timed of a search with the naive versions, of which the time of whole searches is
     extrapolated; 0 leaves them out."""
     torch_search: bool = False
@@ -83,8 +85,8 @@ PAPER = Sizes(
     rounds=None,
     scaling={
         "seeds": (1, 2, 5, 10, 20, 50),
-        "batch": (16, 32, 64, 128, 256),
-        "suffix": (1, 2, 4, 8, 16),
+        "batch": (16, 64, 128, 256),
+        "suffix": (1, 2, 4, 16),
         "words": (5_000, 20_000, 50_001),
         "hidden": (128, 300, 650, 1024),
     },
@@ -149,6 +151,15 @@ def material(options: BenchmarkOptions) -> Material:
 def torch_there() -> bool:
     """Is PyTorch installed?"""
     return importlib.util.find_spec("torch") is not None
+
+
+def all_ready(makers: Mapping[Hashable, Callable[[], Any]]) -> dict[Hashable, Any]:
+    """What each of several functions makes; as many at a time as there are cores.
+
+    Compiling keeps but one of them busy.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(makers, pool.map(lambda make: make(), makers.values()), strict=True))
 
 
 def medians(work: Mapping[Hashable, Callable[[], Any]], repeats: int) -> dict[Hashable, float]:
