@@ -183,11 +183,7 @@ def unroll(
             h, c = carry
             gates, at = xs
             h, c = cell(gates + h @ layer["recurrent_kernel"], c)
-            changed = h
-            if intervention is not None:
-                mask = intervention.mask[..., units]
-                mask = mask if at is None else mask * at
-                changed = intervene(h, mask, intervention.baseline[..., units])
+            changed = _alter(h, intervention, units, at)
             return (changed, c), (h, changed)
 
         start = (state.hidden[..., units], state.cell[..., units])
@@ -197,6 +193,60 @@ def unroll(
         cells.append(c)
     hidden = jnp.concatenate(altered, axis=-1)
     return jnp.moveaxis(hidden, 0, -2), LSTMState(hidden[-1], jnp.concatenate(cells, axis=-1))
+
+
+def recurrent_gates(
+    params: Params, hidden: Float[Array, "*batch units"]
+) -> list[Float[Array, "*batch gates"]]:
+    """What each layer's state adds to its own gates at the next token, ``h W_h``.
+
+    Tokens that may follow the same state share it, see `read_token`.
+    """
+    return [
+        h @ layer["recurrent_kernel"]
+        for h, layer in zip(
+            jnp.split(hidden, len(params["lstm"]), axis=-1), params["lstm"].values(), strict=True
+        )
+    ]
+
+
+def read_token(
+    params: Params,
+    recurrent: list[Float[Array, "*batch gates"]],
+    cells: Float[Array, "*batch units"],
+    first_gates: Float[Array, "*batch gates"],
+    intervention: Intervention,
+    where: Bool[Array, "*batch"],
+    *,
+    upward: bool = False,
+) -> LSTMState:
+    """One step of `unroll`, from what `recurrent_gates` gives and the cells' states."""
+    width = hidden_per_layer(params)
+    at, gates = where[..., None], first_gates
+    altered, after, below = [], [], None
+    for index, layer in enumerate(params["lstm"].values()):
+        units = slice(index * width, (index + 1) * width)
+        if below is not None:
+            gates = below @ layer["input_kernel"] + layer["bias"]
+        h, c = cell(gates + recurrent[index], cells[..., units])
+        changed = _alter(h, intervention, units, at)
+        below = changed if upward else h
+        altered.append(changed)
+        after.append(c)
+    return LSTMState(jnp.concatenate(altered, axis=-1), jnp.concatenate(after, axis=-1))
+
+
+def _alter(
+    h: Float[Array, "*batch hidden"],
+    intervention: Intervention | None,
+    units: slice,
+    at: Bool[Array, "*batch 1"] | None,
+) -> Float[Array, "*batch hidden"]:
+    """Eq. 1 on one layer's units, where ``at`` says so."""
+    if intervention is None:
+        return h
+    mask = intervention.mask[..., units]
+    return intervene(h, mask if at is None else mask * at, intervention.baseline[..., units])
 
 
 def forward(
