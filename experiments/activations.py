@@ -60,7 +60,7 @@ def read(
         intervention: a hard one.
     """
     part, params = material.evaluation, material.model.params
-    acts = where(options, part)
+    acts = where(options.intervention, part)
     states = jax.jit(_states)
     arguments = (params, material.context, part.tokens)
     original = np.asarray(states(*arguments))

@@ -8,7 +8,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import activations
 from experiments.console import console, print_table, progress
 from experiments.measurements import measure, observations, separate, settings, summarise
 from experiments.setup import (
@@ -20,7 +19,7 @@ from experiments.setup import (
     prepare,
     search_config,
 )
-from jaxmask import ensemble, exchange, figures, report, search
+from jaxmask import ensemble, exchange, report, search
 from jaxmask.ensemble import Ensemble, Programs
 from jaxmask.examples import Task
 from jaxmask.intervention import units
@@ -157,6 +156,10 @@ def _draw(
     summary: dict,
 ) -> None:
     """The activations of an example, and how the search went."""
+    # Imported here: a search starts without waiting for matplotlib.
+    from experiments import activations
+    from jaxmask import figures
+
     first = separate(result.interventions)[0]
     if units(first.mask):
         reading = activations.read(material, options, task.directions, first)

@@ -1,6 +1,7 @@
 """What the experiments share: their options, and how options become models and examples."""
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -121,17 +122,32 @@ USER_ERRORS = (
 )
 
 
-class Material(NamedTuple):
-    """A model and a task, ready to be searched."""
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """A model and a task, ready to be searched; objectives are built when they are first needed."""
 
     model: LanguageModel
     context: LSTMState
     encoded: Encoded
     train: Examples
     evaluation: Examples
-    train_objective: LSTMObjective
-    evaluation_objective: LSTMObjective
+    intervention: Literal["single", "every"]
     model_accuracy: float | None  # of the untouched model on all examples that have a right form
+
+    @functools.cached_property
+    def train_objective(self) -> LSTMObjective:
+        """Of the examples to search on."""
+        return self._objective(self.train)
+
+    @functools.cached_property
+    def evaluation_objective(self) -> LSTMObjective:
+        """Of the examples held out."""
+        return self._objective(self.evaluation)
+
+    def _objective(self, part: Examples) -> LSTMObjective:
+        return objective.build(
+            self.model.params, part, where(self.intervention, part), self.context
+        )
 
     def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
         """How many examples of a part are to be turned to a direction."""
@@ -151,6 +167,9 @@ def parse(options: type, script: str, description: str) -> Any:
     """Options from the command line; also sets up JAX's cache of compiled programs."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
     jax.config.update("jax_compilation_cache_dir", str(cache))
+    # Of all programs: a start compiles dozens of small ones.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return tyro.cli(options, prog=f"python -m experiments.{script}", description=description)
 
 
@@ -197,7 +216,7 @@ def load_task(name: str, data: Path | None) -> Task:
 
 
 def prepare(options: Options, task: Task, model: LanguageModel | None = None) -> Material:
-    """Reads the model (if not given), encodes and splits the task, and builds the objectives."""
+    """Reads the model (if not given), encodes and splits the task."""
     model = read_model(options) if model is None else model
     encoded = examples.encode(task, model.vocabulary)
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
@@ -220,17 +239,14 @@ def prepare(options: Options, task: Task, model: LanguageModel | None = None) ->
         encoded._replace(examples=known),
         train,
         evaluation,
-        *(
-            objective.build(model.params, part, where(options, part), context)
-            for part in (train, evaluation)
-        ),
+        options.intervention,
         accuracy,
     )
 
 
-def where(options: Options, part: Examples) -> np.ndarray:
+def where(intervention: Literal["single", "every"], part: Examples) -> np.ndarray:
     """At which words to intervene."""
-    if options.intervention == "single":
+    if intervention == "single":
         return single_step(part.position, part.length)
     return every_step(part.length)
 
