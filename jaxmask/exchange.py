@@ -10,7 +10,8 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
 3. computes the loss after each link of the chain exactly, and proposes the best link, or the
    present mask or the first link with all values at -1 or +1;
 4. computes what the proposal does to all examples, and takes it if it is better there than what the
-   round began with: a sample proposes, it doesn't decide.
+   round began with: a sample proposes, it doesn't decide. A mask that two rounds leave as it was
+   stays so: whoever runs them may stop there.
 
 Before that, each round refits the values of the units inside by gradient descent. Predictions of
 single exchanges are accurate to a few percent on LSTMs, so a round is one linearisation and a
@@ -31,6 +32,7 @@ from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective, Outcome
 
 CHAIN = 4  # exchanges a round
+PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 EDGE = 4.0  # a unit that comes in gets the value +-tanh(EDGE), +-0.9993
 REFIT_RATE = 0.05
@@ -46,12 +48,14 @@ class Hard(NamedTuple):
         loss: failures and weighted KL, for each row of the mask; infinite before the first round.
         accuracy: fraction of all decisions that are flipped and of a direction that this row of the
             mask answers for; they add up to the accuracy.
+        idle: rounds since each row of the mask was last improved.
     """
 
     mask: Float[Array, "masks units"]
     values: Float[Array, "directions units"]
     loss: Float[Array, " masks"]
     accuracy: Float[Array, " masks"]
+    idle: Int[Array, " masks"]
 
 
 class ExchangeInfo(NamedTuple):
@@ -101,9 +105,13 @@ class _Link(NamedTuple):
 def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
     """A hard mask before the first round."""
     # Types are those of later rounds, or the first would be compiled on its own.
-    return Hard(
-        mask, values, jnp.full(len(mask), jnp.inf, mask.dtype), jnp.zeros(len(mask), mask.dtype)
-    )
+    nothing = jnp.zeros(len(mask), mask.dtype)
+    return Hard(mask, values, nothing + jnp.inf, nothing, nothing.astype(jnp.int32))
+
+
+def settled(hard: Hard) -> Bool[Array, ""]:
+    """Is it through with exchanges: have `PATIENCE` rounds improved no row of the mask?"""
+    return jnp.all(hard.idle >= PATIENCE)
 
 
 def round_of_exchange(
@@ -135,17 +143,50 @@ def round_of_exchange(
     Returns:
         The new mask, with as many units in each row as before, the new values, and what was done.
     """
-    refit_key, sample_key, kl_key = jax.random.split(key, 3)
-    mask, masks = present.mask, len(present.mask)
+    refit_key, key = jax.random.split(key)
     values = refit(
-        refit_key, mask, present.values, objective, kl_weight, refit_steps, refit_rows, kl_rows
+        refit_key,
+        present.mask,
+        present.values,
+        objective,
+        kl_weight,
+        refit_steps,
+        refit_rows,
+        kl_rows,
     )
+    improve = partial(_improve, rows=rows, kl_rows=-(-kl_rows * rows // refit_rows))
+
+    # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
+    # grow with runs, and those that are settled cost nothing.
+    @jax.custom_batching.sequential_vmap
+    def of_run(present: Hard, *args: Any) -> Hard:
+        return jax.lax.cond(settled(present), lambda present, *_: present, improve, present, *args)
+
+    weight = jnp.asarray(kl_weight, jnp.float32)
+    kept = of_run(present, values, key, judge_key, objective, weight)
+    known = jnp.isfinite(present.loss)
+    gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
+    exchanges = (kept.mask * (1.0 - present.mask)).sum().astype(jnp.int32)
+    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges)
+
+
+def _improve(
+    present: Hard,
+    values: Float[Array, "directions units"],
+    key: Key[Array, ""],
+    judge_key: Key[Array, ""],
+    objective: Objective,
+    kl_weight: Float[Array, ""],
+    *,
+    rows: int,
+    kl_rows: int,
+) -> Hard:
+    """Proposes exchanges and values on a sample, beginning with ``values``; all examples decide."""
+    sample_key, kl_key = jax.random.split(key)
+    mask, masks = present.mask, len(present.mask)
     batch = objective.sample(sample_key, rows)
     member = _membership(mask, batch.direction)
-    more_kl_rows = -(-kl_rows * rows // refit_rows)
-    linear = linearise(
-        mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE), kl_key, more_kl_rows
-    )
+    linear = linearise(mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE), kl_key, kl_rows)
     links = _chain(mask, linear, member, batch.direction, values.shape[0])
 
     def loss(outcome: Outcome) -> Float[Array, " masks"]:
@@ -156,7 +197,7 @@ def round_of_exchange(
     def exact(link: tuple[Array, Array]) -> Float[Array, " masks"]:
         inside, sign = link
         arrived = jnp.where(sign != 0, sign * EDGE, values)
-        return loss(_respond(inside, arrived, objective, batch, kl_key, more_kl_rows))
+        return loss(_respond(inside, arrived, objective, batch, kl_key, kl_rows))
 
     # Link 0 is the present mask itself. It and link 1 are tried with all values at their edges too.
     # Each mask row may choose another candidate.
@@ -170,18 +211,15 @@ def round_of_exchange(
     sign = jnp.take_along_axis(signs, best[answering][None, :, None], axis=0)[0]
     values = jnp.where(sign != 0, sign * EDGE, values)
 
-    proposed = judge(judge_key, chosen, values, objective, kl_weight, more_kl_rows)
+    proposed = judge(judge_key, chosen, values, objective, kl_weight, kl_rows)
     better = proposed.loss < present.loss
-    kept = Hard(
+    return Hard(
         jnp.where(better[:, None], proposed.mask, mask),
         jnp.where(better[answering][:, None], proposed.values, present.values),
         jnp.where(better, proposed.loss, present.loss),
         jnp.where(better, proposed.accuracy, present.accuracy),
+        jnp.where(better, 0, present.idle + 1),
     )
-    known = jnp.isfinite(present.loss)
-    gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
-    exchanges = (kept.mask * (1.0 - mask)).sum().astype(jnp.int32)
-    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges)
 
 
 def judge(
@@ -192,26 +230,20 @@ def judge(
     kl_weight: float | Float[Array, ""],
     kl_rows: int,
 ) -> Hard:
-    """What a hard mask does to all examples; under ``vmap`` one run after another.
+    """What a hard mask does to all examples.
 
     Its loss is the fraction of decisions that fail and the smoothed one, half and half: counting
     alone stands still where there are few examples, smoothing alone cares for those that will
-    never flip. All examples are enough to keep a device busy, and memory doesn't grow with runs.
+    never flip.
     """
-
-    @jax.custom_batching.sequential_vmap
-    def of_run(key: Array, mask: Array, values: Array, objective: Objective, weight: Array) -> Hard:
-        batch = objective.everything(by_direction=True)
-        outcome = _respond(mask, values, objective, batch, key, kl_rows)
-        flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        smoothed = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        failed = (outcome.weight.sum(axis=1) - flipped + smoothed) / 2
-        member = _membership(mask, batch.direction)
-        return Hard(
-            mask, values, member @ failed + weight * outcome.kl / len(mask), member @ flipped
-        )
-
-    return of_run(key, mask, values, objective, jnp.asarray(kl_weight, jnp.float32))
+    batch = objective.everything(by_direction=True)
+    outcome = _respond(mask, values, objective, batch, key, kl_rows)
+    flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
+    smoothed = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
+    failed = (outcome.weight.sum(axis=1) - flipped + smoothed) / 2
+    member = _membership(mask, batch.direction)
+    loss = member @ failed + kl_weight * outcome.kl / len(mask)
+    return unjudged(mask, values)._replace(loss=loss, accuracy=member @ flipped)
 
 
 def refit(

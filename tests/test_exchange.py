@@ -166,6 +166,31 @@ def test_a_small_sample_proposes_and_all_examples_decide():
     assert not stood_still.all()
 
 
+def test_a_mask_that_rounds_leave_as_it_was_is_settled():
+    """It stays as it is, bit for bit, whatever further rounds would propose."""
+    objective = toy.toy(units=10)
+    mask, values = start(objective, 4)
+    idle, seen = 0, []
+    for left, moved in zip(*rounds_until_settled(objective, mask, values), strict=True):
+        seen.append(left)
+        if idle >= exchange.PATIENCE:
+            assert not moved
+        idle = 0 if moved else idle + 1
+    assert idle > exchange.PATIENCE
+    assert seen[0] > seen[-1]
+
+
+def rounds_until_settled(objective, mask, values):
+    """The loss after each of 20 rounds, and whether the round changed anything."""
+    found, found_values, info = rounds_jit(objective, mask, values, count=20, rows=12)
+    before = [mask, *found[:-1]], [values, *found_values[:-1]]
+    same = [
+        bool((m == a).all() and (v == b).all())
+        for m, v, a, b in zip(found, found_values, *before, strict=True)
+    ]
+    return info.loss.tolist(), [not one for one in same]
+
+
 def test_runs_side_by_side_are_judged_like_one():
     objective = toy.toy(units=10)
     starts = [start(objective, 3, seed=seed) for seed in range(3)]
