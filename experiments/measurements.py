@@ -9,7 +9,7 @@ import numpy as np
 import jaxmask
 from experiments.setup import PHENOMENA, Material, OptionError, Options, search_config
 from experiments.text import draw_sentences
-from jaxmask import ensemble, ordinary_text, report, search
+from jaxmask import ensemble, ordinary_text, report, search, sparsest
 from jaxmask.ensemble import Ensemble
 from jaxmask.evaluate import Evaluation
 from jaxmask.examples import Task
@@ -48,10 +48,12 @@ def summarise(
     converged = np.asarray(
         jax.vmap(lambda i, h: search.converged(i, h, config))(result.interventions, result.history)
     )
+    train_accuracy = _train_accuracy(result, material)
     runs = [
         {
             "seed": seed,
             "accuracy": report.percent(evaluations.accuracy[seed]),
+            "train_accuracy": report.percent(train_accuracy[seed]),
             "accuracy_by_direction": {
                 name: report.percent(evaluations.accuracy_by_direction[seed][number])
                 for number, name in enumerate(task.directions)
@@ -181,6 +183,14 @@ def _where_learned(interventions: Intervention, material: Material) -> Intervent
     ways = interventions.mask.shape[1]
     learned = [material.examples_toward(number, "train") > 0 for number in range(ways)]
     return interventions._replace(mask=interventions.mask * np.array(learned)[None, :, None])
+
+
+def _train_accuracy(result: Ensemble, material: Material) -> np.ndarray:
+    """The fraction of training decisions flipped by each run; the last round has computed it."""
+    rounds = result.history.rounds
+    if rounds is not None:
+        return rounds.accuracy[:, -1]
+    return np.asarray(sparsest.accuracies(result.interventions, material.train_objective))
 
 
 def _text_kl(

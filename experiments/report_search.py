@@ -35,6 +35,7 @@ def run(
     options: Options,
     *,
     model: LanguageModel | None = None,
+    material: Material | None = None,
     programs: Programs | None = None,
     reuse: bool = False,
 ) -> dict:
@@ -44,14 +45,15 @@ def run(
         name: of the task, see `experiments.setup.PHENOMENA`.
         options: of the script.
         model: to search; read as the options say if not given.
-        programs: of earlier searches on the same model.
+        material: the model with the task, if it is prepared already.
+        programs: of earlier searches on the same model, or on others of its size.
         reuse: if the folder holds the finished run already, give its summary.
     """
     check(options)
     started = time.perf_counter()
     config = search_config(options)
     task = load_task(name, options.data)
-    material = prepare(options, task, model)
+    material = prepare(options, task, model) if material is None else material
     folder = options.out or Path("results") / f"{name}-{material.model.name}-{options.intervention}"
     chosen = settings(task, options, material)
     check_run_folder(folder, chosen)

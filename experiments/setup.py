@@ -133,6 +133,7 @@ class Material:
     evaluation: Examples
     intervention: Literal["single", "every"]
     model_accuracy: float | None  # of the untouched model on all examples that have a right form
+    both_directions: bool = False  # see `jaxmask.packing.pack`
 
     @functools.cached_property
     def train_objective(self) -> LSTMObjective:
@@ -146,7 +147,11 @@ class Material:
 
     def _objective(self, part: Examples) -> LSTMObjective:
         return objective.build(
-            self.model.params, part, where(self.intervention, part), self.context
+            self.model.params,
+            part,
+            where(self.intervention, part),
+            self.context,
+            both_directions=self.both_directions,
         )
 
     def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
@@ -215,8 +220,17 @@ def load_task(name: str, data: Path | None) -> Task:
     return PHENOMENA[name].generate() if data is None else PHENOMENA[name].read(data)
 
 
-def prepare(options: Options, task: Task, model: LanguageModel | None = None) -> Material:
-    """Reads the model (if not given), encodes and splits the task."""
+def prepare(
+    options: Options,
+    task: Task,
+    model: LanguageModel | None = None,
+    *,
+    both_directions: bool = False,
+) -> Material:
+    """Reads the model (if not given), encodes and splits the task.
+
+    With ``both_directions`` models of one size share compiled programs, see `jaxmask.packing.pack`.
+    """
     model = read_model(options) if model is None else model
     encoded = examples.encode(task, model.vocabulary)
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
@@ -241,6 +255,7 @@ def prepare(options: Options, task: Task, model: LanguageModel | None = None) ->
         evaluation,
         options.intervention,
         accuracy,
+        both_directions,
     )
 
 

@@ -17,7 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from matplotlib.transforms import offset_copy
 
 from jaxmask.intervention import unit_place
@@ -50,6 +50,13 @@ class Curve(NamedTuple):
 
     units: Float[np.ndarray, " points"] | Int[np.ndarray, " points"]
     accuracy: Float[np.ndarray, "runs points"]
+
+
+class Needed(NamedTuple):
+    """How many units a method needs for an accuracy, and whether it reaches it with them."""
+
+    units: Float[np.ndarray, " points"] | Int[np.ndarray, " points"]
+    reached: Bool[np.ndarray, " points"]
 
 
 def activations(
@@ -184,6 +191,52 @@ def accuracy_against_units(curves: Mapping[str, Curve], title: str = "") -> Figu
     return figure
 
 
+def units_against_perplexity(
+    perplexity: Float[np.ndarray, " points"],
+    needed: Mapping[str, Needed],
+    right: Float[np.ndarray, " points"] | None,
+    labels: Sequence[str],
+    title: str = "",
+) -> Figure:
+    """Units needed over the perplexity of a model in training, and what it knows below.
+
+    Args:
+        perplexity: of each snapshot; the axis runs from high to low, as training does.
+        needed: for each method; hollow where its units don't reach the accuracy.
+        right: percentage of right forms that the model prefers, if forms are right or wrong.
+        labels: of the snapshots.
+        title: over the figure.
+    """
+    figure = Figure(figsize=(6.4, 3.6 if right is None else 5.4), layout="constrained")
+    panels = figure.subplots(1 if right is None else 2, 1, sharex=True, squeeze=False).ravel()
+    upper, lower = panels[0], panels[-1]
+    for (name, (units, reached)), style in zip(needed.items(), STYLES, strict=False):
+        _line(upper, perplexity, units, style, name)
+        _line(upper, perplexity[~reached], units[~reached], style, None)
+        upper.lines[-1].set(linestyle="", markerfacecolor="white")
+    if not all(reached.all() for _, reached in needed.values()):
+        upper.plot((), (), "o", color="0.3", markerfacecolor="white", label="accuracy not reached")
+    upper.set(ylabel="units needed", ylim=(0, None), xscale="log")
+    upper.invert_xaxis()
+    if right is not None:
+        _line(lower, perplexity, right, STYLES[len(needed)], None)
+        lower.axhline(50.0, color="0.5", linewidth=0.8, zorder=0.5)
+        lower.set(ylabel="untouched model right (%)", ylim=(-3, 103))
+    # At the lower panel's top, where no line passes but that of a model that is always right.
+    for x, label in zip(perplexity, labels, strict=True):
+        at = {"xytext": (0, 3), "textcoords": "offset points", "rotation": 45, "fontsize": 8}
+        place = (x, 1.0)
+        lower.annotate(label, place, xycoords=lower.get_xaxis_transform(), **at)
+    digits = [digit * 10**power for power in range(6) for digit in (1, 1.5, 2, 3, 4, 5, 6, 8)]
+    lower.xaxis.set_major_locator(FixedLocator(digits))
+    lower.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    lower.xaxis.set_minor_locator(NullLocator())
+    lower.set_xlabel("perplexity (falls in training)")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def save(figure: Figure, file: str | Path) -> None:
     """Writes a figure at 150 dots an inch; its folder is made if missing."""
     Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -249,17 +302,21 @@ def _heat_key(key: SubFigure, several: bool) -> None:
 def _band(
     axes: Axes, x: np.ndarray, y: Float[np.ndarray, "runs points"], number: int, label: str
 ) -> None:
-    colour, line, marker = STYLES[number % len(STYLES)]
-    axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-    every = max(1, len(x) // 12)
+    style = STYLES[number % len(STYLES)]
+    axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=style[0], alpha=0.18, linewidth=0)
+    _line(axes, x, y.mean(axis=0), style, label)
+
+
+def _line(axes: Axes, x: np.ndarray, y: np.ndarray, style: tuple, label: str | None) -> None:
+    colour, line, marker = style
     axes.plot(
         x,
-        y.mean(axis=0),
+        y,
         color=colour,
         linestyle=line,
         marker=marker,
         markersize=4,
-        markevery=every,
+        markevery=max(1, len(x) // 12),
         label=label,
     )
     _plain_frame(axes)

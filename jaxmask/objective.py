@@ -301,6 +301,7 @@ def build(
     context: LSTMState,
     *,
     upward: bool = False,
+    both_directions: bool = False,
 ) -> LSTMObjective:
     """Packs examples and computes all that doesn't depend on the intervention.
 
@@ -311,13 +312,15 @@ def build(
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
         upward: see `jaxmask.lstm.unroll`.
+        both_directions: see `jaxmask.packing.pack`; objectives of several models of one size then
+            share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
         ValueError: a direction is unknown, or see `jaxmask.packing.pack`.
     """
     if (examples.direction < 0).any():
         raise ValueError("the directions of the examples aren't known yet")
-    packed = pack(examples, where)
+    packed = pack(examples, where, both_directions=both_directions)
     known = tables.compute(params, packed, context, upward)
     nothing = np.zeros((0, known.difference.shape[1]), np.float32)
     objective = LSTMObjective(

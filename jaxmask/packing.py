@@ -73,8 +73,17 @@ class Packed(NamedTuple):
     strata: tuple[Stratum, ...]
 
 
-def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed:
+def pack(
+    examples: Examples, where: Bool[np.ndarray, "examples time"], *, both_directions: bool = False
+) -> Packed:
     """Packs examples for interventions at ``where``.
+
+    Args:
+        examples: with their directions known.
+        where: to intervene.
+        both_directions: give each sentence a row for either direction, with pairs of weight 0 where
+            no decision is to be turned to it. Which decisions are depends on the model: with these
+            rows all shapes are those of any model that knows the same words.
 
     Raises:
         ValueError: an example is intervened on nowhere or outside its sentence, or there are none.
@@ -87,15 +96,16 @@ def pack(examples: Examples, where: Bool[np.ndarray, "examples time"]) -> Packed
     merged: dict[tuple, dict[tuple[int, int], int]] = {}
     for row in range(examples.size):
         length = int(examples.length[row])
-        key = (
+        sentence = (
             tuple(examples.tokens[row, :length].tolist()),
             tuple(where[row, :length].tolist()),
             int(first[row]),
-            int(examples.direction[row]),
         )
-        pairs = merged.setdefault(key, {})
+        turned_to = int(examples.direction[row])
         pair = tuple(examples.pair[row].tolist())
-        pairs[pair] = pairs.get(pair, 0) + 1
+        for direction in (0, 1) if both_directions else (turned_to,):
+            pairs = merged.setdefault((*sentence, direction), {})
+            pairs[pair] = pairs.get(pair, 0) + (direction == turned_to)
     order = sorted(merged, key=lambda key: key[2] - len(key[0]))  # longest suffix first; stable
 
     prefixes, words, differences, nodes = {}, {}, {}, {}

@@ -98,5 +98,14 @@ ALTERNATIVES = (
     Alternative("Hard Concrete", 0.02, 91.5, 5.7, 0.5),
 )
 
-# Robustness: five language models, three runs each.
-FIVE_MODELS = ((88.7, 2.6), (4.7, 0.5))
+
+class Robustness(NamedTuple):
+    """Several language models that differ in their seed, several runs each."""
+
+    models: int
+    runs: int
+    accuracy: Pair
+    units: Pair
+
+
+FIVE_MODELS = Robustness(5, 3, (88.7, 2.6), (4.7, 0.5))

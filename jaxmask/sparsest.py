@@ -36,8 +36,8 @@ class Sparsest(NamedTuple):
     """What was found.
 
     Attributes:
-        units: the smallest size tried that reaches the accuracy, as do all larger ones tried;
-            None if the largest doesn't.
+        units: the smallest size tried that reaches the accuracy, as do all larger ones tried, once
+            falls are evened out; None if the largest doesn't.
         probes: all sizes tried, by size.
     """
 
@@ -75,10 +75,10 @@ def find(
         key, now = jax.random.split(key)
         for size, reached in zip(
             sizes,
-            _reached(now, objective, config, sizes, programs, observe(number)),
+            _reached(now, objective, config, sizes, programs, observe(number)).tolist(),
             strict=True,
         ):
-            probes.setdefault(int(size), []).append(float(reached))
+            probes.setdefault(int(size), []).append(reached)
         low, high = _bracket(probes, accuracy)
         if high is None:
             if low >= most:
@@ -105,16 +105,33 @@ def _reached(
     config = config.replace(alpha=alpha, beta=alpha)
     keys = jax.random.split(key, len(sizes))
     found = ensemble.run(keys, objective, config, observe, programs).interventions
-    return np.asarray(_accuracies(found, objective))
+    return np.asarray(accuracies(found, objective))
 
 
 @jax.jit
-def _accuracies(found: Intervention, objective: Objective) -> Float[Array, " probes"]:
+def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs"]:
+    """The fraction of decisions flipped by each of a stack of interventions."""
     return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0).accuracy, found)
 
 
 def _bracket(probes: dict[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:
     """(largest size that misses the accuracy, or 0; next larger size tried, None if none)."""
-    misses = [size for size, reached in probes.items() if np.mean(reached) < accuracy]
+    misses = [size for size, reached in _rising(probes).items() if reached < accuracy]
     low = max(misses, default=0)
     return low, min((size for size in probes if size > low), default=None)
+
+
+def _rising(probes: dict[int, Sequence[float]]) -> dict[int, float]:
+    """The accuracies, rising with size, that are closest to those of the probes (least squares).
+
+    A larger set can do what a smaller one can, so that a fall is chance: one search may be out of
+    luck. Neighbours that fall are given their mean (pool adjacent violators).
+    """
+    pools: list[tuple[list[int], list[float]]] = []  # sizes, and what all their searches reached
+    for size in sorted(probes):
+        sizes, reached = [size], list(probes[size])
+        while pools and np.mean(pools[-1][1]) > np.mean(reached):
+            before = pools.pop()
+            sizes, reached = before[0] + sizes, before[1] + reached
+        pools.append((sizes, reached))
+    return {size: float(np.mean(reached)) for sizes, reached in pools for size in sizes}

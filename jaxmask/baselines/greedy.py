@@ -68,7 +68,29 @@ def run(
     Returns:
         The intervention with at most ``floor(alpha k)`` units, and all additions.
     """
-    units, directions = objective.n_units, objective.n_directions
+    units = objective.n_units
+    nothing = jnp.zeros((objective.n_directions, units))
+    _, additions = extend(key, Intervention(nothing, nothing), objective, config)
+    return first(additions, search.budget(units, config.alpha), units), additions
+
+
+def extend(
+    key: Key[Array, ""], present: Intervention, objective: Objective, config: GreedyConfig
+) -> tuple[Intervention, Additions]:
+    """Adds ``most`` further units to an intervention, whatever ``alpha``.
+
+    With the key of `run`, whose sample it gives again, that run goes on.
+
+    Args:
+        key: of the sample of rows.
+        present: the units so far, or none; a shared mask.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The intervention with the units added, and what was added.
+    """
+    units = objective.n_units
     batch = objective.sample(key, config.rows)
 
     def add(present: Intervention, _: None) -> tuple[Intervention, Additions]:
@@ -91,11 +113,7 @@ def run(
         )
         return _with(present, unit, sign), Additions(unit, sign, accuracy, failure)
 
-    nothing = jnp.zeros((directions, units))
-    _, additions = jax.lax.scan(
-        add, Intervention(nothing, nothing), None, length=min(config.most, units)
-    )
-    return first(additions, search.budget(units, config.alpha), units), additions
+    return jax.lax.scan(add, present, None, length=min(config.most, units))
 
 
 def first(additions: Additions, count: int | Float[Array, ""], n_units: int) -> Intervention:
