@@ -1,7 +1,7 @@
 """What the study of robustness does with one model; what is finished isn't done again.
 
-OUT/models/NAME/ (or OUT/snapshots/NAME/) holds result.json, greedy.json and alpha.json of a model, and the run folders of
-its searches, one for each number of units tried.
+OUT/models/NAME/ or OUT/snapshots/NAME/ holds result.json, greedy.json and alpha.json of a model,
+and the run folders of its searches, one for each number of units tried.
 """
 
 import dataclasses

@@ -18,7 +18,8 @@ def summarise(models: Sequence[Entry], snapshots: Sequence[Entry]) -> dict[str, 
     """What a summary says of models that were searched.
 
     "accuracy" and "n_units" are over all runs of all models, as the paper's; "over_models" is over
-    each model's mean, and None for what isn't known of all of them. Snapshots are put in the order of their training, by perplexity.
+    each model's mean, and None for what isn't known of all of them. Snapshots are put in the order
+    of their training, by perplexity.
     """
     runs = [run for model in models for run in model["runs"]]
     means = {

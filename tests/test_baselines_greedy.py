@@ -76,6 +76,15 @@ def test_each_addition_is_the_best_of_all_units_and_signs(seed):
             np.testing.assert_array_equal(found.baseline, fixed)
 
 
+def test_a_run_goes_on_from_its_first_units():
+    objective, key = toy.toy(seed=2, units=UNITS), jax.random.key(0)
+    present, _ = run_greedy(key, objective, EVERY_UNIT.replace(most=2, alpha=1.0))
+    _, rest = jax.jit(greedy.extend)(key, present, objective, EVERY_UNIT.replace(most=3))
+    _, whole = run_greedy(key, objective, EVERY_UNIT.replace(most=5))
+    np.testing.assert_array_equal(rest.unit, whole.unit[2:5])
+    np.testing.assert_array_equal(rest.sign, whole.sign[2:5])
+
+
 def test_screening_loses_nothing_where_the_model_is_linear():
     objective = toy.toy(seed=2, units=UNITS)
     few = EVERY_UNIT.replace(screened=1)

@@ -8,7 +8,7 @@ from small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from experiments import benchmark_naive as naive
 from jaxmask import logsumexp, objective, packing, prefix_tree
-from jaxmask.evaluate import read_context
+from jaxmask.evaluate import evaluate, read_context
 from jaxmask.intervention import Intervention
 from jaxmask.objective import build
 from jaxmask.packing import pack
@@ -190,6 +190,27 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
     standard_error = found[:, :2].std(axis=0) / np.sqrt(len(keys))
     assert (standard_error > 0).all()
     assert (error < 4 * standard_error).all()
+
+
+def test_rows_for_both_directions_change_nothing_but_shapes(setting):
+    given, args = setting.examples, (setting.where, setting.context)
+    turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
+    whole, other = (
+        build(setting.params, x, *args, upward=setting.fast.upward, both_directions=True)
+        for x in (given, turned)
+    )
+    one = jax.tree.map(lambda x: x[0], interventions(2, whole.n_units))
+    judge = jax.jit(evaluate)
+    for found, expected in zip(judge(one, whole), judge(one, setting.fast), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert float(judge(one, whole).kl) > 0.01
+    batch = jax.jit(lambda key, fast: fast.sample(key, 300))(jax.random.key(0), whole)
+    assert (np.asarray(batch.weight.sum(axis=1)) > 0).all()  # empty rows are never drawn
+    assert (whole.pair_weight.sum(axis=1) == 0).any()
+    # What was compiled for a model serves another that prefers other forms.
+    before = judge._cache_size()
+    judge(one, other)
+    assert judge._cache_size() == before
 
 
 def test_unknown_directions_are_an_error(setting):

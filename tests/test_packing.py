@@ -90,3 +90,21 @@ def test_a_place_outside_the_sentence_is_an_error(fault):
 def test_no_examples_is_an_error():
     with pytest.raises(ValueError, match="every example"):
         pack(examples().take(np.arange(0)), np.zeros((0, 6), bool))
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_rows_for_both_directions_say_the_same_whatever_the_model_prefers(kind):
+    given = examples()
+    where = places(kind, given)
+    turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
+    packed, other = (pack(x, where, both_directions=True) for x in (given, turned))
+    for one, it in ((packed, given), (other, turned)):
+        assert Counter(entry[:4] for entry in unpack(one)) == Counter(keys_of(it, where))
+        assert len(one.steps) == 2 * len({key[:2] for key in keys_of(it, where)})
+        assert one.strata[-1].examples == pytest.approx(
+            one.pair_weight[one.strata[-1].start :].sum()
+        )
+    for name, of_one in packed._asdict().items():
+        assert np.shape(of_one) == np.shape(getattr(other, name)), name
+    assert packed.strata == other.strata
+    assert len(packed.steps) > len(pack(given, where).steps)

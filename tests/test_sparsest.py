@@ -1,7 +1,10 @@
 """The sparsest mask that reaches an accuracy, on a toy where each size's accuracy is known."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import toy
 
@@ -57,7 +60,25 @@ def test_says_so_when_no_size_suffices():
         ({2: [0.9], 3: [0.2], 4: [1.0]}, (3, 4)),  # larger sizes must reach it too
         ({2: [0.1], 4: [0.2]}, (4, None)),
         ({2: [0.4, 1.0]}, (0, 2)),  # several searches of a size count together
+        ({2: [0.1], 3: [0.9], 4: [0.6], 5: [1.0]}, (2, 3)),  # one that is out of luck is evened out
+        ({2: [0.9], 3: [0.9], 4: [0.2], 5: [1.0]}, (4, 5)),
     ],
 )
 def test_bracket(probes, expected):
     assert sparsest._bracket(probes, 0.7) == expected
+
+
+def test_rising_is_the_closest_of_all_that_rise():
+    random = np.random.default_rng(0)
+    levels = np.round(np.linspace(0.0, 1.0, 13), 3)
+    for _ in range(5):
+        probes = {n: random.choice(levels[::3], random.integers(1, 3)).tolist() for n in (1, 3, 4)}
+        found = list(sparsest._rising(probes).values())
+
+        def distance(values, probes=probes):
+            pairs = zip(values, probes.values(), strict=True)
+            return sum((value - x) ** 2 for value, reached in pairs for x in reached)
+
+        assert found == sorted(found)
+        rising = itertools.combinations_with_replacement(levels, 3)
+        assert distance(found) <= min(map(distance, rising)) + 1e-12
