@@ -224,10 +224,17 @@ def units_against_perplexity(
         lower.set(ylabel="untouched model right (%)", ylim=(-3, 103))
     # At the lower panel's top, where no line passes but that of a model that is always right.
     for x, label in zip(perplexity, labels, strict=True):
-        at = {"xytext": (0, 3), "textcoords": "offset points", "rotation": 45, "fontsize": 8}
-        place = (x, 1.0)
-        lower.annotate(label, place, xycoords=lower.get_xaxis_transform(), **at)
-    digits = [digit * 10**power for power in range(6) for digit in (1, 1.5, 2, 3, 4, 5, 6, 8)]
+        lower.annotate(
+            label,
+            (x, 1.0),
+            xycoords=lower.get_xaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            rotation=90,
+            ha="center",
+            fontsize=8,
+        )
+    digits = [digit * 10**power for power in range(6) for digit in (1, 1.5, 2, 3, 5, 7)]
     lower.xaxis.set_major_locator(FixedLocator(digits))
     lower.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     lower.xaxis.set_minor_locator(NullLocator())
