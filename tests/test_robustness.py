@@ -4,6 +4,7 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -117,9 +118,11 @@ def test_overlap_by_chance_is_what_random_sets_share():
 
 
 def test_tables_fit_the_terminal_and_have_the_paper_s_row(capsys):
-    names = [f"seed_{number}-10000" for number in range(5)]
-    wide = [entry(name, [(100.0, [1, 2]), (87.6, [2, 3])], 80, 99.9, 1234.5) for name in names]
-    given = summary(wide, wide)
+    wide = [
+        entry(f"seed_{number}-10000", [(100.0, [1, 2]), (87.6, [2, 3])], 80, 99.9, 1234.5)
+        for number in range(10)
+    ]
+    given = summary(wide[:5], wide[5:])
     tables = robustness_tables.tables(given)
     for table in tables:
         print_table(table)
@@ -260,7 +263,7 @@ def test_what_is_finished_is_not_done_again(model, tmp_path, monkeypatch):
     """Stopped in the second model, the study goes on with it; other settings are refused."""
     other = tmp_path / "other"
     tiny = store.load_model(model)
-    params = {**tiny.params, "embedding": tiny.params["embedding"] * 1.5}
+    params = jax.tree.map(lambda x: 1.5 * x, tiny.params)
     store.save_model(other, tiny._replace(name="other", params=params))
     options = RobustnessOptions(models=(str(model), str(other)), out=tmp_path / "out")
     done = []
@@ -324,7 +327,7 @@ def test_models_that_can_not_be_told_apart_are_refused(model, tmp_path):
     with pytest.raises(OptionError, match="same model"):
         robustness_runs.identify((str(model), str(model)), Options())
     tiny = store.load_model(model)
-    params = {**tiny.params, "embedding": tiny.params["embedding"] * 1.5}
+    params = jax.tree.map(lambda x: 1.5 * x, tiny.params)
     store.save_model(tmp_path / "b", tiny._replace(params=params))
     with pytest.raises(OptionError, match="'tiny' twice"):
         robustness_runs.identify((str(model), str(tmp_path / "b")), Options())
