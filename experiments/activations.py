@@ -10,16 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from matplotlib.figure import Figure
 
-from experiments.setup import Material, Options, where
+from experiments.setup import Material, Options, phenomenon, where
 from jaxmask import figures, lstm
 from jaxmask.intervention import Intervention, units
 from jaxmask.lstm import LSTMState, Params
-from jaxmask.tasks import gender_bias, number_agreement
 
 PANELS = 4  # units in a figure
-
-# Of each group, its words; those in capitals stand for many.
-PATTERNS = number_agreement.PATTERNS | {t: f"The PROFESSION {t}" for t in gender_bias.TEMPLATES}
 
 
 class Reading(NamedTuple):
@@ -35,6 +31,7 @@ class Reading(NamedTuple):
         intervened: the same with the intervention.
         flipped: is the form it turns to preferred with the intervention?
         hidden: units a layer.
+        patterns: see `experiments.setup.Phenomenon`.
     """
 
     sentences: tuple[tuple[str, ...], ...]
@@ -46,6 +43,7 @@ class Reading(NamedTuple):
     intervened: Float[np.ndarray, "examples time units"]
     flipped: Bool[np.ndarray, " examples"]
     hidden: int
+    patterns: Mapping[str, str]
 
 
 def read(
@@ -87,6 +85,7 @@ def read(
         np.where(beyond[:, :, None], np.nan, intervened),
         log_ratio + bias[preferred] - bias[turned] < 0,
         material.model.config.hidden,
+        phenomenon(material.task.name).patterns,
     )
 
 
@@ -164,7 +163,7 @@ def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figur
     sentences = [reading.sentences[row] for row in rows]
     longest = max(map(len, sentences))
     return figures.heat_maps(
-        word_labels(sentences, group),
+        word_labels(sentences, reading.patterns.get(group, "")),
         reading.original[rows, :longest],
         reading.intervened[rows, :longest],
         shown,
@@ -175,15 +174,15 @@ def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figur
     )
 
 
-def word_labels(sentences: Sequence[Sequence[str]], group: str) -> list[str]:
+def word_labels(sentences: Sequence[Sequence[str]], pattern: str) -> list[str]:
     """For each position the word that all sentences share, else what the group's pattern calls it.
 
-    Where words differ and no pattern names them, the label is an ellipsis.
+    Where words differ and the pattern doesn't name them, the label is an ellipsis.
     """
-    pattern = PATTERNS.get(group, "").split()
+    slots = pattern.split()
     labels = []
     for position, words in enumerate(itertools.zip_longest(*sentences)):
-        slot = pattern[position] if position < len(pattern) else ""
+        slot = slots[position] if position < len(slots) else ""
         differ = slot.lower() if slot.isupper() else "\u2026"
         labels.append(words[0] if len(set(words)) == 1 else differ)
     return labels

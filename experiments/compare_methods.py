@@ -34,7 +34,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     started = time.perf_counter()
     task = load_task(options.task, options.data)
     material = prepare(common(options), task)
-    name = f"compare-{options.task}-{material.model.name}-{options.intervention}"
+    name = f"compare-{task.name}-{material.model.name}-{options.intervention}"
     folder = options.out or Path("results") / name
     jobs = jobs_of(options, material.train_objective.n_units)
     results = run_all(jobs, options, material, folder, task.directions)

@@ -16,7 +16,15 @@ from experiments.console import console, progress
 from experiments.convergence import Rule, Run, Watch
 from experiments.measurements import describe
 from experiments.methods import METHODS, Bench, greedy_curve
-from experiments.setup import PHENOMENA, Material, OptionError, Options, check
+from experiments.setup import (
+    Material,
+    OptionError,
+    Options,
+    TaskName,
+    check,
+    data_name,
+    held_out,
+)
 from jaxmask import report, search
 from jaxmask.ensemble import Programs
 from jaxmask.evaluate import Evaluation, evaluate
@@ -35,14 +43,15 @@ MethodName = Literal[
 class CompareOptions:
     """Options of the comparison; where names are those of other scripts, so are meanings."""
 
-    task: Literal["number_agreement", "gender_bias"] = "number_agreement"
-    """What to search for."""
+    task: TaskName = "number_agreement"
+    """What to search for; minimal_pairs stands for a file of your own (--data)."""
     model: str = "demo"
     """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
     vocab: Path | None = None
     """Vocabulary of a .pt file: one word a line."""
     data: Path | None = None
-    """Folder of the task's original files; if not given, the task is generated."""
+    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
+    their file."""
     intervention: Literal["single", "every"] = "single"
     """Intervene at one word, or at every word of the sentence."""
     context: Literal["eos", "none", "primer"] = "eos"
@@ -67,7 +76,7 @@ class CompareOptions:
     patience: int = 3
     """Evaluations without a rise after which a run has converged."""
     evaluation: int | None = None
-    """Examples held out; as many as in the paper if not given."""
+    """Examples held out; as many as in the paper if not given, or a fifth of minimal pairs."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, or words: no subject (profession) is in both parts."""
     split_seed: int = 0
@@ -258,14 +267,14 @@ def _record(
 def identity(options: CompareOptions, material: Material) -> dict[str, Any]:
     """What all runs of a comparison have in common."""
     return {
-        "task": options.task,
+        "task": material.task.name,
         "model": material.model.name,
         "fingerprint": material.model.fingerprint,
-        "data": "generated" if options.data is None else options.data.name,
+        "data": data_name(options.data),
         "intervention": options.intervention,
         "context": options.context,
         "kl_weight": options.kl_weight,
-        "evaluation": options.evaluation or PHENOMENA[options.task].evaluation,
+        "evaluation": held_out(options, material.task),
         "split": options.split,
         "split_seed": options.split_seed,
         "rule": Rule(options.every, options.patience)._asdict(),

@@ -18,6 +18,7 @@ from experiments.setup import (
     PHENOMENA,
     OptionError,
     Options,
+    data_name,
     load_task,
     prepare,
     read_model,
@@ -45,7 +46,7 @@ class FigureOptions:
     vocab: Path | None = None
     """Vocabulary of a .pt file: one word a line."""
     data: Path | None = None
-    """Folder of the task's original files, if the run read them."""
+    """Folder of the task's original files, or file of minimal pairs, if the run read them."""
 
 
 def main() -> None:
@@ -109,8 +110,12 @@ def _drawings(reading: Reading, group: str, number: int, shown: list[int]) -> di
 
 def _options(chosen: FigureOptions, config: dict[str, Any]) -> Options:
     """The options of the run as far as they matter here, with model and data as given now."""
-    if (config["data"] == "generated") != (chosen.data is None):
-        given = "not given" if chosen.data is None else f"found {chosen.data}"
+    other = chosen.data is not None and chosen.data.is_file() and data_name(chosen.data)
+    if (config["data"] == "generated") != (chosen.data is None) or other not in (
+        False,
+        config["data"],
+    ):
+        given = "not given" if chosen.data is None else f"found {other or chosen.data}"
         raise OptionError(f"--data: the run's is {config['data']}, {given}")
     return Options(
         model=chosen.model,
@@ -130,7 +135,7 @@ def _config(file: Path) -> dict[str, Any]:
     missing = [name for name in names if not isinstance(config, dict) or name not in config]
     if missing:
         raise RunFolderError(f"{file}: expected {', '.join(names)}, found no {', '.join(missing)}")
-    if config["task"] not in PHENOMENA:
+    if config["data"] == "generated" and config["task"] not in PHENOMENA:
         raise RunFolderError(
             f"{file}: task: expected one of {', '.join(PHENOMENA)}, found {config['task']!r}"
         )

@@ -7,7 +7,14 @@ import jax
 import numpy as np
 
 import jaxmask
-from experiments.setup import PHENOMENA, Material, OptionError, Options, search_config
+from experiments.setup import (
+    Material,
+    OptionError,
+    Options,
+    data_name,
+    held_out,
+    search_config,
+)
 from experiments.text import draw_sentences
 from jaxmask import ensemble, ordinary_text, report, search, sparsest
 from jaxmask.ensemble import Ensemble
@@ -166,8 +173,8 @@ def settings(task: Task, options: Options, material: Material) -> dict:
         **chosen,
         "model": material.model.name,
         "fingerprint": material.model.fingerprint,
-        "evaluation": options.evaluation or PHENOMENA[task.name].evaluation,
-        "data": "generated" if options.data is None else options.data.name,
+        "evaluation": held_out(options, task),
+        "data": data_name(options.data),
         "text": None if options.text is None else options.text.name,
         "search": dataclasses.asdict(search_config(options)),
     }

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from experiments import records, report_search
 from experiments.console import console
-from experiments.setup import Material, Options, search_config
+from experiments.setup import Material, Options, data_name, search_config
 from jaxmask import sparsest
 from jaxmask.baselines import greedy
 from jaxmask.baselines.greedy import Additions
@@ -195,7 +195,7 @@ def _identity(options: Options, material: Material) -> dict[str, Any]:
         del search[chosen]
     return {
         "fingerprint": material.model.fingerprint,
-        "data": "generated" if options.data is None else options.data.name,
+        "data": data_name(options.data),
         "intervention": options.intervention,
         "context": options.context,
         "search": search,

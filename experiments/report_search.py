@@ -11,11 +11,11 @@ import numpy as np
 from experiments.console import console, print_table, progress
 from experiments.measurements import measure, observations, separate, settings, summarise
 from experiments.setup import (
-    PHENOMENA,
     Material,
     Options,
     check,
     load_task,
+    phenomenon,
     prepare,
     search_config,
 )
@@ -54,7 +54,9 @@ def run(
     config = search_config(options)
     task = load_task(name, options.data)
     material = prepare(options, task, model) if material is None else material
-    folder = options.out or Path("results") / f"{name}-{material.model.name}-{options.intervention}"
+    folder = (
+        options.out or Path("results") / f"{task.name}-{material.model.name}-{options.intervention}"
+    )
     chosen = settings(task, options, material)
     check_run_folder(folder, chosen)
     if reuse and (there := read_summary(folder)) is not None:
@@ -166,7 +168,8 @@ def _draw(
     if units(first.mask):
         reading = activations.read(material, options, task.directions, first)
         shown = activations.shown_units(reading, first, summary["prevalence"])
-        row = activations.example(reading, lambda group: group == PHENOMENA[task.name].shown)
+        good = phenomenon(task.name).shown
+        row = activations.example(reading, lambda group: good in (None, group))
         if row is not None:
             figure = activations.example_figure(reading, row, shown)
             figures.save(figure, folder / "figures" / "activations.png")

@@ -17,7 +17,7 @@ from experiments import needed_units, records, report_search, training_text
 from experiments.console import console
 from experiments.measurements import describe
 from experiments.needed_units import GreedyCurve, Searches
-from experiments.setup import Material, OptionError, Options, prepare, read_model
+from experiments.setup import Material, OptionError, Options, data_name, prepare, read_model
 from jaxmask import corpus, language_model_training
 from jaxmask.ensemble import Programs
 from jaxmask.examples import Task
@@ -116,7 +116,7 @@ def _settings(one: Named, task: Task, options: Options, goal: Goal) -> dict[str,
         **chosen,
         "task": task.name,
         "fingerprint": one.fingerprint,
-        "data": "generated" if options.data is None else options.data.name,
+        "data": data_name(options.data),
         "accuracy": goal.percent,
         "alpha": goal.alpha,
         "valid": None if goal.valid is None else training_text.digest(goal.valid),

@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,36 +26,50 @@ from jaxmask.report_page import PageError
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
 from jaxmask.store import BUNDLED_MODEL, LanguageModel, ModelError, load_model
-from jaxmask.tasks import gender_bias, number_agreement
+from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
 from jaxmask.vocabulary import VocabularyError
 
 GENERATOR_SEED = 0  # of the sentences drawn where --data isn't given
 
 
 class Phenomenon(NamedTuple):
-    """A task of the paper.
+    """What scripts know of a task, beside its stimuli.
 
     Attributes:
-        read: its stimuli, from a folder of the original files.
-        generate: its stimuli, without any files.
-        evaluation: examples that the paper held out.
-        shown: group whose sentences make good figures.
+        read: its stimuli, from ``--data``.
+        generate: its stimuli, without any files; None where there is no such way.
+        evaluation: examples that the paper held out; None where it's no task of the paper's.
+        shown: group whose sentences make good figures; None where all do.
+        patterns: of each group, its words; those in capitals stand for many.
     """
 
     read: Callable[[Path], Task]
-    generate: Callable[[], Task]
-    evaluation: int
-    shown: str
+    generate: Callable[[], Task] | None = None
+    evaluation: int | None = None
+    shown: str | None = None
+    patterns: Mapping[str, str] = {}
 
 
 PHENOMENA = {
     number_agreement.NAME: Phenomenon(
-        number_agreement.read, lambda: number_agreement.generate(GENERATOR_SEED), 1000, "nounpp"
+        number_agreement.read,
+        lambda: number_agreement.generate(GENERATOR_SEED),
+        1000,
+        "nounpp",
+        number_agreement.PATTERNS,
     ),
     gender_bias.NAME: Phenomenon(
-        gender_bias.read, gender_bias.generate, 200, "was promoted because"
+        gender_bias.read,
+        gender_bias.generate,
+        200,
+        "was promoted because",
+        {template: f"The PROFESSION {template}" for template in gender_bias.TEMPLATES},
     ),
+    minimal_pairs.NAME: Phenomenon(minimal_pairs.read),
 }
+TaskName = Literal["number_agreement", "gender_bias", "minimal_pairs"]
+DESCRIBED = "see docs/your_phenomenon.md"
+HELD_OUT = 0.2  # of the examples, where the paper doesn't say how many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +81,8 @@ class Options:
     vocab: Path | None = None
     """Vocabulary of a .pt file: one word a line."""
     data: Path | None = None
-    """Folder of the task's original files; if not given, the task is generated."""
+    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
+    their file."""
     intervention: Literal["single", "every"] = "single"
     """Intervene at one word, or at every word of the sentence."""
     context: Literal["eos", "none", "primer"] = "eos"
@@ -92,7 +108,7 @@ class Options:
     """Rounds of exchanging units after that; the method's own number if not given."""
     evaluation: int | None = None
     """Examples held out of the search, on which results are reported; as many as in the paper if
-    not given: 1000 for number agreement, 200 for gender bias."""
+    not given: 1000 for number agreement, 200 for gender bias; a fifth of minimal pairs."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
     split_seed: int = 0
@@ -126,6 +142,7 @@ USER_ERRORS = (
 class Material:
     """A model and a task, ready to be searched; objectives are built when they are first needed."""
 
+    task: Task
     model: LanguageModel
     context: LSTMState
     encoded: Encoded
@@ -215,9 +232,48 @@ def read_model(options: Options) -> LanguageModel:
     return load_model(options.model)
 
 
+def phenomenon(name: str) -> Phenomenon:
+    """What is known of a task by its name; files of minimal pairs have names of their own."""
+    return PHENOMENA.get(name, PHENOMENA[minimal_pairs.NAME])
+
+
 def load_task(name: str, data: Path | None) -> Task:
-    """The stimuli of one of `PHENOMENA`."""
-    return PHENOMENA[name].generate() if data is None else PHENOMENA[name].read(data)
+    """The stimuli of one of `PHENOMENA`, or those of a file of minimal pairs."""
+    known = phenomenon(name)
+    of_a_file = known is PHENOMENA[minimal_pairs.NAME]
+    if data is None:
+        if known.generate is None:
+            raise OptionError(f"--data: expected a file of minimal pairs, {DESCRIBED}; none given")
+        return known.generate()
+    if data.is_dir() and of_a_file:
+        raise OptionError(f"--data: expected a file of minimal pairs, found the folder {data}")
+    if data.is_file() and not of_a_file:
+        raise OptionError(
+            f"--data: expected the folder of {name}'s original files, found the file {data}; for "
+            "minimal pairs of your own there is python -m experiments.search, or "
+            f"--task {minimal_pairs.NAME}"
+        )
+    if of_a_file and data.stem in PHENOMENA:
+        raise OptionError(
+            f"--data: {data}: expected a file that isn't called like a task ({data.stem}), as its "
+            "results would be"
+        )
+    return known.read(data)
+
+
+def data_name(data: Path | None) -> str:
+    """What is remembered of ``--data``: its name, of a file also what tells its content."""
+    if data is None:
+        return "generated"
+    if data.is_file():
+        return f"{data.name}, sha256 {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
+    return data.name
+
+
+def held_out(options: Any, task: Task) -> int:
+    """How many examples to hold out: as ``--evaluation`` says, else as the task."""
+    of_paper = phenomenon(task.name).evaluation
+    return options.evaluation or of_paper or max(1, int(HELD_OUT * len(task.stimuli)))
 
 
 def prepare(
@@ -236,10 +292,11 @@ def prepare(
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
     context = read_context(model.params, words)
     known = directed(model.params, encoded.examples, context)
-    held_out = options.evaluation or PHENOMENA[task.name].evaluation
     together = examples.position_words(known) if options.split == "word" else None
     try:
-        train, evaluation = examples.split(known, held_out, options.split_seed, together)
+        train, evaluation = examples.split(
+            known, held_out(options, task), options.split_seed, together
+        )
     except ValueError as fault:
         raise OptionError(f"--{fault}") from fault
     right = known.correct >= 0
@@ -248,6 +305,7 @@ def prepare(
         100.0 * float(np.mean(preferred[right] == known.correct[right])) if right.any() else None
     )
     return Material(
+        task,
         model,
         context,
         encoded._replace(examples=known),

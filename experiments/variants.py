@@ -5,11 +5,11 @@ python -m experiments.variants --task number_agreement --model demo --alpha 0.05
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from experiments import report_search
 from experiments.console import console, print_table
-from experiments.setup import Options, read_model, run_script
+from experiments.setup import Options, TaskName, load_task, read_model, run_script
 from jaxmask import paper_tables
 from jaxmask.report import to_markdown
 from jaxmask.run_folder import write_text
@@ -31,16 +31,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 class VariantOptions(Options):
     """Options that all experiments understand, and the task."""
 
-    task: Literal["number_agreement", "gender_bias"] = "number_agreement"
-    """What to search for."""
+    task: TaskName = "number_agreement"
+    """What to search for; minimal_pairs stands for a file of your own (--data)."""
 
 
 def work(options: VariantOptions) -> None:
     """Runs what isn't there yet, and compares."""
-    model = read_model(options)
-    out = options.out or (
-        Path("results") / f"variants-{options.task}-{model.name}-{options.intervention}"
-    )
+    name, model = load_task(options.task, options.data).name, read_model(options)
+    out = options.out or (Path("results") / f"variants-{name}-{model.name}-{options.intervention}")
     fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Options)}
     summaries = {}
     for name, changes in VARIANTS.items():

@@ -52,6 +52,8 @@ class Stimulus(NamedTuple):
         pair: the two word forms, in the order of the task's directions (singular, plural).
         correct: index in ``pair`` of the form that grammar asks for, or -1 where none is right.
         group: the construction or template.
+        line: number, from 1, of the line it was read from (the last one, if it is of several), or
+            of a list's entry; 0 where it wasn't read.
     """
 
     words: tuple[str, ...]
@@ -59,6 +61,7 @@ class Stimulus(NamedTuple):
     pair: tuple[str, str]
     correct: int
     group: str
+    line: int = 0
 
 
 class Task(NamedTuple):
@@ -120,6 +123,20 @@ class Dropped(NamedTuple):
         return self.pair + self.position_word
 
 
+class Unknown(NamedTuple):
+    """The words of a stimulus that a vocabulary lacks.
+
+    Attributes:
+        pair: of the two forms.
+        position_word: the word at ``position``, or nothing.
+        others: the rest of the sentence's.
+    """
+
+    pair: tuple[str, ...]
+    position_word: tuple[str, ...]
+    others: tuple[str, ...]
+
+
 class Encoded(NamedTuple):
     """A task as arrays for one vocabulary, and what was lost on the way.
 
@@ -148,21 +165,36 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     """
     for number, stimulus in enumerate(task.stimuli):
         _check(stimulus, f"{task.name}, stimulus {number}")
-    known = frozenset(vocabulary.words) - {UNKNOWN}
-    lost_pair = [s for s in task.stimuli if not known.issuperset(s.pair)]
-    rest = [s for s in task.stimuli if known.issuperset(s.pair)]
-    lost_word = [s for s in rest if s.words[s.position] not in known]
-    kept = [s for s in rest if s.words[s.position] in known]
-    lost = {w for s in lost_pair for w in s.pair} | {s.words[s.position] for s in lost_word}
-    dropped = Dropped(len(lost_pair), len(lost_word), tuple(sorted(lost - known)))
+    missing = [unknown_words(stimulus, vocabulary) for stimulus in task.stimuli]
+    lost_pair = [lost.pair for lost in missing if lost.pair]
+    lost_word = [lost.position_word for lost in missing if lost.position_word and not lost.pair]
+    kept = [
+        stimulus
+        for stimulus, lost in zip(task.stimuli, missing, strict=True)
+        if not lost.pair and not lost.position_word
+    ]
+    words = {word for lost in (*lost_pair, *lost_word) for word in lost}
+    dropped = Dropped(len(lost_pair), len(lost_word), tuple(sorted(words)))
     if not kept:
         raise TaskDataError(
             f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
             f"among {len(task.stimuli)}; not in the vocabulary: {_shorten(dropped.words)}"
         )
     groups = tuple(sorted({s.group for s in task.stimuli}))
-    unknown = sum(word not in known for s in kept for word in s.words)
+    unknown = sum(len(x.others) for x in missing if not x.pair and not x.position_word)
     return Encoded(_to_arrays(kept, groups, vocabulary), groups, dropped, unknown)
+
+
+def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
+    """The words that a vocabulary lacks; `UNKNOWN` itself is none that could be measured."""
+
+    def lacking(words: Sequence[str]) -> tuple[str, ...]:
+        return tuple(word for word in words if word not in vocabulary or word == UNKNOWN)
+
+    words, at = stimulus.words, stimulus.position
+    return Unknown(
+        lacking(stimulus.pair), lacking(words[at : at + 1]), lacking(words[:at] + words[at + 1 :])
+    )
 
 
 def split(
@@ -259,6 +291,7 @@ def _to_arrays(
     stimuli: Sequence[Stimulus], groups: tuple[str, ...], vocabulary: Vocabulary
 ) -> Examples:
     length = np.array([len(s.words) for s in stimuli], np.int32)
+    number = {group: number for number, group in enumerate(groups)}
     tokens = np.zeros((len(stimuli), length.max()), np.int32)
     for row, stimulus in zip(tokens, stimuli, strict=True):
         row[: len(stimulus.words)] = vocabulary.encode(stimulus.words)
@@ -269,5 +302,5 @@ def _to_arrays(
         pair=np.array([vocabulary.encode(s.pair) for s in stimuli], np.int32),
         direction=np.full(len(stimuli), -1, np.int32),
         correct=np.array([s.correct for s in stimuli], np.int32),
-        group=np.array([groups.index(s.group) for s in stimuli], np.int32),
+        group=np.array([number[s.group] for s in stimuli], np.int32),
     )

@@ -120,7 +120,7 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
         **{
             name: field + field if isinstance(field, tuple) else np.concatenate([field, field])
             for name, field in reading._asdict().items()
-            if name != "hidden"
+            if name not in ("hidden", "patterns")
         }
     )
     figure = activations.heat_map_figure(twice, "simple", UNITS[:4])
@@ -140,18 +140,18 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
 
 
 @pytest.mark.parametrize(
-    ("sentences", "group", "expected"),
+    ("sentences", "pattern", "expected"),
     [
-        ([["The", "boy"], ["The", "girl"]], "simple", ["The", "subject"]),
-        ([["The", "boy"]], "simple", ["The", "boy"]),
+        ([["The", "boy"], ["The", "girl"]], "The SUBJECT VERB", ["The", "subject"]),
+        ([["The", "boy"]], "The SUBJECT VERB", ["The", "boy"]),
         ([["The", "cook", "ate", "because"], ["The", "poet", "ate", "because"]],
-         "ate because", ["The", "profession", "ate", "because"]),
-        ([["a", "b"], ["c", "b"]], "unheard of", ["…", "b"]),
-        ([["a", "b"], ["a"]], "unheard of", ["a", "…"]),
+         "The PROFESSION ate because", ["The", "profession", "ate", "because"]),
+        ([["a", "b"], ["c", "b"]], "", ["…", "b"]),
+        ([["a", "b"], ["a"]], "", ["a", "…"]),
     ],
 )  # fmt: skip
-def test_word_labels(sentences, group, expected):
-    assert activations.word_labels(sentences, group) == expected
+def test_word_labels(sentences, pattern, expected):
+    assert activations.word_labels(sentences, pattern) == expected
 
 
 @pytest.fixture

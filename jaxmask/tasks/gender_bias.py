@@ -8,7 +8,7 @@ wrong.
 
 import json
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
@@ -75,7 +75,7 @@ MOST_ENTRIES = 10_000  # each may become a sentence of every template
 
 def generate() -> Task:
     """Every template with every one of our own `PROFESSIONS`; nothing is random."""
-    return _combine(PROFESSIONS)
+    return _combine(dict.fromkeys(PROFESSIONS, 0))
 
 
 def read(folder: str | Path) -> Task:
@@ -91,11 +91,11 @@ def read(folder: str | Path) -> Task:
     """
     file = Path(folder) / "professions.json"
     definitional = _read_scores(file)
-    suitable = [
-        profession
-        for profession, score in definitional.items()
+    suitable = {
+        profession: entry
+        for entry, (profession, score) in enumerate(definitional.items(), start=1)
         if "_" not in profession and abs(score) <= MOST_DEFINITIONAL
-    ]
+    }
     if not suitable:
         raise TaskDataError(
             f"{file}: expected single words with definitional scores from -{MOST_DEFINITIONAL} to "
@@ -104,7 +104,8 @@ def read(folder: str | Path) -> Task:
     return _combine(suitable)
 
 
-def _combine(professions: Iterable[str]) -> Task:
+def _combine(professions: Mapping[str, int]) -> Task:
+    """Every template with every profession, given with its entry's number."""
     stimuli = [
         Stimulus(
             words=("The", profession, *template.split()),
@@ -112,9 +113,10 @@ def _combine(professions: Iterable[str]) -> Task:
             pair=DIRECTIONS,
             correct=-1,
             group=template,
+            line=entry,
         )
         for template in TEMPLATES
-        for profession in professions
+        for profession, entry in professions.items()
     ]
     return Task(NAME, DIRECTIONS, stimuli)
 

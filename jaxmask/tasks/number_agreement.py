@@ -173,6 +173,7 @@ class _Line(NamedTuple):
     """One line of a file: a sentence with one of its two verb forms."""
 
     place: str
+    number: int
     words: tuple[str, ...]
     label: str
     verdict: str
@@ -185,20 +186,20 @@ def _read_file(file: Path, construction: str) -> Iterator[Stimulus]:
     if not text:
         raise TaskDataError(f"{file}: expected lines of four columns, found none")
     for number, row in enumerate(text.split("\n"), start=1):
-        line = _parse(row, construction, f"{file}, line {number}")
+        line = _parse(row, construction, f"{file}, line {number}", number)
         pairs.setdefault(line.pair, []).append(line)
     for lines in pairs.values():
         yield _join(lines, construction)
 
 
-def _parse(row: str, construction: str, place: str) -> _Line:
+def _parse(row: str, construction: str, place: str, number: int) -> _Line:
     columns = row.split("\t")
     if len(columns) != 4:
         raise TaskDataError(
             f"{place}: expected sentence, number, correct or wrong, and id, set apart by tabs, "
             f"found {len(columns)} columns in '{shown(row)}'"
         )
-    line = _Line(place, tuple(columns[0].split()), *columns[1:])
+    line = _Line(place, number, tuple(columns[0].split()), *columns[1:])
     if not SUBJECT_POSITION + 2 <= len(line.words) <= LONGEST:
         raise TaskDataError(
             f"{place}: expected 3 to {LONGEST} words, found {len(line.words)} in "
@@ -242,4 +243,5 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
         forms if correct == 0 else forms[::-1],
         correct,
         construction,
+        max(right.number, wrong.number),
     )

@@ -1,0 +1,175 @@
+"""A phenomenon of your own: minimal pairs from one file, a pair a line, columns set apart by tabs.
+
+    # Relative pronouns: people are "who", things are "which".
+    sentence        position  person  thing  group   right
+    The doctor      2         who     which  subject person
+    It was the box  4         who     which  cleft   thing
+
+The file is UTF-8. Lines that begin with ``#`` and empty lines are skipped. The first other line is
+the header: ``sentence``, ``position``, and the names of the two directions, of your choice; then,
+if wanted, ``group`` and ``right`` in any order. In the lines below it stand
+
+- the sentence up to, not including, the word that is looked at, its words set apart by spaces;
+- the position of the word at which a single-step intervention acts, counted from 1;
+- the two word forms that compete for the place after the sentence, in the order of the directions;
+- ``group``: the construction, for tables and figures; all lines are of one group if not given;
+- ``right``: the direction whose form grammar asks for, or nothing.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from jaxmask.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
+from jaxmask.vocabulary import shown
+
+NAME = "minimal_pairs"
+REQUIRED = ("sentence", "position")
+OPTIONAL = ("group", "right")
+TAKEN = ("unit", "layer", "column", "prevalence")  # by the summary of a run, beside directions
+LONGEST_NAME = 20  # of a direction, in characters: tables have a column for each
+LONGEST_GROUP = 40  # its figures are files with its name
+
+_EXAMPLE = "sentence, position, singular, plural"
+
+
+def read(file: str | Path) -> Task:
+    """Reads a file of minimal pairs; the task is called like the file, without its ending.
+
+    Raises:
+        TaskDataError: the file is missing or isn't UTF-8, has no header or no pairs, a line is
+            ill-formed, or a pair comes twice.
+    """
+    file = Path(file)
+    lines = _lines(read_text(file))
+    place, header = next(lines, (0, ""))
+    if not place:
+        raise TaskDataError(
+            f"{file}: expected a header and a pair a line, found neither; the header names the "
+            f"columns, set apart by tabs: {_EXAMPLE}"
+        )
+    columns = _columns(header, f"{file}, line {place}")
+    stimuli: list[Stimulus] = []
+    first: dict[tuple, int] = {}  # line of each pair
+    known: dict[str, str] = {}  # one object for all that are the same word
+    for number, line in lines:
+        stimulus = _stimulus(line, columns, known, f"{file}, line {number}", number)
+        identity = (stimulus.words, stimulus.position, *sorted(stimulus.pair))
+        if identity in first:
+            raise TaskDataError(
+                f"{file}, line {number}: expected each pair once, found that of line "
+                f"{first[identity]} again"
+            )
+        first[identity] = number
+        stimuli.append(stimulus)
+    if not stimuli:
+        raise TaskDataError(f"{file}: expected a pair a line below the header, found none")
+    return Task(file.stem, (columns[2], columns[3]), stimuli)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, with their numbers."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line
+
+
+def _columns(header: str, place: str) -> tuple[str, ...]:
+    """The names of the columns."""
+    columns = tuple(name.strip() for name in header.split("\t"))
+    if columns[:2] != REQUIRED or len(columns) < 4:
+        raise TaskDataError(
+            f"{place}: expected a header with sentence, position and the names of two directions, "
+            f"set apart by tabs, such as {_EXAMPLE}; found {len(columns)} columns in "
+            f"'{shown(header)}'"
+        )
+    for name in columns[2:4]:
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise TaskDataError(
+                f"{place}: expected directions with names of 1 to {LONGEST_NAME} characters, "
+                f"found '{shown(name)}'"
+            )
+        if name in (*REQUIRED, *OPTIONAL, *TAKEN):
+            raise TaskDataError(
+                f"{place}: expected two directions after position, found '{name}', which has "
+                "another meaning"
+            )
+    for name in columns[4:]:
+        if name not in OPTIONAL:
+            near = get_close_matches(name.lower()[:LONGEST_NAME], OPTIONAL, 1)
+            raise TaskDataError(
+                f"{place}: expected no columns beyond {' and '.join(OPTIONAL)}, found "
+                f"'{shown(name)}'" + (f": did you mean {near[0]}?" if near else "")
+            )
+    for name in columns:
+        if columns.count(name) > 1:
+            raise TaskDataError(f"{place}: expected each column once, found '{shown(name)}' twice")
+    return columns
+
+
+def _stimulus(
+    line: str, columns: tuple[str, ...], known: dict[str, str], place: str, number: int
+) -> Stimulus:
+    cells = line.split("\t")
+    if len(cells) != len(columns):
+        raise TaskDataError(
+            f"{place}: expected {len(columns)} columns ({', '.join(columns)}), set apart by tabs, "
+            f"found {len(cells)} in '{shown(line)}'"
+        )
+    row = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    words = tuple(known.setdefault(word, word) for word in row["sentence"].split())
+    if not 1 <= len(words) <= LONGEST:
+        raise TaskDataError(
+            f"{place}: expected 1 to {LONGEST} words, found {len(words)} in "
+            f"'{shown(row['sentence'])}'"
+        )
+    pair = tuple(known.setdefault(row[name], row[name]) for name in columns[2:4])
+    for name, form in zip(columns[2:4], pair, strict=True):
+        if len(form.split()) != 1:
+            raise TaskDataError(
+                f"{place}: expected one word as the {name} form, found '{shown(form)}'"
+            )
+    if pair[0] == pair[1]:
+        raise TaskDataError(
+            f"{place}: expected two different forms, found '{shown(pair[0])}' twice"
+        )
+    group = row.get("group") or "all"
+    if len(group) > LONGEST_GROUP or not group.isprintable():
+        raise TaskDataError(
+            f"{place}: expected a group's name of at most {LONGEST_GROUP} characters, found "
+            f"'{shown(group)}'"
+        )
+    return Stimulus(
+        words,
+        _position(row["position"], words, place) - 1,
+        pair,
+        _right(row.get("right", ""), columns[2:4], pair, place),
+        known.setdefault(group, group),
+        number,
+    )
+
+
+def _position(cell: str, words: tuple[str, ...], place: str) -> int:
+    """The word's number, from 1."""
+    position = int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 5 else 0
+    if not 1 <= position <= len(words):
+        near = [number for number, word in enumerate(words, start=1) if word == cell]
+        raise TaskDataError(
+            f"{place}: expected the number of a word, from 1 ('{shown(words[0])}') to "
+            f"{len(words)} ('{shown(words[-1])}'), as the position, found '{shown(cell)}'"
+            + (f": did you mean {near[0]}?" if near else "")
+        )
+    return position
+
+
+def _right(cell: str, directions: tuple[str, ...], pair: tuple[str, ...], place: str) -> int:
+    """Which form is right, -1 for none."""
+    if not cell:
+        return -1
+    if cell not in directions:
+        meant = dict(zip(pair, directions, strict=True)).get(cell)
+        raise TaskDataError(
+            f"{place}: expected {directions[0]}, {directions[1]} or nothing as right, found "
+            f"'{shown(cell)}'" + (f": did you mean {meant}?" if meant else "")
+        )
+    return directions.index(cell)
