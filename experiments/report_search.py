@@ -105,7 +105,10 @@ def _introduce(task: Task, options: Options, material: Material) -> None:
         f"pairs: {train} to search on + {material.evaluation.size} held out ({toward})",
     ]
     if dropped.total:
-        lines.append(f"dropped, as their words are out of vocabulary: {dropped.total} pairs")
+        lines.append(
+            f"dropped, as their words are out of vocabulary: {dropped.total} pairs; "
+            "experiments.check_data says which"
+        )
     for name in empty:
         lines.append(f"nothing can be learned toward {name!r}: the model always prefers it")
     for line in lines:
