@@ -94,7 +94,7 @@ def counts(task: Task, lacking: Sequence[Unknown], model: LanguageModel) -> list
     kept = [x for x in lacking if not x.pair and not x.position_word]
     others = sum(len(x.others) for x in kept)
     lines = [
-        f"{task.name}: {_count(len(task.stimuli), 'pair')}, {task.directions[0]} or {task.directions[1]}",
+        f"{task.name}: {_count(len(task.stimuli), 'pair')}, {' or '.join(task.directions)}",
         f"model: {model.name}, {model.config.vocabulary} words",
         f"kept: {_count(len(kept), 'pair')}"
         + (f"; of their other words, {others} become {UNKNOWN}" if others else ""),
@@ -174,8 +174,9 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
         _group_row((name, form), task, encoded, odds, here, known)
         for name, form, here in _groups(task, encoded)
     ]
-    everything = np.ones(examples.size, bool)
-    rows.append(_group_row(("all", ""), task, encoded, odds, everything, known))
+    if len(rows) > 1:
+        everything = np.ones(examples.size, bool)
+        rows.append(_group_row(("all", ""), task, encoded, odds, everything, known))
     first, second = task.directions
     return Table(
         "What the untouched model makes of the pairs",

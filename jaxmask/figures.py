@@ -88,12 +88,18 @@ def activations(
         _activation_panel(panel, original[:, unit - 1], intervened[:, unit - 1], where)
         layer, column = unit_place(unit, hidden)
         panel.set_title(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
-        panel.set_xticks(range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor")
+        panel.set_xticks(
+            range(len(words)),
+            [_text(word) for word in words],
+            rotation=45,
+            ha="right",
+            rotation_mode="anchor",
+        )
     for panel in grid[::columns]:
         panel.set_ylabel("activation")
     entries = grid[0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(_text(title), fontsize=10)
     return figure
 
 
@@ -135,7 +141,7 @@ def heat_maps(
         for word in np.flatnonzero(where):
             altered.plot((word - 0.5, word + 0.5), (1, 1), transform=above, **_BAR)
     _heat_key(key, bool(where.sum() > 1))
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(_text(title), fontsize=10)
     return figure
 
 
@@ -250,6 +256,11 @@ def save(figure: Figure, file: str | Path) -> None:
     figure.savefig(file, dpi=150)
 
 
+def _text(text: str) -> str:
+    """Text as it is: between two dollars matplotlib sees a formula."""
+    return text.replace("$", r"\$")
+
+
 def _activation_panel(
     panel: Axes,
     original: Float[np.ndarray, " words"],
@@ -284,11 +295,16 @@ def _heat_panel(
     )
     panel.set_title(title, fontsize=8, pad=8)
     panel.set_xticks(
-        range(len(words)), words, rotation=45, ha="right", rotation_mode="anchor", fontsize=8
+        range(len(words)),
+        [_text(word) for word in words],
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+        fontsize=8,
     )
     counts = np.array(list(rows.values()))
     ends = np.cumsum(counts)
-    panel.set_yticks(ends - counts / 2 - 0.5, rows, fontsize=8)
+    panel.set_yticks(ends - counts / 2 - 0.5, [_text(name) for name in rows], fontsize=8)
     for end in ends[:-1]:
         panel.axhline(end - 0.5, color="black", linewidth=1.2)
     panel.tick_params(length=0)

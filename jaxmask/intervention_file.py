@@ -17,10 +17,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
+from jaxmask import lstm
+from jaxmask.evaluate import read_context
+from jaxmask.examples import CONTEXTS
 from jaxmask.intervention import Intervention, units
 from jaxmask.store import LanguageModel, check_fields, read_json
 from jaxmask.vocabulary import shown
@@ -152,6 +156,58 @@ def load_intervention(file: str | Path, model: LanguageModel) -> SavedInterventi
         content["settings"],
         content["metrics"],
     )
+
+
+def apply(
+    saved: SavedIntervention,
+    model: LanguageModel,
+    words: Sequence[str],
+    toward: str | None,
+    position: int | None = None,
+) -> Float[Array, "words vocabulary"]:
+    """What a model expects after each word, intervened on as in the run that found how.
+
+    The model first reads the context that the run had it read. A single-step intervention acts at
+    one word, an every-step intervention at all words of the sentence.
+
+    Args:
+        saved: of a run's ``interventions`` folder, see `load_intervention`.
+        model: the one it was found in.
+        words: a sentence, or its beginning; words out of vocabulary are read as ``<unk>``.
+        toward: the direction, one of ``saved.directions``; None leaves the model untouched.
+        position: index, from 0, of the word at which a single-step intervention acts.
+
+    Returns:
+        Log-probabilities, in nats, of the next word.
+
+    Raises:
+        InterventionFileError: there is no such direction or position, there are no words, or
+            ``saved.settings`` don't hold ``context`` and ``intervention``.
+    """
+    context, kind = (saved.settings.get(name) for name in ("context", "intervention"))
+    if context not in tuple(CONTEXTS) or kind not in ("single", "every"):
+        raise InterventionFileError(
+            f"settings: expected context ({', '.join(CONTEXTS)}) and intervention (single, every), "
+            f"found {reprlib.repr(context)} and {reprlib.repr(kind)}"
+        )
+    if toward not in (None, *saved.directions):
+        raise InterventionFileError(
+            f"toward: expected {' or '.join(map(shown, saved.directions))}, found {toward!r}"
+        )
+    single = toward is not None and kind == "single"
+    if not words or (single and (position is None or not 0 <= position < len(words))):
+        raise InterventionFileError(
+            f"position: expected a word of the sentence, from 0 to {len(words) - 1}, at which to "
+            f"intervene, found {position}"
+        )
+    logits, _ = lstm.forward(
+        model.params,
+        read_context(model.params, model.vocabulary.encode(CONTEXTS[context])),
+        np.array(model.vocabulary.encode(words)),
+        None if toward is None else saved.intervention.toward(saved.directions.index(toward)),
+        np.arange(len(words)) == position if single else None,
+    )
+    return jax.nn.log_softmax(logits)
 
 
 def _identity(model: LanguageModel) -> dict[str, Any]:

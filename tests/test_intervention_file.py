@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from jaxmask.intervention import Intervention
 from jaxmask.intervention_file import (
     InterventionFileError,
+    apply,
     load_intervention,
     save_intervention,
 )
-from jaxmask.lstm import LSTMConfig, init_params
+from jaxmask.lstm import LSTMConfig, forward, init_params, zero_state
 from jaxmask.store import LanguageModel
 from jaxmask.vocabulary import Vocabulary
 
@@ -183,3 +184,45 @@ def test_what_can_not_be_loaded_is_not_saved(tmp_path, intervention, named):
 def test_settings_without_place_in_json_are_refused(tmp_path):
     with pytest.raises(InterventionFileError, match="settings or metrics"):
         save(tmp_path / "units.json", metrics={"accuracy": float("nan")})
+
+
+@pytest.mark.parametrize("context", ["eos", "none"])
+@pytest.mark.parametrize("kind", ["single", "every"])
+def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
+    settings = {"context": context, "intervention": kind}
+    saved = load_intervention(save(tmp_path / "units.json", settings=settings), MODEL)
+    found = apply(saved, MODEL, ["the", "cat", "dog"], "plural", 1)
+    before = [1] if context == "eos" else []
+    tokens = np.array([*before, 2, 0, 3])
+    index = np.arange(len(tokens)) - len(before)
+    where = index >= 0 if kind == "every" else index == 1
+    start, row = zero_state(MODEL.config), saved.intervention.toward(1)
+    logits, _ = forward(MODEL.params, start, tokens, row, where)
+    expected = jax.nn.log_softmax(logits[len(before) :])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    untouched, _ = forward(MODEL.params, start, tokens)
+    expected = jax.nn.log_softmax(untouched[len(before) :])
+    np.testing.assert_allclose(
+        apply(saved, MODEL, ["the", "cat", "dog"], None), expected, atol=1e-6
+    )
+    assert np.abs(found - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"toward": "dual"}, "toward: expected singular or plural, found 'dual'"),
+        ({"position": None}, "position: expected a word of the sentence, from 0 to 1"),
+        ({"position": 2}, "position: .* found 2"),
+        ({"position": -1}, "position: .* found -1"),
+        ({"words": [], "toward": None}, "position: expected a word"),
+        ({"settings": {}}, "settings: expected context .* found None and None"),
+        ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
+    ],
+)
+def test_what_it_can_not_be_applied_to_is_refused(tmp_path, changes, message):
+    settings = changes.pop("settings", {"context": "eos", "intervention": "single"})
+    saved = load_intervention(save(tmp_path / "units.json", settings=settings), MODEL)
+    arguments = {"words": ["the", "dog"], "toward": "plural", "position": 1} | changes
+    with pytest.raises(InterventionFileError, match=message):
+        apply(saved, MODEL, **arguments)

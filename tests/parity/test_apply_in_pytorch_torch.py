@@ -1,0 +1,102 @@
+"""The documentation's recipe for PyTorch against `jaxmask.intervention_file.apply`."""
+
+import json
+import subprocess
+import sys
+
+import doc_examples
+import jax
+import numpy as np
+import pytest
+
+from converters import to_torch
+from jaxmask import store
+from jaxmask.intervention import Intervention
+from jaxmask.intervention_file import apply, load_intervention, save_intervention
+from jaxmask.lstm import LSTMConfig, init_params
+from jaxmask.vocabulary import Vocabulary
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+recipe = doc_examples.load("apply_in_pytorch")
+
+TOLERANCE = 1e-4  # nats
+SENTENCES = ["She saw the doctor", "It was the box", "The old river near her", "It"]
+
+
+def tiny():
+    words = ["<unk>", "<eos>", *sorted({word for s in SENTENCES for word in s.split()})]
+    config = LSTMConfig(len(words), 5, 7, 3)
+    params = jax.tree.map(lambda x: 4 * x, init_params(jax.random.key(0), config))
+    return store.LanguageModel("tiny", config, params, Vocabulary(words))
+
+
+def random_intervention(model):
+    """A few units of every layer, others toward one direction than toward the other."""
+    random = np.random.default_rng(0)
+    mask = (random.random((2, model.config.units)) < 0.3).astype(np.float32)
+    return Intervention(mask, random.uniform(-1, 1, mask.shape).astype(np.float32))
+
+
+@pytest.fixture(params=["tiny", "bundled"])
+def model(request):
+    return tiny() if request.param == "tiny" else store.load_model(store.BUNDLED_MODEL)
+
+
+@pytest.mark.parametrize("context", ["eos", "none"])
+@pytest.mark.parametrize("kind", ["single", "every"])
+def test_the_recipe_gives_the_same_predictions(model, tmp_path, kind, context):
+    settings = {"intervention": kind, "context": context}
+    file = tmp_path / "units.json"
+    ours = random_intervention(model)
+    save_intervention(file, ours, model, "x", ("person", "thing"), settings, {})
+    saved, found = load_intervention(file, model), json.loads(file.read_text())
+    to_torch.save_state_dict(tmp_path / "m.pt", to_torch.state_dict(model.params))
+    theirs = recipe.load(tmp_path / "m.pt")
+    before = model.vocabulary.encode(["<eos>"] if context == "eos" else [])
+    for sentence in SENTENCES:
+        words = sentence.split()
+        tokens, position = model.vocabulary.encode(words), len(words) - 1
+        untouched = recipe.log_probs(theirs, before, tokens)
+        np.testing.assert_allclose(
+            untouched, apply(saved, model, words, None), atol=TOLERANCE, rtol=0
+        )
+        for toward in ("person", "thing"):
+            rows = recipe.log_probs(theirs, before, tokens, found, toward, position // 2)
+            expected = apply(saved, model, words, toward, position // 2)
+            np.testing.assert_allclose(rows, expected, atol=TOLERANCE, rtol=0)
+            assert (rows - untouched).abs().max() > 100 * TOLERANCE
+    assert not theirs.rnn._forward_hooks
+
+
+def test_the_recipe_refuses_what_it_would_get_wrong(tmp_path):
+    model = tiny()
+    settings = {"intervention": "every", "context": "eos"}
+    save_intervention(
+        tmp_path / "x.json", random_intervention(model), model, "x", ("a", "b"), settings, {}
+    )
+    found = json.loads((tmp_path / "x.json").read_text())
+    other = recipe.RNNModel(9, 5, 8, 3)
+    with pytest.raises(ValueError, match="is of another model"):
+        recipe.log_probs(other, [], [1], found, "a")
+    same = recipe.RNNModel(9, 5, 7, 3)
+    with (
+        pytest.raises(ValueError, match="expected one token at a time, found 2"),
+        recipe.intervention(same.rnn, found, "a"),
+    ):
+        same(torch.tensor([[1], [2]]))
+
+
+def test_the_command(tmp_path):
+    model = store.load_model(store.BUNDLED_MODEL)
+    to_torch.save_state_dict(tmp_path / "m.pt", to_torch.state_dict(model.params))
+    file = doc_examples.FOLDER / "animacy_every.json"
+    done = subprocess.run(
+        [sys.executable, doc_examples.FOLDER / "apply_in_pytorch.py", tmp_path / "m.pt",
+         store.BUNDLED_MODEL / "vocab.txt", file, "thing", "4", *["She", "saw", "the", "doctor"]],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    saved = load_intervention(file, model)
+    for line, toward in zip(done.stdout.splitlines(), (None, "thing"), strict=True):
+        best = apply(saved, model, ["She", "saw", "the", "doctor"], toward)[-1].argmax()
+        assert line.split(":")[1].split()[0] == model.vocabulary.words[best]
