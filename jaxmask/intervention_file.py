@@ -20,12 +20,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxmask import lstm
 from jaxmask.evaluate import read_context
 from jaxmask.examples import CONTEXTS
 from jaxmask.intervention import Intervention, units
+from jaxmask.lstm import LSTMState, Params
 from jaxmask.store import LanguageModel, check_fields, read_json
 from jaxmask.vocabulary import shown
 
@@ -200,14 +201,24 @@ def apply(
             f"position: expected a word of the sentence, from 0 to {len(words) - 1}, at which to "
             f"intervene, found {position}"
         )
-    logits, _ = lstm.forward(
+    return _log_probs(
         model.params,
         read_context(model.params, model.vocabulary.encode(CONTEXTS[context])),
-        np.array(model.vocabulary.encode(words)),
+        jnp.array(model.vocabulary.encode(words)),
         None if toward is None else saved.intervention.toward(saved.directions.index(toward)),
-        np.arange(len(words)) == position if single else None,
+        jnp.arange(len(words)) == position if single else None,
     )
-    return jax.nn.log_softmax(logits)
+
+
+@jax.jit
+def _log_probs(
+    params: Params,
+    state: LSTMState,
+    tokens: Int[Array, " words"],
+    intervention: Intervention | None,
+    where: Bool[Array, " words"] | None,
+) -> Float[Array, "words vocabulary"]:
+    return jax.nn.log_softmax(lstm.forward(params, state, tokens, intervention, where)[0])
 
 
 def _identity(model: LanguageModel) -> dict[str, Any]:

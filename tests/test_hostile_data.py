@@ -425,7 +425,7 @@ def test_a_sound_file_of_ones_own_is_read_whole(own):
         (lambda text: (text + text.split("\n")[3]).encode(), "line 7: .*that of line 4 again"),
         (lambda text: text.encode() + b"\x80\x04\x95", "expected UTF-8, found byte 0x80"),
         (lambda text: text.encode() + b"x" * 10**6, r"line 7: .* found 1 in 'x{80}\.\.\.'"),
-        (lambda text: text.encode() + b"\t" * 10**6, "line 7: .*expected|found 1000001"),
+        (lambda text: text.encode() + b"x" + b"\t" * 10**6, "line 7: .* found 1000001"),
         (lambda text: text.encode() + b"x " * 500 + b"\t1\ta\tb\t\t", "1 to 100 words, found 500"),
     ],
 )

@@ -194,7 +194,7 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
     found = apply(saved, MODEL, ["the", "cat", "dog"], "plural", 1)
     before = [1] if context == "eos" else []
     tokens = np.array([*before, 2, 0, 3])
-    index = np.arange(len(tokens)) - len(before)
+    index = jnp.arange(len(tokens)) - len(before)
     where = index >= 0 if kind == "every" else index == 1
     start, row = zero_state(MODEL.config), saved.intervention.toward(1)
     logits, _ = forward(MODEL.params, start, tokens, row, where)

@@ -5,7 +5,7 @@
     The doctor      2         who     which  subject person
     It was the box  4         who     which  cleft   thing
 
-The file is UTF-8. Lines that begin with ``#`` and empty lines are skipped. The first other line is
+The file is UTF-8. Lines that begin with ``#``, and lines of white space alone, are skipped. The first other line is
 the header: ``sentence``, ``position``, and the names of the two directions, of your choice; then,
 if wanted, ``group`` and ``right`` in any order. In the lines below it stand
 
