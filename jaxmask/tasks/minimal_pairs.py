@@ -5,9 +5,9 @@
     The doctor      2         who     which  subject person
     It was the box  4         who     which  cleft   thing
 
-The file is UTF-8. Lines that begin with ``#``, and lines of white space alone, are skipped. The first other line is
-the header: ``sentence``, ``position``, and the names of the two directions, of your choice; then,
-if wanted, ``group`` and ``right`` in any order. In the lines below it stand
+The file is UTF-8. Lines that begin with ``#``, and lines of white space alone, are skipped. The
+first other line is the header: ``sentence``, ``position``, and the names of the two directions, of
+your choice; then, if wanted, ``group`` and ``right`` in any order. In the lines below it stand
 
 - the sentence up to, not including, the word that is looked at, its words set apart by spaces;
 - the position of the word at which a single-step intervention acts, counted from 1;
