@@ -1,9 +1,9 @@
 """A phenomenon of your own: minimal pairs from one file, a pair a line, columns set apart by tabs.
 
     # Relative pronouns: people are "who", things are "which".
-    sentence        position  person  thing  group   right
-    The doctor      2         who     which  subject person
-    It was the box  4         who     which  cleft   thing
+    sentence        position  person  thing  group    right
+    The doctor      2         who     which  subject  person
+    It was the box  4         who     which  cleft    thing
 
 The file is UTF-8. Lines that begin with ``#``, and lines of white space alone, are skipped. The
 first other line is the header: ``sentence``, ``position``, and the names of the two directions, of
