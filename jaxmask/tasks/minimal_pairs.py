@@ -123,7 +123,8 @@ def _stimulus(
             f"{place}: expected 1 to {LONGEST} words, found {len(words)} in "
             f"'{shown(row['sentence'])}'"
         )
-    pair = tuple(known.setdefault(row[name], row[name]) for name in columns[2:4])
+    first, second = (known.setdefault(row[name], row[name]) for name in columns[2:4])
+    pair = first, second
     for name, form in zip(columns[2:4], pair, strict=True):
         if len(form.split()) != 1:
             raise TaskDataError(
