@@ -43,9 +43,10 @@ test-torch: .venv-torch/.installed
 lint: .venv/.tested
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 clean:
-	rm -rf .venv .venv-torch build dist results .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-torch build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # What a user needs, nothing more: `make demo` waits for it.
 .venv/.installed: pyproject.toml

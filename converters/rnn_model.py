@@ -17,7 +17,7 @@ CLASSES = {
     "drop": "torch.nn.modules.dropout.Dropout",
 }
 # Settings under which the same weights mean another function, with the value that we can read.
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "encoder": {"max_norm": None},
     "rnn": {"mode": "LSTM", "bidirectional": False, "batch_first": False, "proj_size": 0},
     "decoder": {},
@@ -47,7 +47,7 @@ def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, di
     source, root = checkpoint.source, checkpoint.root
     attributes = module_attributes(root, "the model", source)
     check_attributes(attributes, SETTINGS[""], "", source)
-    children = as_mapping(attributes["_modules"])
+    children = attributes["_modules"]
     settings = {"": attributes}
     tensors = own_tensors(attributes, "")
     for child, module in children.items():
@@ -59,30 +59,31 @@ def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, di
                 f"{source}: {child}: expected a {CLASSES[child]}, found {brief(module)}"
             )
         check_attributes(inner, SETTINGS[child], child, source)
-        if as_mapping(inner["_modules"]):
+        if inner["_modules"]:
             raise CheckpointError(f"{source}: {child}: holds modules of its own")
         tensors |= own_tensors(inner, f"{child}.")
         settings[child] = inner
     return tensors, settings
 
 
-def module_attributes(module: Any, name: str, source: str) -> dict:
+def module_attributes(module: Any, name: str, source: str) -> dict[str, Any]:
     """The attributes of a pickled ``nn.Module``, with the three dictionaries each has."""
     attributes = module.state if isinstance(module, Record) else None
     wanted = ("_modules", "_parameters", "_buffers")
-    if not isinstance(attributes, dict) or any(
-        as_mapping(attributes.get(key)) is None for key in wanted
-    ):
+    if not isinstance(attributes, dict):
+        attributes = {}
+    parts = {key: as_mapping(attributes.get(key)) for key in wanted}
+    if None in parts.values():
         raise CheckpointError(f"{source}: {name}: expected a torch module or a state dict")
     for key in FORWARD_HOOKS:
         if as_mapping(attributes.get(key, {})) != {}:
             raise CheckpointError(f"{source}: {name}: has {key}, which may change what it does")
-    return attributes
+    return attributes | parts
 
 
-def own_tensors(attributes: dict, prefix: str) -> dict[str, Any]:
+def own_tensors(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Parameters and buffers of one module; None stands for a parameter it doesn't have."""
-    both = as_mapping(attributes["_parameters"]) | as_mapping(attributes["_buffers"])
+    both = attributes["_parameters"] | attributes["_buffers"]
     return {f"{prefix}{key}": value for key, value in both.items() if value is not None}
 
 

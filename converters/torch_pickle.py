@@ -10,6 +10,7 @@ int64 count and the raw data). `read_checkpoint` gives the pickled object as ine
 import io
 import math
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,14 +61,14 @@ class Storage(NamedTuple):
     Attributes:
         key: names the storage in the file.
         dtype: type of its elements, in the machine's byte order.
-        count: number of elements of the whole storage.
+        elements: how many the whole storage has.
         start: first element of the stretch.
         length: number of elements of the stretch.
     """
 
     key: str
     dtype: np.dtype
-    count: int
+    elements: int
     start: int
     length: int
 
@@ -133,9 +134,9 @@ def _read_stacked(source: str, content: bytes) -> Checkpoint:
         if storage is None or key in data:
             raise CheckpointError(f"storage {brief(key)} is listed twice or belongs to no tensor")
         (count,) = struct.unpack("<q", cut(view, at, 8, key))
-        if count != storage.count:
+        if count != storage.elements:
             raise CheckpointError(
-                f"storage {shown(key)}: expected {storage.count} elements, found {count}"
+                f"storage {shown(key)}: expected {storage.elements} elements, found {count}"
             )
         data[key] = cut(view, at + 8, count * storage.dtype.itemsize, key)
         at += 8 + count * storage.dtype.itemsize
@@ -165,7 +166,7 @@ def _read_zip(source: str, content: bytes) -> Checkpoint:
 
 
 def _swapped(order: str) -> bool:
-    return np.dtype(np.int16).newbyteorder(order).isnative is False
+    return order != sys.byteorder
 
 
 def _persistent_load(storages: dict[str, Storage]) -> Callable[[Any], Any]:
@@ -178,7 +179,7 @@ def _persistent_load(storages: dict[str, Storage]) -> Callable[[Any], Any]:
             case ("storage", Global(name), str(key), _, int(count), *view):
                 storage = _storage(name, key, count, *view)
                 known = storages.setdefault(key, storage)
-                if (known.dtype, known.count) != (storage.dtype, storage.count):
+                if (known.dtype, known.elements) != (storage.dtype, storage.elements):
                     raise CheckpointError(f"storage {shown(key)} is described in two ways")
                 return storage
         raise CheckpointError("the pickle holds an unknown persistent id")
@@ -238,7 +239,7 @@ def read_tensor(checkpoint: Checkpoint, value: Any, name: str) -> np.ndarray:
     if not _fits(storage, offset, size, stride):
         raise fault("offset, size and stride reach out of its storage, or elements repeat")
     raw = checkpoint.data.get(storage.key)
-    if raw is None or len(raw) < storage.count * storage.dtype.itemsize:
+    if raw is None or len(raw) < storage.elements * storage.dtype.itemsize:
         raise fault(f"its storage {shown(storage.key)} is missing or cut short")
     return _strided(raw, storage, offset, size, stride, checkpoint.swapped)
 
@@ -268,7 +269,7 @@ def _strided(
 ) -> np.ndarray:
     """A contiguous copy of a view that `_fits`."""
     width = storage.dtype.itemsize
-    flat = np.frombuffer(raw, f"u{width}", count=storage.count)
+    flat = np.frombuffer(raw, f"u{width}", count=storage.elements)
     if math.prod(size) == 0:
         return np.zeros(size, storage.dtype)
     steps = [step * width if n > 1 else 0 for n, step in zip(size, stride, strict=True)]

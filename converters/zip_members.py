@@ -43,7 +43,7 @@ def _member(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise CheckpointError(f"member '{shown(info.filename)}' is compressed or encrypted")
     header = cut(view, info.header_offset, 30, info.filename)
-    if header[:4] != b"PK\x03\x04":
+    if bytes(header[:4]) != b"PK\x03\x04":
         raise CheckpointError(f"member '{shown(info.filename)}' isn't where the archive says")
     name_length, extra_length = struct.unpack_from("<HH", header, 26)
     start = info.header_offset + 30 + name_length + extra_length

@@ -55,8 +55,7 @@ def respond(
     )
 
 
-@flax.struct.dataclass
-class NaiveBatch:
+class NaiveBatch(flax.struct.PyTreeNode):
     """Some examples, a row each, and where they are intervened on."""
 
     examples: Examples
@@ -68,8 +67,7 @@ class NaiveBatch:
         return self.examples.direction
 
 
-@flax.struct.dataclass
-class NaiveObjective:
+class NaiveObjective(flax.struct.PyTreeNode):
     """`respond` as a `jaxmask.protocol.Objective`, so that the same search runs on it.
 
     Any KL is the exact one.

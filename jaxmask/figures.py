@@ -7,7 +7,7 @@ the colours of heat maps by lightness, so that both can be told apart in grey.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -42,7 +42,12 @@ _SHADE = "0.88"
 # readers too.
 ACTIVATION_COLOURS = colormaps["cividis"].with_extremes(bad="white")
 _ACTIVATION_RANGE = Normalize(-1.0, 1.0)
-_BAR = {"color": "black", "linewidth": 3, "solid_capstyle": "butt", "clip_on": False}
+_BAR: dict[str, Any] = {
+    "color": "black",
+    "linewidth": 3,
+    "solid_capstyle": "butt",
+    "clip_on": False,
+}
 
 
 class Curve(NamedTuple):
@@ -130,7 +135,7 @@ def heat_maps(
     width = across * max(3.4, 2 * 0.3 * len(words) + 1.3)
     height = down * (float(np.clip(0.013 * len(original), 1.3, 6.0)) + 1.3) + 0.3
     figure = Figure(figsize=(width, height + 0.6), layout="constrained")
-    panels, key = figure.subfigures(2, 1, height_ratios=(height, 0.6))
+    panels, key = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 0.6)).flat
     for part, unit in zip(panels.subfigures(down, across, squeeze=False).flat, units, strict=True):
         layer, column = unit_place(unit, hidden)
         part.suptitle(f"unit {unit} (layer {layer}, column {column})", fontsize=9)

@@ -139,7 +139,8 @@ def step(
     (value, hidden), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     updates, new = optimizer(config).update(gradient, state.optimizer, state.params)
     if state.annealing is not None:
-        updates = jax.tree.map(lambda update: state.annealing.scale * update, updates)
+        scale = state.annealing.scale
+        updates = jax.tree.map(lambda update: scale * update, updates)
     params = optax.apply_updates(state.params, updates)
     norm = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(gradient)))
     info = TrainingInfo(value, norm)
@@ -158,8 +159,14 @@ def anneal(
 
     Gulordava's recipe: the learning rate is divided by 4 whenever the perplexity isn't lower than
     all those before, and the best parameters are those in the end.
+
+    Raises:
+        ValueError: the state is AdamW's, whose learning rate follows a schedule.
     """
-    best, improved = state.annealing, perplexity < state.annealing.perplexity
+    best = state.annealing
+    if best is None:
+        raise ValueError("only the learning rate of SGD is annealed, this state is AdamW's")
+    improved = perplexity < best.perplexity
     return state._replace(
         annealing=Annealing(
             jnp.where(improved, best.scale, best.scale / config.annealing),

@@ -115,7 +115,7 @@ def _cross_entropy_forward(
         padding = [(0, chunks * rows - n)] + [(0, 0)] * (x.ndim - 1)
         return jnp.pad(x, padding).reshape(chunks, rows, *x.shape[1:])
 
-    def add(carry: tuple, some: tuple) -> tuple:
+    def add(carry: tuple, some: tuple) -> tuple[tuple, Array]:
         total, in_weight, in_bias = carry
         hidden, targets, weights = some
         logits = hidden @ weight.T + bias

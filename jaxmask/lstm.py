@@ -32,6 +32,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask.intervention import Intervention, intervene
 
 Params = dict  # the tree above
+_Pair = tuple[Array, Array]
 
 
 class LSTMConfig(NamedTuple):
@@ -179,7 +180,9 @@ def unroll(
             below = dropout(keys[index], dropout_rate, below)
             gates = below @ layer["input_kernel"] + layer["bias"]
 
-        def read(carry: tuple, xs: tuple, layer: dict = layer, units: slice = units) -> tuple:
+        def read(
+            carry: _Pair, xs: tuple, layer: dict = layer, units: slice = units
+        ) -> tuple[_Pair, _Pair]:
             h, c = carry
             gates, at = xs
             h, c = cell(gates + h @ layer["recurrent_kernel"], c)

@@ -32,10 +32,10 @@ from jaxmask.protocol import Outcome
 # Decoder rows are read once for that many states: enough to keep the cores busy, few enough that
 # memory doesn't grow with the examples.
 _STATES_AT_ONCE = 2048
+_NO_KEY = "a KL that is estimated from some rows needs a key"
 
 
-@flax.struct.dataclass
-class Batch:
+class Batch(flax.struct.PyTreeNode):
     """Rows of an objective, grouped by stratum.
 
     Attributes:
@@ -53,8 +53,7 @@ class Batch:
     as_tree: bool = flax.struct.field(pytree_node=False, default=False)
 
 
-@flax.struct.dataclass
-class LSTMObjective:
+class LSTMObjective(flax.struct.PyTreeNode):
     """A frozen model and packed examples as one pytree; make it with `build`.
 
     It is an argument of the jitted search, never closed over: weights that are closed over would
@@ -141,9 +140,12 @@ class LSTMObjective:
             key: for the sampled KL.
             kl_rows: how many rows (about) the KL is estimated from, at one random position each;
                 0 for no KL; None for the exact KL, over all positions of all rows.
+
+        Raises:
+            ValueError: the KL is to be sampled, but without a key.
         """
-        if batch.as_tree:
-            return self._respond_as_tree(intervention, batch, key, kl_rows)
+        if self.tree is not None and batch.as_tree:
+            return self._respond_as_tree(self.tree, intervention, batch, key, kl_rows)
         hidden = self._hidden(batch, intervention)
         final = [
             jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
@@ -153,6 +155,8 @@ class LSTMObjective:
             kl = jnp.zeros(())
         elif kl_rows is None:
             kl = self._exact_kl(batch, hidden)
+        elif key is None:
+            raise ValueError(_NO_KEY)
         else:
             kl = self._sampled_kl(batch, hidden, key, kl_rows)
         return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, kl)
@@ -166,13 +170,13 @@ class LSTMObjective:
 
     def _respond_as_tree(
         self,
+        tree: Tree,
         intervention: Intervention,
         batch: Batch,
         key: Key[Array, ""] | None,
         kl_rows: int | None,
     ) -> Outcome:
         """The outcome for all rows, with what they share computed once."""
-        tree = self.tree
         top = prefix_tree.read(
             tree,
             self.params,
@@ -191,6 +195,8 @@ class LSTMObjective:
                 batch_size=_STATES_AT_ONCE,
             )
             kl = jnp.sum(tree.kl_weight * of_entry)
+        elif key is None:
+            raise ValueError(_NO_KEY)
         else:
             some = jax.random.categorical(key, jnp.log(tree.kl_weight), shape=(kl_rows,))
             kl = tree.kl_weight.sum() * self._kl(top[some], tree.node[some]).mean()

@@ -102,13 +102,17 @@ def pack(
             int(first[row]),
         )
         turned_to = int(examples.direction[row])
-        pair = tuple(examples.pair[row].tolist())
+        first_form, second_form = examples.pair[row].tolist()
+        forms = (first_form, second_form)
         for direction in (0, 1) if both_directions else (turned_to,):
             pairs = merged.setdefault((*sentence, direction), {})
-            pairs[pair] = pairs.get(pair, 0) + (direction == turned_to)
+            pairs[forms] = pairs.get(forms, 0) + (direction == turned_to)
     order = sorted(merged, key=lambda key: key[2] - len(key[0]))  # longest suffix first; stable
 
-    prefixes, words, differences, nodes = {}, {}, {}, {}
+    prefixes: dict[tuple[int, ...], int] = {}
+    words: dict[int, int] = {}
+    differences: dict[tuple[int, int], int] = {}
+    nodes: dict[tuple[tuple[int, ...], int], tuple[int, int, int]] = {}
     steps = np.array([len(tokens) - 1 - first for tokens, _, first, _ in order])
     rows, longest = len(order), int(steps.max())
     most_pairs = max(map(len, merged.values()))

@@ -25,8 +25,7 @@ from jaxmask.packing import Packed
 DEEPEST = 12
 
 
-@flax.struct.dataclass
-class Level:
+class Level(flax.struct.PyTreeNode):
     """Entries that have read the same number of words after their prefix.
 
     Attributes:
@@ -41,8 +40,7 @@ class Level:
     parent: Int[Array, " entries"]
 
 
-@flax.struct.dataclass
-class Tree:
+class Tree(flax.struct.PyTreeNode):
     """The levels, and how rows and entries belong together; entries are counted level by level.
 
     Attributes:

@@ -35,8 +35,7 @@ _INITIAL_VALUE_SCALE = 0.1
 _LAST_ROUNDS, _MOST_RISE = 3, 0.005
 
 
-@flax.struct.dataclass
-class SearchConfig:
+class SearchConfig(flax.struct.PyTreeNode):
     """Settings of a search; all but the static ones (last) may be swept in one compiled call.
 
     Attributes:

@@ -5,7 +5,7 @@ beforehand. Searches at several sizes run as one program, with an alpha each; th
 the one at which the accuracy is first reached.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -114,7 +114,7 @@ def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs
     return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0).accuracy, found)
 
 
-def _bracket(probes: dict[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:
+def _bracket(probes: Mapping[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:
     """(largest size that misses the accuracy, or 0; next larger size tried, None if none)."""
     misses = [size for size, reached in _rising(probes).items() if reached < accuracy]
     low = max(misses, default=0)

@@ -31,7 +31,7 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[str], source: str = "vocabulary") -> None:
         self.words = tuple(words)
-        self.index = {}
+        self.index: dict[str, int] = {}
         if self.words and self.words[0].startswith(BYTE_ORDER_MARK):
             raise VocabularyError(
                 f"{source}, line 1: expected a word, found a byte order mark before it"

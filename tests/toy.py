@@ -17,15 +17,13 @@ from jaxmask.intervention import Intervention, intervene
 from jaxmask.protocol import Outcome
 
 
-@flax.struct.dataclass
-class ToyBatch:
+class ToyBatch(flax.struct.PyTreeNode):
     row: jax.Array
     direction: jax.Array
     weight: jax.Array
 
 
-@flax.struct.dataclass
-class Toy:
+class Toy(flax.struct.PyTreeNode):
     """``cost`` weighs the units in a stand-in for the KL; two pairs a row, the second padding."""
 
     hidden: jax.Array  # rows x units

@@ -25,8 +25,7 @@ from jaxmask.protocol import Objective
 _TIES = 1e-3  # among sets that flip as many decisions, the one with the fewest smoothed failures
 
 
-@flax.struct.dataclass
-class ExhaustiveConfig:
+class ExhaustiveConfig(flax.struct.PyTreeNode):
     """Settings of exhaustive search; all static.
 
     Attributes:

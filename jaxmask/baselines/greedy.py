@@ -22,8 +22,7 @@ from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
 
 
-@flax.struct.dataclass
-class GreedyConfig:
+class GreedyConfig(flax.struct.PyTreeNode):
     """Settings of greedy forward selection; all but the static ones (last) may be traced.
 
     Attributes:

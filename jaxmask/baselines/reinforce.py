@@ -34,8 +34,7 @@ from jaxmask.protocol import Objective
 _INITIAL_VALUE_SCALE = 0.1
 
 
-@flax.struct.dataclass
-class ReinforceConfig:
+class ReinforceConfig(flax.struct.PyTreeNode):
     """Settings of REINFORCE; all but the static ones (last) may be swept in one compiled call.
 
     Where names are those of `jaxmask.search.SearchConfig`, so are meanings.

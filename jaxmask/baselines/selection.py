@@ -17,8 +17,7 @@ from jaxmask.protocol import Objective
 _INITIAL_VALUE_SCALE = 0.1  # as in the search
 
 
-@flax.struct.dataclass
-class SelectionConfig:
+class SelectionConfig(flax.struct.PyTreeNode):
     """Settings of the methods that score units; all but the static ones (last) may be traced.
 
     Attributes:
