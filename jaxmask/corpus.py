@@ -1,6 +1,6 @@
 """Text as word indices on disk, read in the order of training without holding it in memory.
 
-A corpus is one long row of int32 in a file; a word such as `<eos>` ends each sentence. `write`
+A corpus is one long row of int32 in a file; a word such as ``<eos>`` ends each sentence. `write`
 makes it from sentences, `shuffle` another one with the sentences in another order, and `windows`
 reads it. The memory that they need doesn't grow with the corpus (beyond a billion words, that of
 `shuffle` does, with a 256th of it).

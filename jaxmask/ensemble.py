@@ -1,4 +1,4 @@
-"""Many searches as one program: `jaxmask.search` under `jax.vmap`.
+"""Many searches as one program: `jaxmask.search` under ``jax.vmap``.
 
 The frozen model is shared by all runs (``in_axes=None``), never stacked. Settings are shared too,
 or differ from run to run. Steps run in compiled chunks, so that progress and metrics cost nothing

@@ -1,4 +1,4 @@
-"""Minimal pairs as text (`Stimulus`) and as arrays (`Examples`), and how to split them."""
+"""Minimal pairs as text and as arrays, and how to split them."""
 
 import re
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Training an LSTM language model: truncated back-propagation through time over a stream of text.
 
-The text is one long row of word indices in which `<eos>` ends a sentence. It is cut into
+The text is one long row of word indices in which ``<eos>`` ends a sentence. It is cut into
 ``columns`` that are read side by side, ``window`` words at a time (`jaxmask.corpus`); the hidden
 state is carried from a window to the next, the gradient is not. `step` makes one update; a caller
 vmaps it over seeds.
@@ -255,9 +255,9 @@ def perplexity(
     Args:
         params: the parameter tree.
         model: its sizes.
-        tokens: word indices, read as they are needed; every one counts, `<unk>` and `<eos>` among
-            them.
-        start: the word before the first, `<eos>` as a rule.
+        tokens: word indices, read as they are needed; every one counts, ``<unk>`` and ``<eos>``
+            among them.
+        start: the word before the first, ``<eos>`` as a rule.
         columns: parts read side by side, each from a zero state.
         window: words read at a time.
     """

@@ -1,4 +1,4 @@
-"""Tables a person reads, from the `summary` of a run (the content of its ``summary.json``).
+"""Tables a person reads, from the summary of a run (the content of its ``summary.json``).
 
 Percentages are in percent, units are numbered from 1. A mean goes with the sample standard
 deviation over runs (divided by n - 1; 0 for a single run).
