@@ -19,7 +19,7 @@ PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
 NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
 
 .DELETE_ON_ERROR:
-.PHONY: env demo paper test test-all test-torch lint clean
+.PHONY: env demo paper docs test test-all test-torch lint clean
 
 env: .venv/.installed
 
@@ -30,6 +30,10 @@ demo: env
 # All that the paper reports, on the bundled model: half an hour or so on 2 cores.
 paper: env
 	.venv/bin/python -m experiments.reproduce_paper --model demo --seeds $(SEEDS) --out $(PAPER)
+
+# The guide: its notebook is executed, warnings are errors, nothing is fetched.
+docs: .venv/.documented
+	.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 test: .venv/.tested
 	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
@@ -46,7 +50,7 @@ lint: .venv/.tested
 	.venv/bin/mypy
 
 clean:
-	rm -rf .venv .venv-torch build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-torch build dist docs/reference results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # What a user needs, nothing more: `make demo` waits for it.
 .venv/.installed: pyproject.toml
@@ -58,6 +62,10 @@ clean:
 
 .venv/.tested: .venv/.installed
 	.venv/bin/python $(PIP) -e '.[experiments,test,dev]'
+	@touch $@
+
+.venv/.documented: .venv/.installed
+	.venv/bin/python $(PIP) -e '.[experiments,docs]'
 	@touch $@
 
 .venv-torch/.installed: pyproject.toml
