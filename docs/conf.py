@@ -30,6 +30,7 @@ html_static_path = ["static"]
 html_css_files = ["guide.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_copyright = False
 
 default_role = "py:obj"
 nitpicky = True

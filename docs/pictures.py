@@ -60,7 +60,14 @@ def gates() -> Figure:
     }
     for (colour, line, marker), (name, values) in zip(STYLES, curves.items(), strict=False):
         right.plot(
-            location, values, color=colour, linestyle=line, marker=marker, markevery=20, label=name
+            location,
+            values,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=4,
+            markevery=20,
+            label=name,
         )
     right.set(xlabel="location $\\gamma$", ylim=(-0.03, 1.03))
     right.legend(frameon=False, fontsize=8)
