@@ -33,8 +33,7 @@ class BenchmarkOptions:
     only: tuple[Section, ...] = SECTIONS
     """What to measure."""
     model: str | None = None
-    """A model folder, a .pt file (with --vocab) or `demo`; if not given, random weights of the
-    released model's size."""
+    """A model folder, a .pt file (with --vocab), `demo`; random weights, 2 x 650, if not given."""
     vocab: Path | None = None
     """Vocabulary of a .pt file: one word a line."""
     alpha: float = 0.02
@@ -42,8 +41,7 @@ class BenchmarkOptions:
     seeds: int = 10
     """Searches at once."""
     naive_steps: int = 10
-    """Steps timed of a search with the naive versions, of which the time of whole searches is
-    extrapolated; 0 leaves them out."""
+    """Steps timed with the naive versions, from which whole searches follow; 0 for none."""
     torch_search: bool = False
     """Run one whole search of the PyTorch version too, to see what it finds: many minutes."""
     quick: bool = False

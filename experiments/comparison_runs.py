@@ -63,8 +63,7 @@ class CompareOptions:
     units: tuple[int, ...] = ()
     """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
     kl_weight: float = 0.0
-    """Weight of the KL from the untouched model, where values are learned. Others can't weigh it,
-    so that accuracies are compared without."""
+    """Weight of the KL from the untouched model, where values are learned."""
     seeds: int = 3
     """Runs of each method at each alpha."""
     steps: int | None = None

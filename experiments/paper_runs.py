@@ -36,11 +36,9 @@ class PaperOptions:
     vocab: Path | None = None
     """Vocabulary of a .pt file: one word a line."""
     data: Path | None = None
-    """Folder with the original files in number_agreement/ and gender_bias/; if not given, the tasks
-    are generated."""
+    """Folder of the original number_agreement/ and gender_bias/; generated if not given."""
     alpha: float | None = None
-    """Largest fraction of the units to intervene on; if not given, for each setting the smallest
-    that reaches the paper's accuracy on the training examples."""
+    """Largest fraction of the units; for each setting the smallest that does if not given."""
     kl_weight: float = 4.0
     """Weight of the KL in the regularised settings."""
     context: str = "eos"

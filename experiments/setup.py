@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -94,8 +96,7 @@ class Options:
     kl_weight: float = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
-    """What is minimised in place of the number of unflipped decisions; the method's own (share, or
-    the paper's ratio) if not given."""
+    """What is minimised in place of unflipped decisions; the method's own if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
     """The full search, or the paper's as written: fixed target, no exchange of units."""
     shared_mask: bool = True
@@ -192,7 +193,29 @@ def parse(options: type, script: str, description: str) -> Any:
     # Of all programs: a start compiles dozens of small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return tyro.cli(options, prog=f"python -m experiments.{script}", description=description)
+    return tyro.cli(
+        options,
+        prog=f"python -m experiments.{script}",
+        description=_described(description),
+        config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
+    )
+
+
+def _described(docstring: str) -> str:
+    """A script's docstring on 80 columns, its commands indented.
+
+    Lines that begin with a space are those that tyro doesn't join.
+    """
+    described = ""
+    for paragraph in docstring.strip().split("\n\n"):
+        if paragraph.lstrip().startswith("python -m"):
+            for command in paragraph.replace("\\\n", " ").splitlines():
+                whole = re.sub(r"(--\S+) +(?!-)", "\\1\xa0", command.strip())  # not cut apart
+                lines = textwrap.wrap(whole, 72, subsequent_indent="    ", break_on_hyphens=False)
+                described += "\n" + textwrap.indent(" \\\n".join(lines), "    ")
+        else:
+            described += "\n\n" + textwrap.fill(paragraph, 79, subsequent_indent="  ")
+    return described.strip().replace("\xa0", " ")
 
 
 def check(options: Options) -> None:

@@ -26,8 +26,7 @@ class TrainingOptions:
     """Options of the script."""
 
     out: Path
-    """Model folder to write, or with several seeds a folder of model folders, seed_0 and so on.
-    Its folder training/, which isn't needed once a run is finished, holds checkpoints."""
+    """Model folder to write; with several seeds, a folder of model folders, seed_0 and so on."""
     data: Path | None = None
     """Folder of train.txt, valid.txt and vocab.txt, each of them plain or .xz."""
     train: tuple[Path, ...] = ()
@@ -55,9 +54,7 @@ class TrainingOptions:
     tied: bool = True
     """The decoder's weight is the embedding."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW with a warm-up and a cosine decay, better for small budgets; or SGD as in Gulordava et
-    al.: the learning rate is divided by 4 whenever validation doesn't improve. Each has its own
-    values of the options that say so."""
+    """AdamW, better for small budgets, or SGD as in Gulordava et al.."""
     steps: int | None = None
     """Updates, by which AdamW's learning rate is 0; 10000, or 40 epochs with SGD, if not given."""
     epochs: int | None = None
@@ -83,8 +80,7 @@ class TrainingOptions:
     head: int = 1024
     """The first words of the vocabulary are always in the softmax, when others are sampled."""
     sampled: int | None = None
-    """Further words drawn for the softmax of an update, 0 for all words; 512, or 0 with SGD, if not
-    given, and all words if there are no more than the head."""
+    """Further words drawn for the softmax, 0 for all; 512, or 0 with SGD, if not given."""
     validate_every: int | None = None
     """Updates between validations; 500, or an epoch with SGD, if not given."""
     snapshots: tuple[int, ...] = ()

@@ -112,3 +112,17 @@ def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), names)
     assert names["interventions"].mask.shape == (3, 2, small.config.units)
     assert names["logits"].shape[-1] == small.config.vocabulary
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_fits_80_columns(script, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(script, run_name="__main__")
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert "usage: " in shown
+    # Tyro puts a usage that names all options into one line.
+    long = [line for line in shown.splitlines() if len(line) > 80]
+    assert [line for line in long if not line.startswith("usage: ")] == []
