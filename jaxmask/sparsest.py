@@ -121,7 +121,7 @@ def _bracket(probes: Mapping[int, Sequence[float]], accuracy: float) -> tuple[in
     return low, min((size for size in probes if size > low), default=None)
 
 
-def _rising(probes: dict[int, Sequence[float]]) -> dict[int, float]:
+def _rising(probes: Mapping[int, Sequence[float]]) -> dict[int, float]:
     """The accuracies, rising with size, that are closest to those of the probes (least squares).
 
     A larger set can do what a smaller one can, so that a fall is chance: one search may be out of
