@@ -218,7 +218,7 @@ def test_greedy_selection_s_needed_units_and_what_they_do():
 def test_agreement_is_counted_by_group(model):
     task = load_task(number_agreement.NAME, None)
     material = prepare(
-        Options(), task._replace(stimuli=task.stimuli[::20]), store.load_model(model)
+        Options(evaluation=9), task._replace(stimuli=task.stimuli[::20]), store.load_model(model)
     )
     examples = material.encoded.examples
     odds = log_odds(material.model.params, examples, material.context)
@@ -265,7 +265,7 @@ def test_what_is_finished_is_not_done_again(model, tmp_path, monkeypatch):
     tiny = store.load_model(model)
     params = jax.tree.map(lambda x: 1.5 * x, tiny.params)
     store.save_model(other, tiny._replace(name="other", params=params))
-    options = RobustnessOptions(models=(str(model), str(other)), out=tmp_path / "out")
+    options = RobustnessOptions(models=(str(model), str(other)), out=tmp_path / "out", evaluation=9)
     done = []
 
     def searched(task, options, goal, material, wanted, greedy, programs):
@@ -280,8 +280,8 @@ def test_what_is_finished_is_not_done_again(model, tmp_path, monkeypatch):
     curve = GreedyCurve([7, 3], [0.2, 0.9], [0.1, 0.7])
     monkeypatch.setattr(robustness_runs, "_search", searched)
     monkeypatch.setattr(needed_units, "greedy_curve", lambda *_: curve)
-    stimuli = load_task(number_agreement.NAME, None).stimuli[::8]
-    task = load_task(number_agreement.NAME, None)._replace(stimuli=stimuli)
+    task = load_task(number_agreement.NAME, None)
+    task = task._replace(stimuli=task.stimuli[::20])
     monkeypatch.setattr(robustness, "load_task", lambda name, data: task)
     with pytest.raises(KeyboardInterrupt):
         robustness.work(options)
