@@ -50,7 +50,8 @@ def entry(name, runs, greedy=3, right=90.0, perplexity=100.0, **changes):
         "n_units": {"mean": np.mean(counts), "std": np.std(counts, ddof=1)},
         "greedy": {"n_units": greedy, "tried": 8, "accuracy": 91.0, "units": [1, 2]},
         "runs": [
-            {"accuracy": a, "n_units": len(u), "units": u, "values": {"singular": {}, "plural": {}},
+            {"accuracy": a, "train_accuracy": a, "n_units": len(u), "units": u,
+             "values": {"singular": {}, "plural": {}},
              "accuracy_by_direction": by_direction}
             for a, u in runs
         ],
