@@ -19,6 +19,7 @@ your choice; then, if wanted, ``group`` and ``right`` in any order. In the lines
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from sys import intern
 
 from jaxmask.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
 from jaxmask.vocabulary import shown
@@ -30,6 +31,7 @@ TAKEN = ("unit", "layer", "column", "prevalence")  # by the summary of a run, be
 LONGEST_NAME = 20  # of a direction, in characters: tables have a column for each
 LONGEST_GROUP = 40  # its figures are files with its name
 
+_NUMBERS = {str(number): number for number in range(1, LONGEST + 1)}
 _EXAMPLE = "sentence, position, singular, plural"
 
 
@@ -51,13 +53,13 @@ def read(file: str | Path) -> Task:
     columns = _columns(header, f"{file}, line {place}")
     stimuli: list[Stimulus] = []
     first: dict[tuple, int] = {}  # line of each pair
-    known: dict[str, str] = {}  # one object for all that are the same word
+    start = f"{file}, line "
     for number, line in lines:
-        stimulus = _stimulus(line, columns, known, f"{file}, line {number}", number)
-        identity = (stimulus.words, stimulus.position, *sorted(stimulus.pair))
+        stimulus = _stimulus(line, columns, f"{start}{number}", number)
+        identity = (stimulus.words, stimulus.position, min(stimulus.pair), max(stimulus.pair))
         if identity in first:
             raise TaskDataError(
-                f"{file}, line {number}: expected each pair once, found that of line "
+                f"{start}{number}: expected each pair once, found that of line "
                 f"{first[identity]} again"
             )
         first[identity] = number
@@ -107,24 +109,20 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
     return columns
 
 
-def _stimulus(
-    line: str, columns: tuple[str, ...], known: dict[str, str], place: str, number: int
-) -> Stimulus:
-    cells = line.split("\t")
+def _stimulus(line: str, columns: tuple[str, ...], place: str, number: int) -> Stimulus:
+    cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) != len(columns):
         raise TaskDataError(
             f"{place}: expected {len(columns)} columns ({', '.join(columns)}), set apart by tabs, "
             f"found {len(cells)} in '{shown(line)}'"
         )
-    row = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
-    words = tuple(known.setdefault(word, word) for word in row["sentence"].split())
+    sentence, position, first, second, *more = cells
+    words = tuple(map(intern, sentence.split()))  # one object for all that are the same word
     if not 1 <= len(words) <= LONGEST:
         raise TaskDataError(
-            f"{place}: expected 1 to {LONGEST} words, found {len(words)} in "
-            f"'{shown(row['sentence'])}'"
+            f"{place}: expected 1 to {LONGEST} words, found {len(words)} in '{shown(sentence)}'"
         )
-    first, second = (known.setdefault(row[name], row[name]) for name in columns[2:4])
-    pair = first, second
+    pair = intern(first), intern(second)
     for name, form in zip(columns[2:4], pair, strict=True):
         if len(form.split()) != 1:
             raise TaskDataError(
@@ -134,7 +132,8 @@ def _stimulus(
         raise TaskDataError(
             f"{place}: expected two different forms, found '{shown(pair[0])}' twice"
         )
-    group = row.get("group") or "all"
+    rest = dict(zip(columns[4:], more, strict=True))
+    group = intern(rest.get("group") or "all")
     if len(group) > LONGEST_GROUP or not group.isprintable():
         raise TaskDataError(
             f"{place}: expected a group's name of at most {LONGEST_GROUP} characters, found "
@@ -142,17 +141,17 @@ def _stimulus(
         )
     return Stimulus(
         words,
-        _position(row["position"], words, place) - 1,
+        _position(position, words, place) - 1,
         pair,
-        _right(row.get("right", ""), columns[2:4], pair, place),
-        known.setdefault(group, group),
+        _right(rest.get("right", ""), columns[2:4], pair, place),
+        group,
         number,
     )
 
 
 def _position(cell: str, words: tuple[str, ...], place: str) -> int:
     """The word's number, from 1."""
-    position = int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 5 else 0
+    position = _NUMBERS.get(cell, 0)
     if not 1 <= position <= len(words):
         near = [number for number, word in enumerate(words, start=1) if word == cell]
         raise TaskDataError(
