@@ -1,6 +1,6 @@
 """Says what a model makes of a task's data: what is dropped and why, and what the model prefers.
 
-python -m experiments.check_data --data docs/examples/animacy.tsv --model demo
+python -m experiments.check_data --data docs/examples/animacy.tsv
 
 Nothing is searched or written. With --task it looks at the original files of a task of the paper.
 """
