@@ -20,7 +20,6 @@ from jaxmask.evaluate import log_odds, read_context
 from jaxmask.examples import (
     CONTEXTS,
     Encoded,
-    Stimulus,
     Task,
     Unknown,
     encode,
@@ -112,19 +111,21 @@ def counts(task: Task, lacking: Sequence[Unknown], model: LanguageModel) -> list
 def culprits(task: Task, lacking: Sequence[Unknown]) -> list[Culprit]:
     """The words out of vocabulary: those that cost pairs first, then the most frequent."""
     places: dict[tuple[str, str], list[str]] = {}
-    for stimulus, unknown in zip(task.stimuli, lacking, strict=True):
+    for number, unknown in enumerate(lacking):
         roles = {"form": unknown.pair, "position": unknown.position_word, "other": unknown.others}
         for role, words in roles.items():
             for word in dict.fromkeys(words):
-                places.setdefault((role, word), []).append(_place(task, stimulus))
+                places.setdefault((role, word), []).append(_place(task, number))
     found = [Culprit(*key, tuple(where)) for key, where in places.items()]
     return sorted(found, key=lambda x: (x.role == "other", -len(x.places), x.word))
 
 
-def _place(task: Task, stimulus: Stimulus) -> str:
+def _place(task: Task, number: int) -> str:
     """Where a stimulus was read; a construction of number agreement has a file of its own."""
-    file = f"{stimulus.group} " if task.name == number_agreement.NAME else ""
-    return f"{file}{stimulus.line}" if stimulus.line else ""
+    if not task.lines:
+        return ""
+    file = f"{task.stimuli[number].group} " if task.name == number_agreement.NAME else ""
+    return f"{file}{task.lines[number]}"
 
 
 def word_table(found: Sequence[Culprit], vocabulary: Vocabulary) -> Table:
@@ -246,7 +247,7 @@ def advice(task: Task, encoded: Encoded, odds: np.ndarray) -> list[str]:
                 f"{name}, {form}: the model is right on {100 * right:.0f}%, so it hardly knows the "
                 "phenomenon there. Leave these lines out, or take another model."
             )
-    ending = [s for s in task.stimuli if s.words[-1] in s.pair]
+    ending = [number for number, s in enumerate(task.stimuli) if s.words[-1] in s.pair]
     if ending:
         place = _place(task, ending[0])
         lines.append(

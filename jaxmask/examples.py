@@ -52,8 +52,6 @@ class Stimulus(NamedTuple):
         pair: the two word forms, in the order of the task's directions (singular, plural).
         correct: index in ``pair`` of the form that grammar asks for, or -1 where none is right.
         group: the construction or template.
-        line: number, from 1, of the line it was read from (the last one, if it is of several), or
-            of a list's entry; 0 where it wasn't read.
     """
 
     words: tuple[str, ...]
@@ -61,15 +59,23 @@ class Stimulus(NamedTuple):
     pair: tuple[str, str]
     correct: int
     group: str
-    line: int = 0
 
 
 class Task(NamedTuple):
-    """A phenomenon: its name, what its two directions are called, and its stimuli."""
+    """A phenomenon.
+
+    Attributes:
+        name: of the task.
+        directions: what its two directions are called.
+        stimuli: its minimal pairs.
+        lines: number, from 1, of the line that each was read from (of the last one, if it is of
+            several) or of a list's entry; nothing where they were made.
+    """
 
     name: str
     directions: tuple[str, str]
     stimuli: Sequence[Stimulus]
+    lines: Sequence[int] = ()
 
 
 class Examples(NamedTuple):

@@ -49,6 +49,7 @@ def test_reading_keeps_single_neutral_words_in_the_order_of_the_file(tmp_path):
     task = gender_bias.read(folder)
     assert [s.words[1] for s in task.stimuli[:2]] == ["nurse", "clerk"]
     assert len(task.stimuli) == 2 * 17
+    assert task.lines[:3] == [1, 5, 1]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_words_are_exactly_those_of_the_task(generated):
 
 
 def test_what_is_written_reads_back(tmp_path, generated):
-    assert number_agreement.read(write(tmp_path, generated)) == generated
+    read = number_agreement.read(write(tmp_path, generated))
+    assert read._replace(lines=()) == generated
+    assert read.lines[:2] == [2, 4]
 
 
 @pytest.mark.parametrize("shape", ["crlf", "byte order mark", "no last newline", "wrong one first"])
@@ -107,7 +109,7 @@ def test_harmless_differences_are_tolerated(tmp_path, generated, shape):
     if shape == "no last newline":
         content = content.removesuffix(b"\n")
     file.write_bytes(content)
-    assert number_agreement.read(tmp_path) == generated
+    assert number_agreement.read(tmp_path).stimuli == generated.stimuli
 
 
 GOOD = "The boy likes\tsingular\tcorrect\tid7\nThe boy like\tsingular\twrong\tid7\n"

@@ -54,7 +54,7 @@ def test_the_outcome_is_that_of_the_definition(params, objective):
         p, q = gru.GRU().apply(params, tokens)[0], gru.GRU().apply(params, tokens, replace)[0]
         forms = (gru.SINGULAR, gru.PLURAL)
         expected = q[-1, forms[1 - way]] - q[-1, forms[way]]
-        assert outcome.log_ratio[row, 0] == pytest.approx(expected, abs=1e-5)
+        assert float(outcome.log_ratio[row, 0]) == pytest.approx(float(expected), abs=1e-5)
         kl.append((np.exp(p) * (p - q)).sum(axis=1).mean())
     assert outcome.kl == pytest.approx(np.mean(kl), rel=1e-4)
 

@@ -8,7 +8,7 @@ wrong.
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
@@ -75,7 +75,7 @@ MOST_ENTRIES = 10_000  # each may become a sentence of every template
 
 def generate() -> Task:
     """Every template with every one of our own `PROFESSIONS`; nothing is random."""
-    return _combine(dict.fromkeys(PROFESSIONS, 0))
+    return _combine(PROFESSIONS)
 
 
 def read(folder: str | Path) -> Task:
@@ -101,11 +101,10 @@ def read(folder: str | Path) -> Task:
             f"{file}: expected single words with definitional scores from -{MOST_DEFINITIONAL} to "
             f"{MOST_DEFINITIONAL}, found none among {len(definitional)}"
         )
-    return _combine(suitable)
+    return _combine(suitable)._replace(lines=[*suitable.values()] * len(TEMPLATES))
 
 
-def _combine(professions: Mapping[str, int]) -> Task:
-    """Every template with every profession, given with its entry's number."""
+def _combine(professions: Iterable[str]) -> Task:
     stimuli = [
         Stimulus(
             words=("The", profession, *template.split()),
@@ -113,10 +112,9 @@ def _combine(professions: Mapping[str, int]) -> Task:
             pair=DIRECTIONS,
             correct=-1,
             group=template,
-            line=entry,
         )
         for template in TEMPLATES
-        for profession, entry in professions.items()
+        for profession in professions
     ]
     return Task(NAME, DIRECTIONS, stimuli)
 

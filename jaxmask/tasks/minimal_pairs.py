@@ -53,9 +53,10 @@ def read(file: str | Path) -> Task:
     columns = _columns(header, f"{file}, line {place}")
     stimuli: list[Stimulus] = []
     first: dict[tuple, int] = {}  # line of each pair
+    numbers: list[int] = []
     start = f"{file}, line "
     for number, line in lines:
-        stimulus = _stimulus(line, columns, f"{start}{number}", number)
+        stimulus = _stimulus(line, columns, f"{start}{number}")
         identity = (stimulus.words, stimulus.position, min(stimulus.pair), max(stimulus.pair))
         if identity in first:
             raise TaskDataError(
@@ -64,9 +65,10 @@ def read(file: str | Path) -> Task:
             )
         first[identity] = number
         stimuli.append(stimulus)
+        numbers.append(number)
     if not stimuli:
         raise TaskDataError(f"{file}: expected a pair a line below the header, found none")
-    return Task(file.stem, (columns[2], columns[3]), stimuli)
+    return Task(file.stem, (columns[2], columns[3]), stimuli, numbers)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -109,7 +111,7 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
     return columns
 
 
-def _stimulus(line: str, columns: tuple[str, ...], place: str, number: int) -> Stimulus:
+def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
     cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) != len(columns):
         raise TaskDataError(
@@ -145,7 +147,6 @@ def _stimulus(line: str, columns: tuple[str, ...], place: str, number: int) -> S
         pair,
         _right(rest.get("right", ""), columns[2:4], pair, place),
         group,
-        number,
     )
 
 

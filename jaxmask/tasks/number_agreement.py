@@ -158,15 +158,12 @@ def read(folder: str | Path) -> Task:
         TaskDataError: a file is missing or isn't UTF-8, a line is ill-formed, or two lines don't
             make a pair.
     """
-    return Task(
-        NAME,
-        DIRECTIONS,
-        [
-            stimulus
-            for construction in CONSTRUCTIONS
-            for stimulus in _read_file(Path(folder) / f"{construction}.txt", construction)
-        ],
-    )
+    read = [
+        pair
+        for construction in CONSTRUCTIONS
+        for pair in _read_file(Path(folder) / f"{construction}.txt", construction)
+    ]
+    return Task(NAME, DIRECTIONS, [stimulus for stimulus, _ in read], [line for _, line in read])
 
 
 class _Line(NamedTuple):
@@ -180,7 +177,8 @@ class _Line(NamedTuple):
     pair: str
 
 
-def _read_file(file: Path, construction: str) -> Iterator[Stimulus]:
+def _read_file(file: Path, construction: str) -> Iterator[tuple[Stimulus, int]]:
+    """Each pair, and the number of its second line."""
     pairs: dict[str, list[_Line]] = {}
     text = read_text(file).removesuffix("\n")
     if not text:
@@ -189,7 +187,7 @@ def _read_file(file: Path, construction: str) -> Iterator[Stimulus]:
         line = _parse(row, construction, f"{file}, line {number}", number)
         pairs.setdefault(line.pair, []).append(line)
     for lines in pairs.values():
-        yield _join(lines, construction)
+        yield _join(lines, construction), lines[-1].number
 
 
 def _parse(row: str, construction: str, place: str, number: int) -> _Line:
@@ -243,5 +241,4 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
         forms if correct == 0 else forms[::-1],
         correct,
         construction,
-        max(right.number, wrong.number),
     )
