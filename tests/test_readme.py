@@ -102,7 +102,7 @@ def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
         small,
         number_agreement.NAME,
         ("singular", "plural"),
-        {},
+        {"intervention": "every", "context": "eos"},
         {},
     )
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```", PAGES[0].read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["interventions"].mask.shape == (3, 2, small.config.units)
-    assert names["logits"].shape[-1] == small.config.vocabulary
+    assert names["log_probs"].shape[-1] == small.config.vocabulary
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
