@@ -4,6 +4,7 @@ import argparse
 import re
 import runpy
 import shlex
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -89,8 +90,12 @@ def test_targets_and_links_exist(page):
         assert (page.parent / link).exists(), link
 
 
-def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
-    """In order, as one program, with a model of a few units and sentences of one construction."""
+@pytest.mark.parametrize("searched", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_code_of_the_readme_runs(searched, model, tmp_path, monkeypatch):
+    """In order, as one program, with a model of a few units and sentences of one construction.
+
+    Compiling the search takes half a minute: where that is too long it is traced only.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(store, "BUNDLED_MODEL", model)
     small, all_of = store.load_model(model), number_agreement.generate
@@ -109,7 +114,10 @@ def test_the_code_of_the_readme_runs(model, tmp_path, monkeypatch):
     assert len(blocks) >= 3
     names = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+        with monkeypatch.context() as patch:
+            if not searched and "search.run" in block:
+                patch.setattr(jax, "jit", lambda function: partial(jax.eval_shape, function))
+            exec(compile(block, "README.md", "exec"), names)
     assert names["interventions"].mask.shape == (3, 2, small.config.units)
     assert names["log_probs"].shape[-1] == small.config.vocabulary
 
