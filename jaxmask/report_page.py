@@ -274,7 +274,13 @@ nav li { break-inside: avoid; }
 pre { padding: .75rem 1rem; background: var(--box); border-radius: .5rem; }
 code { font: .875rem/1.5 ui-monospace, Consolas, "DejaVu Sans Mono", monospace; }
 .table { margin: 0 0 1rem; }
-pre, .table { overflow-x: auto; }
+pre, .table, figure { overflow-x: auto; }
+/* A shade at the right edge for as long as there is more to scroll to. */
+.table {
+  background:
+    linear-gradient(to left, var(--paper) 30%, transparent) right / 4rem 100% no-repeat local,
+    linear-gradient(to left, var(--line), transparent) right / 1.25rem 100% no-repeat scroll;
+}
 table { border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .75rem; text-align: left; vertical-align: top; white-space: nowrap; }
 th[scope=row] { font-weight: inherit; position: sticky; left: 0; background: var(--paper); }
@@ -285,11 +291,17 @@ tbody tr + tr > * { border-top: 1px solid var(--line); }
 .long { min-width: 18rem; white-space: normal; }
 .note, figcaption { color: var(--faint); font-size: .9375rem; }
 figure { margin: 1.5rem 0 2rem; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: .25rem; }
+img { max-width: max(100%, 34rem); height: auto; background: #fff; border-radius: .25rem; }
 figcaption { max-width: 46rem; margin-top: .5rem; }
+@media (max-width: 40rem) {
+  th, td { padding: .3rem .4rem; }
+  table, pre { font-size: .875rem; }
+}
 @media print {
   body { max-width: none; }
   nav { display: none; }
   tr, figure { break-inside: avoid; }
+  pre, .table, figure { overflow-x: visible; }
+  img { max-width: 100%; }
 }
 """

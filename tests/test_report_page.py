@@ -137,7 +137,7 @@ def test_tables_scroll_in_their_own_box_and_align_numbers(picture):
     html = to_html_page(report(picture))
     page = Page(html)
     assert len([a for a in page.all("div") if a.get("class") == "table"]) == 2
-    assert re.search(r"pre, \.table \{ overflow-x: auto", html)
+    assert re.search(r"pre, \.table, figure \{ overflow-x: auto", html)
     kinds = [attrs.get("class") for attrs in page.all("th") if attrs["scope"] == "col"]
     assert kinds == ["number", "number", "long"] * 2
 
