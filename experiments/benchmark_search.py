@@ -21,9 +21,9 @@ from experiments.console import progress
 from experiments.report_search import STEPS_A_ROUND
 from experiments.setup import Material, search_config
 from jaxmask import ensemble, objective, report, search
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention, single_step
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
 from jaxmask.search import SearchConfig, SearchInfo
 
@@ -46,8 +46,8 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
     with compilations() as compiled, _progress(config) as observe:
         result = ensemble.run(keys, everything.train_objective, config, observe, programs)
     before = programs.compiling, programs.running
-    evaluations = programs.call(
-        "evaluate", ensemble.evaluations, result.interventions, everything.evaluation_objective
+    evaluations = ensemble.evaluations(
+        result.interventions, everything.evaluation_objective, programs
     )
     converged = jax.vmap(lambda i, h: search.converged(i, h, config))(
         result.interventions, result.history
@@ -144,9 +144,12 @@ def measure_evaluation(options: BenchmarkOptions) -> dict[str, Any]:
         return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0), masks)
 
     measured = {"masks": options.seeds, "pairs": pairs.size}
-    for name, function in {"accuracy": accuracies, "exact_kl": ensemble.evaluations}.items():
+    for name, evaluate_all in {
+        "accuracy": lambda programs: programs.call("accuracy", accuracies, masks, whole),
+        "exact_kl": lambda programs: ensemble.evaluations(masks, whole, programs),
+    }.items():
         programs = Programs()
-        programs.call(name, function, masks, whole)
+        evaluate_all(programs)
         measured[name] = {"seconds": programs.running, "compile": programs.compiling}
     return measured
 

@@ -19,7 +19,7 @@ import jax
 
 from experiments import report_search
 from experiments.setup import Options, parse
-from jaxmask.ensemble import Programs
+from jaxmask.programs import Programs
 from jaxmask.tasks import number_agreement
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -66,7 +66,7 @@ class _UntilFirstStep(Programs):
     """Programs that stop a search after its first steps."""
 
     def call(self, name: str, function: Callable, *args: Any) -> Any:
-        """See `jaxmask.ensemble.Programs`."""
+        """See `jaxmask.programs.Programs`."""
         result = super().call(name, function, *args)
         if "step" in name:
             raise _FirstStep

@@ -25,7 +25,7 @@ from experiments.comparison_runs import (
 from experiments.console import console, print_table
 from experiments.setup import load_task, prepare, run_script
 from jaxmask import figures
-from jaxmask.run_folder import plain, write_text
+from jaxmask.run_folder import make_folder, plain, write_text
 
 
 def work(options: CompareOptions) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     name = f"compare-{task.name}-{material.model.name}-{options.intervention}"
     folder = options.out or Path("results") / name
     jobs = jobs_of(options, material.train_objective.n_units)
+    make_folder(folder)
     results = run_all(jobs, options, material, folder, task.directions)
     summary = summarise(options, material, results, time.perf_counter() - started)
     config = {

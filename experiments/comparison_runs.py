@@ -26,9 +26,9 @@ from experiments.setup import (
     held_out,
 )
 from jaxmask import report, search
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import units
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
 from jaxmask.run_folder import plain
 

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+import jax
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +18,11 @@ LINES = 10  # at most, of progress, where there's no terminal
 
 
 def console() -> Console:
-    """Standard output: at most 80 columns; colours only on a terminal."""
-    out = Console(highlight=False)
+    """Standard output: at most 80 columns; colours only on a terminal.
+
+    Of several processes, only the first one is heard.
+    """
+    out = Console(highlight=False, quiet=jax.process_index() > 0)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
     return out
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Key
 
 from jaxmask import losses, search
-from jaxmask.ensemble import Programs, Step, advance
 from jaxmask.exchange import ExchangeInfo
 from jaxmask.intervention import Intervention
+from jaxmask.programs import Programs, Step, advance
 from jaxmask.protocol import Objective
 
 

@@ -21,7 +21,7 @@ from jaxmask.ensemble import Ensemble
 from jaxmask.evaluate import Evaluation
 from jaxmask.examples import Task
 from jaxmask.intervention import Intervention, every_step, units
-from jaxmask.search import Relaxation
+from jaxmask.search import Relaxation, SearchConfig
 from jaxmask.store import LanguageModel
 
 
@@ -34,10 +34,19 @@ class Results(NamedTuple):
     text_kl: dict[str, np.ndarray] | None  # at every word and at random words; runs x directions
 
 
-def measure(result: Ensemble, options: Options, material: Material) -> Results:
-    """Everything that held-out examples and ordinary text say of what was found."""
+def measure(
+    result: Ensemble, options: Options, material: Material, config: SearchConfig | None = None
+) -> Results:
+    """Everything that held-out examples and ordinary text say of what was found.
+
+    Args:
+        result: of the searches.
+        options: of the script.
+        material: that was searched.
+        config: of the searches, if it differs from run to run; else as the options say.
+    """
     result = result._replace(interventions=_where_learned(result.interventions, material))
-    config = search_config(options)
+    config = search_config(options) if config is None else config
     return Results(
         result,
         ensemble.evaluations(result.interventions, material.evaluation_objective),
@@ -165,7 +174,7 @@ def observations(result: Ensemble) -> list[dict]:
 def settings(task: Task, options: Options, material: Material) -> dict:
     """Everything that decides the results, and nothing else."""
     chosen = dataclasses.asdict(options)
-    del chosen["out"], chosen["vocab"]
+    del chosen["out"], chosen["vocab"], chosen["checkpoint_minutes"]
     if options.text is None:
         del chosen["text_sentences"]
     return {

@@ -25,9 +25,9 @@ from jaxmask.baselines.exhaustive import ExhaustiveConfig
 from jaxmask.baselines.greedy import Additions, GreedyConfig
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
 from jaxmask.search import HardState, SearchConfig, SearchState
 

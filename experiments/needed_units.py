@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments import records, report_search
+from experiments import checkpoints, records, report_search
+from experiments.checkpoints import Checkpoints
 from experiments.console import console
 from experiments.setup import Material, Options, data_name, search_config
 from jaxmask import sparsest
 from jaxmask.baselines import greedy
 from jaxmask.baselines.greedy import Additions
-from jaxmask.ensemble import Programs
 from jaxmask.intervention import Intervention
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
 
 MARGIN = 0.005  # above the accuracy wanted, on training examples, as held-out ones come out lower
@@ -117,6 +118,9 @@ def sparsest_units(
     config = config.replace(
         steps=max(1, config.steps // 2), exchange_rounds=max(1, config.exchange_rounds // 2)
     )
+    begun = file.parent / "checkpoints" / file.name  # whose checkpoints these are
+    if records.read(begun, settings) is None:
+        records.write(begun, settings, {})
     console().print(f"looking for the smallest alpha that flips {100 * wanted:.1f}%")
     found = sparsest.find(
         jax.random.key(1),
@@ -126,6 +130,7 @@ def sparsest_units(
         expected=expected,
         most=_most(material),
         programs=programs,
+        keeper=Checkpoints(file.parent, options.checkpoint_minutes),
     )
     for probe in found.probes:
         console().print(f"  {probe.units} units: {100 * probe.accuracy:.1f}%", soft_wrap=True)
@@ -139,6 +144,7 @@ def sparsest_units(
         "probes": [probe._asdict() for probe in found.probes],
     }
     records.write(file, settings, content)
+    checkpoints.remove(file.parent)
     return units
 
 

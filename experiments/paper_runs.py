@@ -22,8 +22,9 @@ from experiments.setup import (
     read_model,
 )
 from jaxmask import paper, paper_tables
-from jaxmask.ensemble import Programs
+from jaxmask.programs import Programs
 from jaxmask.report import Setting
+from jaxmask.run_folder import make_folder
 from jaxmask.store import LanguageModel
 
 
@@ -83,6 +84,7 @@ def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[Paper
         raise OptionError(f"--kl-weight: expected above 0, found {options.kl_weight}")
     common = model_options(options, name)
     model = read_model(common)
+    make_folder(options.out / model.name)
     runs, spent = [], []  # seconds of the settings that weren't there yet
     for number, setting in enumerate(paper.RESULTS):
         left = len(paper.RESULTS) - number

@@ -42,10 +42,9 @@ def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -
     """Writes all of a file or nothing.
 
     Raises:
-        RunFolderError: see `jaxmask.run_folder.plain`.
+        RunFolderError: see `jaxmask.run_folder.plain` and `jaxmask.run_folder.write_text`.
     """
     text = json.dumps(plain({"settings": settings, **content}, "content"), indent=2)
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, text + "\n")
 
 

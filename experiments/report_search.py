@@ -7,7 +7,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
+from experiments import checkpoints, hosts
+from experiments.checkpoints import Checkpoints
 from experiments.console import console, print_table, progress
 from experiments.measurements import measure, observations, separate, settings, summarise
 from experiments.setup import (
@@ -20,11 +23,12 @@ from experiments.setup import (
     search_config,
 )
 from jaxmask import ensemble, exchange, report, search
-from jaxmask.ensemble import Ensemble, Programs
+from jaxmask.ensemble import Ensemble
 from jaxmask.examples import Task
 from jaxmask.intervention import units
 from jaxmask.intervention_file import save_intervention
-from jaxmask.run_folder import check_run_folder, read_summary, write_run
+from jaxmask.programs import Programs
+from jaxmask.run_folder import check_run_folder, open_run, read_summary, write_run
 from jaxmask.store import LanguageModel
 
 STEPS_A_ROUND = 45  # a round of exchange takes about as long
@@ -60,25 +64,46 @@ def run(
     chosen = settings(task, options, material)
     check_run_folder(folder, chosen)
     if reuse and (there := read_summary(folder)) is not None:
+        checkpoints.remove(folder)
         return there
+    hosts.by_first(lambda: open_run(folder, chosen))
     _introduce(task, options, material)
 
-    keys = jax.random.split(jax.random.key(0), options.seeds)
-    with _observed(config) as observe:
-        result = ensemble.run(keys, material.train_objective, config, observe, programs)
+    result = search_all(keys(options), material, config, options, folder, programs)
     results = measure(result, options, material)
     result = results.search
     seconds = {"total": time.perf_counter() - started, "compile": result.compile_seconds}
     summary = summarise(task, options, material, results, seconds)
-    metrics = observations(result)
 
-    write_run(folder, chosen, summary, metrics)
-    _save_interventions(folder, task, material, result, summary, chosen)
-    _draw(folder, task, options, material, result, summary)
+    def others() -> None:
+        save_interventions(folder / "interventions", task, material, result, summary, chosen)
+        _draw(folder, task, options, material, result, summary)
+
+    hosts.by_first(lambda: write_run(folder, chosen, summary, observations(result), more=others))
+    checkpoints.remove(folder)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
     console().print(f"{seconds['total']:.0f} s in all; written to {folder}", soft_wrap=True)
     return summary
+
+
+def keys(options: Options) -> Key[Array, " seeds"]:
+    """Of the searches: seed n's is the same whatever other seeds there are."""
+    return jax.random.split(jax.random.key(0), options.seeds)
+
+
+def search_all(
+    keys: Key[Array, " runs"],
+    material: Material,
+    config: search.SearchConfig,
+    options: Options,
+    folder: Path,
+    programs: Programs | None = None,
+) -> Ensemble:
+    """`jaxmask.ensemble.run` with progress, and with checkpoints in the run's folder."""
+    keeper = Checkpoints(folder, options.checkpoint_minutes)
+    with _observed(config) as observe:
+        return ensemble.run(keys, material.train_objective, config, observe, programs, keeper)
 
 
 def _introduce(task: Task, options: Options, material: Material) -> None:
@@ -135,7 +160,7 @@ def _observed(config: search.SearchConfig) -> Iterator[ensemble.Observer]:
         yield observe
 
 
-def _save_interventions(
+def save_interventions(
     folder: Path, task: Task, material: Material, result: Ensemble, summary: dict, chosen: dict
 ) -> None:
     """One file a run, to be applied elsewhere."""
@@ -144,7 +169,7 @@ def _save_interventions(
             name: run[name] for name in ("accuracy", "accuracy_by_direction", "n_units", "kl")
         }
         save_intervention(
-            folder / "interventions" / f"seed_{run['seed']}.json",
+            folder / f"seed_{run['seed']}.json",
             one,
             material.model,
             task.name,

@@ -26,7 +26,7 @@ from experiments.robustness_runs import Goal, Named
 from experiments.setup import OptionError, Options, check, load_task, run_script
 from experiments.training_options import TrainingOptions
 from jaxmask import figures, paper
-from jaxmask.ensemble import Programs
+from jaxmask.programs import Programs
 from jaxmask.run_folder import plain, write_text
 
 

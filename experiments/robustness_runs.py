@@ -19,8 +19,8 @@ from experiments.measurements import describe
 from experiments.needed_units import GreedyCurve, Searches
 from experiments.setup import Material, OptionError, Options, data_name, prepare, read_model
 from jaxmask import corpus, language_model_training
-from jaxmask.ensemble import Programs
 from jaxmask.examples import Task
+from jaxmask.programs import Programs
 from jaxmask.run_folder import plain
 from jaxmask.store import LanguageModel
 from jaxmask.vocabulary import END_OF_SENTENCE

@@ -17,6 +17,7 @@ import tyro
 
 from converters.gulordava import convert
 from converters.torch_pickle import CheckpointError
+from experiments import hosts
 from jaxmask import examples, objective, search
 from jaxmask.evaluate import directed, read_context
 from jaxmask.examples import Encoded, Examples, Task, TaskDataError
@@ -118,6 +119,8 @@ class Options:
     """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
     text_sentences: int = 200
     """How many of its sentences."""
+    checkpoint_minutes: float = 1.0
+    """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
     out: Path | None = None
     """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
 
@@ -187,18 +190,20 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
 
 
 def parse(options: type, script: str, description: str) -> Any:
-    """Options from the command line; also sets up JAX's cache of compiled programs."""
+    """Options from the command line; also sets up JAX's cache of compiled programs and hosts."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
     jax.config.update("jax_compilation_cache_dir", str(cache))
     # Of all programs: a start compiles dozens of small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return tyro.cli(
+    chosen = tyro.cli(
         options,
         prog=f"python -m experiments.{script}",
         description=_described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
     )
+    hosts.join()
+    return chosen
 
 
 def _described(docstring: str) -> str:
@@ -238,6 +243,11 @@ def check(options: Options) -> None:
         ),
         "text-sentences": (options.text_sentences, options.text_sentences >= 1, "1 or more"),
         "split-seed": (options.split_seed, options.split_seed >= 0, "0 or more"),
+        "checkpoint-minutes": (
+            options.checkpoint_minutes,
+            options.checkpoint_minutes >= 0.0,
+            "0 or more",
+        ),
     }
     for name, (value, good, expected) in ranges.items():
         if not good:

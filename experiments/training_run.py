@@ -7,7 +7,6 @@ shuffled.
 
 import functools
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from jaxtyping import Array, Float, Int, Key
 
+from experiments import checkpoints
 from experiments.console import progress
 from experiments.setup import OptionError
-from jaxmask import corpus
+from jaxmask import corpus, devices
 from jaxmask import language_model_training as training
 from jaxmask.language_model_training import TrainingConfig, TrainingInfo, TrainingState
 from jaxmask.lstm import LSTMConfig, Params, init_params
 from jaxmask.run_folder import write_text
-
-SHARE_OF_MEMORY = 0.5  # that the seeds trained in one program may take together
 
 Keep = Callable[[int, Params, int], Any]  # seed, weights, update
 
@@ -87,21 +84,12 @@ class Trained(NamedTuple):
 def groups(run: Run, seeds: Sequence[int], together: int | None) -> list[list[int]]:
     """The seeds, so many in a program, or in as few programs as fit into memory.
 
-    The compiler says what memory an update takes. The seeds of a program may take together
-    `SHARE_OF_MEMORY` of the device's, or of the machine's where the device doesn't tell.
+    The compiler says what memory an update takes, see `jaxmask.devices.together`.
     """
     if together is not None:
         return [list(seeds[i : i + together]) for i in range(0, len(seeds), together)]
-    told = jax.devices()[0].memory_stats() or {}
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = SHARE_OF_MEMORY * told.get("bytes_limit", machine)
-    for programs in range(1, len(seeds) + 1):
-        parts = [part.tolist() for part in np.array_split(seeds, programs)]
-        if len(parts[0]) == 1:
-            break
-        if memory(run, parts[0]) <= limit:
-            break
-    return parts
+    together = devices.together(len(seeds), lambda count: memory(run, seeds[:count]))
+    return groups(run, seeds, together)
 
 
 def memory(run: Run, seeds: Sequence[int]) -> int:
@@ -111,9 +99,7 @@ def memory(run: Run, seeds: Sequence[int]) -> int:
         lambda: start(first_keys, run.start_from, run.model, run.config, run.columns)
     )
     tokens = jax.ShapeDtypeStruct((len(seeds), run.columns, run.window + 1), jnp.int32)
-    need = update.lower(keys, state, tokens, run.config).compile().memory_analysis()
-    taken = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
-    return taken - need.alias_size_in_bytes
+    return devices.memory(update.lower(keys, state, tokens, run.config).compile())
 
 
 def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
@@ -129,9 +115,10 @@ def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
     """
     folder = run.folder / f"seeds_{'_'.join(map(str, seeds))}"
     first_keys, keys = split_keys(jnp.asarray(seeds))
-    with checkpoints(folder) as saved:
+    with checkpoints.manager(folder / "checkpoints") as saved:
         state = start(first_keys, run.start_from, run.model, run.config, run.columns)
-        state = restore(saved, state)
+        if (kept := checkpoints.restore(saved, state)) is not None:
+            state = kept
         first = int(state.step[0])
         metrics = Metrics(folder / "metrics.jsonl", seeds, first)
         texts = [text(run, folder, seed, first) for seed in seeds]
@@ -155,7 +142,7 @@ def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
                         keep(seed, params, done)
                 now = time.perf_counter()
                 if done == run.stop or now - saved_at > 60 * run.checkpoint_minutes:
-                    saved.save(done, args=ocp.args.StandardSave(state))
+                    checkpoints.save(saved, done, state)
                     saved_at = time.perf_counter()
                 rate = (done - first) / (now - started) * len(seeds) * run.columns * run.window
                 advance_to(done - first, **metrics.shown, **{"words/s": f"{rate:,.0f}"})
@@ -238,20 +225,6 @@ def text(run: Run, folder: Path, seed: int, first: int) -> Iterator[Int[np.ndarr
             corpus.shuffle(np.random.default_rng([seed, epoch]), run.train, run.end, file)
         yield from corpus.windows(file, run.columns, run.window, skip)
         epoch, skip = epoch + 1, 0
-
-
-def checkpoints(folder: Path) -> ocp.CheckpointManager:
-    """The two latest states of a group."""
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-    return ocp.CheckpointManager((folder / "checkpoints").absolute(), options=options)
-
-
-def restore(saved: ocp.CheckpointManager, state: TrainingState) -> TrainingState:
-    """The latest state, or the given one if there is none."""
-    if saved.latest_step() is None:
-        return state
-    shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-    return saved.restore(saved.latest_step(), args=ocp.args.StandardRestore(shapes))
 
 
 class Metrics:

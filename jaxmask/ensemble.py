@@ -1,39 +1,31 @@
-"""Many searches as one program: `jaxmask.search` under ``jax.vmap``.
+"""Many searches as one program: `jaxmask.search` under ``jax.vmap``, on all devices.
 
 The frozen model is shared by all runs (``in_axes=None``), never stacked. Settings are shared too,
-or differ from run to run. Steps run in compiled chunks, so that progress and metrics cost nothing
-inside; each kind of chunk is compiled once.
+or differ from run to run (`grid`). Where the runs don't fit into memory together, one program is
+used for one part of them after the other (`jaxmask.devices`).
+
+Steps run in compiled chunks, so that progress, metrics and checkpoints cost nothing inside; each
+kind of chunk is compiled once. Between chunks the whole state can be kept (`Keeper`): a run that
+was killed goes on from there and ends bitwise where it would have.
 """
 
-import time
-from collections.abc import Callable, Hashable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxmask import search
+from jaxmask import devices, search
 from jaxmask.evaluate import Evaluation, evaluate
-from jaxmask.exchange import ExchangeInfo
 from jaxmask.intervention import Intervention
+from jaxmask.phases import Keeper, Observer, Phase, Setting, go_through
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
-from jaxmask.search import (
-    HardState,
-    History,
-    Relaxation,
-    SearchConfig,
-    SearchInfo,
-    SearchState,
-)
+from jaxmask.search import HardState, History, Relaxation, SearchConfig, SearchState
 
 CHUNKS = {search.step: 50, search.refine: 2}  # steps, or rounds, a compiled chunk
-
-# (state, objective, config) -> (state, what it observed)
-Step = Callable[[Any, Objective, Any], tuple[Any, Any]]
-
-# Called after each chunk with the number of steps (rounds) done and what the last one observed.
-Observer = Callable[[int, SearchInfo | ExchangeInfo], None]
 
 
 class Ensemble(NamedTuple):
@@ -54,31 +46,39 @@ class Ensemble(NamedTuple):
     compile_seconds: float
 
 
-class Programs:
-    """Compiles functions ahead of time, once for each shape of arguments, and times both apart.
+def grid(
+    keys: Key[Array, " keys"], config: SearchConfig, **values: Sequence[float]
+) -> tuple[Key[Array, " runs"], SearchConfig]:
+    """All combinations of keys and values of settings, for `run`.
 
-    Attributes:
-        compiling: seconds spent on tracing and compiling so far.
-        running: seconds spent in compiled programs so far.
+        keys, configs = grid(keys, config, alpha=(0.01, 0.02), kl_weight=(0.0, 1.0, 4.0))
+
+    Args:
+        keys: each is used with all combinations of values.
+        config: all other settings.
+        values: of any settings but the static ones, by name.
+
+    Returns:
+        A key and a config for each of ``runs = len(keys) * len(values of one) * ...`` runs: keys
+        vary fastest, then the values of the last name.
+
+    Raises:
+        ValueError: there is no such setting, it can't be swept, or it has no values.
     """
-
-    def __init__(self) -> None:
-        self.compiling = 0.0
-        self.running = 0.0
-        self._compiled: dict[Hashable, Callable] = {}
-
-    def call(self, name: str, function: Callable, *args: Any) -> Any:
-        """``function(*args)``, compiled; ``name`` stands for all functions that do the same."""
-        start = time.perf_counter()
-        leaves, structure = jax.tree.flatten(args)
-        key = name, structure, tuple(jax.typeof(leaf) for leaf in leaves)
-        if key not in self._compiled:
-            self._compiled[key] = jax.jit(function).lower(*args).compile()
-        compiled = time.perf_counter()
-        result = jax.block_until_ready(self._compiled[key](*args))
-        self.compiling += compiled - start
-        self.running += time.perf_counter() - compiled
-        return result
+    swept = {
+        field.name
+        for field in dataclasses.fields(SearchConfig)
+        if field.metadata.get("pytree_node", True) and np.ndim(getattr(config, field.name)) == 0
+    }
+    for name, of_name in values.items():
+        if name not in swept:
+            raise ValueError(f"expected one of {', '.join(sorted(swept))}, found {name}")
+        if not len(of_name):
+            raise ValueError(f"{name}: expected at least one value, found none")
+    axes = [np.asarray(of_name, np.float32) for of_name in values.values()]
+    *columns, key = np.meshgrid(*axes, np.arange(len(keys)), indexing="ij")
+    swept_values = {name: x.ravel() for name, x in zip(values, columns, strict=True)}
+    return keys[key.ravel()], config.replace(**swept_values)
 
 
 def run(
@@ -87,6 +87,8 @@ def run(
     config: SearchConfig,
     observe: Observer | None = None,
     programs: Programs | None = None,
+    keeper: Keeper | None = None,
+    name: str = "",
 ) -> Ensemble:
     """Runs a search for each key; the same as ``jit(vmap(search.run))``, with progress.
 
@@ -96,102 +98,85 @@ def run(
         config: each number is shared by all runs, or an array with one for each run.
         observe: told how far the runs are.
         programs: give the same again, and nothing is compiled twice.
+        keeper: of the state between chunks, for these very arguments.
+        name: begins the names that it keeps states under.
     """
     programs = Programs() if programs is None else programs
-    compiled, ran = programs.compiling, programs.running
+    compiling = programs.compiling
     config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)
-    mapped = jax.tree.map(lambda x: 0 if x.ndim else None, config)
-
-    def over_runs(function: Callable) -> Callable:
-        return jax.vmap(function, in_axes=(0, None, mapped))
+    mesh = devices.mesh(len(keys))
+    objective = devices.place(objective, mesh, False)
+    setting = Setting(objective, config, mesh, programs, observe, keeper)
 
     def harden(state: SearchState, objective: Objective, config: SearchConfig) -> HardState:
         return search.harden(state, config)
 
-    states = programs.call("init", over_runs(search.init), keys, objective, config)
-    relaxed, steps = _run_chunks(
-        programs, search.step, over_runs, states, objective, config, config.steps, observe
+    relaxed, steps, relaxing = go_through(
+        Phase(f"{name}relaxation", search.init, search.step, config.steps, CHUNKS[search.step]),
+        keys,
+        setting,
     )
-    hard = programs.call("harden", over_runs(harden), relaxed, objective, config)
-    hard, rounds = _run_chunks(
-        programs, search.refine, over_runs, hard, objective, config, config.exchange_rounds, observe
+    hard, rounds, exchanging = go_through(
+        Phase(
+            f"{name}exchange", harden, search.refine, config.exchange_rounds, CHUNKS[search.refine]
+        ),
+        relaxed,
+        setting,
     )
     return Ensemble(
         jax.vmap(search.found)(hard),
         relaxed,
         History(steps, rounds),
-        programs.running - ran,
-        programs.compiling - compiled,
+        relaxing + exchanging,
+        programs.compiling - compiling,
     )
 
 
-def evaluations(interventions: Intervention, objective: Objective) -> Evaluation:
+def evaluations(
+    interventions: Intervention, objective: Objective, programs: Programs | None = None
+) -> Evaluation:
     """`evaluate` of each of a stack of interventions, one after another to spare memory."""
 
-    @jax.jit
-    def all_of(interventions: Intervention, objective: Objective) -> Evaluation:
-        return jax.lax.map(lambda one: evaluate(one, objective), interventions)
+    def of_run(one: Intervention, objective: Objective, config: tuple[()]) -> Evaluation:
+        return evaluate(one, objective)
 
-    return all_of(interventions, objective)
-
-
-def relaxations(relaxed: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
-    """`jaxmask.search.relaxation` of each of a stack of states, one after another."""
-
-    @jax.jit
-    def all_of(relaxed: SearchState, objective: Objective) -> Relaxation:
-        return jax.lax.map(lambda one: search.relaxation(one, objective, config), relaxed)
-
-    return all_of(relaxed, objective)
+    return _one_by_one("evaluate", of_run, interventions, objective, (), programs)
 
 
-def advance(
-    programs: Programs,
-    step: Step,
-    state: Any,
-    objective: Objective,
-    config: Any,
-    count: int,
-    over_runs: Callable[[Callable], Callable] = lambda function: function,
-) -> tuple[Any, Any]:
-    """``count`` steps as one program: the state after them, and what each of them observed.
-
-    Args:
-        programs: compiles each kind of step once for each count.
-        step: of a search or of another method.
-        state: before them.
-        objective: passed to each step.
-        config: passed to each step.
-        count: how many.
-        over_runs: maps a function of state, objective and config over many runs.
-    """
-
-    def steps(state: Any, objective: Objective, config: Any) -> tuple[Any, Any]:
-        return jax.lax.scan(
-            lambda state, _: step(state, objective, config), state, None, length=count
-        )
-
-    name = f"{count} of {step.__module__}.{step.__name__}"
-    return programs.call(name, over_runs(steps), state, objective, config)
-
-
-def _run_chunks(
-    programs: Programs,
-    step: Step,
-    over_runs: Callable,
-    states: Any,
+def relaxations(
+    relaxed: SearchState,
     objective: Objective,
     config: SearchConfig,
-    total: int,
-    observe: Observer | None,
-) -> tuple[Any, Any]:
-    """``total`` steps of all runs, in chunks; the states after them and all observations."""
-    length = CHUNKS[step]
-    infos = []
-    for done in range(0, total, length):
-        size = min(length, total - done)
-        states, info = advance(programs, step, states, objective, config, size, over_runs)
-        infos.append(jax.tree.map(np.asarray, info))
-        if observe is not None:
-            observe(done + size, jax.tree.map(lambda x: x[:, -1], infos[-1]))
-    return states, jax.tree.map(lambda *x: np.concatenate(x, axis=1), *infos) if infos else None
+    programs: Programs | None = None,
+) -> Relaxation:
+    """`jaxmask.search.relaxation` of each of a stack of states, one after another."""
+    return _one_by_one("relaxation", search.relaxation, relaxed, objective, config, programs)
+
+
+def _one_by_one(
+    name: str,
+    function: Callable[[Any, Objective, Any], Any],
+    stacked: Any,
+    objective: Objective,
+    config: Any,
+    programs: Programs | None,
+) -> Any:
+    """A function of each run's own, of the objective and of its settings; on all devices."""
+    runs = len(jax.tree.leaves(stacked)[0])
+    mesh = devices.mesh(runs)
+    config = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x, np.float32), runs), config)
+    if mesh is not None:
+        rows = np.minimum(np.arange(devices.padded(runs, mesh)), runs - 1)
+        stacked, config = jax.tree.map(lambda x: x[rows], devices.gather((stacked, config)))
+
+    def of_all(stacked: Any, objective: Objective, config: Any) -> Any:
+        return jax.lax.map(lambda run: function(run[0], objective, run[1]), (stacked, config))
+
+    found = (Programs() if programs is None else programs).call(
+        name,
+        devices.on_all(of_all, mesh, True, False, True),
+        devices.place(stacked, mesh, True),
+        devices.place(objective, mesh, False),
+        devices.place(config, mesh, True),
+    )
+    return found if mesh is None else jax.tree.map(lambda x: x[:runs], devices.gather(found))

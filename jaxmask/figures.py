@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from matplotlib import colormaps
@@ -256,7 +257,12 @@ def units_against_perplexity(
 
 
 def save(figure: Figure, file: str | Path) -> None:
-    """Writes a figure at 150 dots an inch; its folder is made if missing."""
+    """Writes a figure at 150 dots an inch; its folder is made if missing.
+
+    Of several processes, only the first does.
+    """
+    if jax.process_index():
+        return
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=150)
 

@@ -1,19 +1,24 @@
 """The folder a run writes: ``config.json``, ``metrics.jsonl``, ``table.md`` and ``summary.json``.
 
 ``summary.json`` is an interface for other programs. It is written last and in one go: a folder that
-has one holds a finished run.
+has one holds a finished run. ``config.json`` is written before the run begins, so that no other run
+is taken for this one. Of several processes (`jax.distributed`), the first writes.
 """
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxmask.report import markdown_report
+
+_PROBE = 1 << 16  # bytes; about what tables, figures and interventions take at least
 
 
 class RunFolderError(ValueError):
@@ -70,11 +75,36 @@ def read_summary(folder: str | Path) -> dict[str, Any] | None:
         raise RunFolderError(f"{file}: expected a run's summary ({fault})") from fault
 
 
+def open_run(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Makes a folder, if need be, and its ``config.json``: call it before a long run.
+
+    Raises:
+        RunFolderError: see `check_run_folder`; or the folder can't be written to.
+    """
+    check_run_folder(folder, config)
+    text = json.dumps(plain(config, "config"), indent=2) + "\n"
+    make_folder(folder)
+    write_text(Path(folder) / "config.json", text)
+
+
+def make_folder(folder: str | Path) -> None:
+    """Makes a folder, if need be, and tries that files can be written there.
+
+    Raises:
+        RunFolderError: they can't.
+    """
+    probe = Path(folder) / "probe"
+    write_text(probe, " " * _PROBE)
+    probe.unlink(missing_ok=True)
+
+
 def write_run(
     folder: str | Path,
     config: Mapping[str, Any],
     summary: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
+    table: Callable[[Mapping[str, Any]], str] = markdown_report,
+    more: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes a finished run, over an earlier one of the same configuration if there is one.
 
@@ -83,11 +113,16 @@ def write_run(
         config: see `check_run_folder`.
         summary: see `jaxmask.report`.
         metrics: what was observed on the way, one line each.
+        table: makes ``table.md`` of the summary.
+        more: writes what else the folder holds.
 
     Raises:
         RunFolderError: see `check_run_folder`; or a number is NaN or infinite (it is named), or
-            something has no place in JSON. Nothing is written then.
+            something has no place in JSON: nothing is written then. Or a file can't be written:
+            then there is no ``summary.json``.
     """
+    if jax.process_index():
+        return
     folder = Path(folder)
     check_run_folder(folder, config)
     config, summary, metrics = (
@@ -97,11 +132,15 @@ def write_run(
     texts = {
         "config.json": json.dumps(config, indent=2) + "\n",
         "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics),
-        "table.md": markdown_report(summary),
+        "table.md": table(summary),
         "summary.json": json.dumps(summary, indent=2) + "\n",
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.json").unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "summary.json").unlink(missing_ok=True)
+        more()
+    except OSError as fault:
+        raise RunFolderError(f"{folder}: can't be written ({fault})") from fault
     for name, text in texts.items():
         write_text(folder / name, text)
 
@@ -139,7 +178,19 @@ def _shown(config: dict[str, Any], key: str) -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes all of a file or nothing."""
+    """Writes all of a file or nothing, and makes its folder; of several processes, the first does.
+
+    Raises:
+        RunFolderError: it can't be written.
+    """
+    if jax.process_index():
+        return
     draft = file.with_name(file.name + ".tmp")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, file)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise RunFolderError(f"{file}: can't be written ({fault.strerror or fault})") from fault

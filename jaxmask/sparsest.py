@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxmask import ensemble
-from jaxmask.ensemble import Observer, Programs
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
+from jaxmask.phases import Keeper, Observer
+from jaxmask.programs import Programs
 from jaxmask.protocol import Objective
 from jaxmask.search import SearchConfig
 
@@ -55,6 +56,7 @@ def find(
     most: int,
     programs: Programs | None = None,
     observe: Callable[[int], Observer] = lambda number: lambda done, info: None,
+    keeper: Keeper | None = None,
 ) -> Sparsest:
     """The smallest number of units with which the search reaches an accuracy.
 
@@ -67,6 +69,7 @@ def find(
         most: largest size to try.
         programs: see `jaxmask.ensemble.run`.
         observe: gives the observer of the n-th set of searches.
+        keeper: see `jaxmask.ensemble.run`.
     """
     probes: dict[int, list[float]] = {}
     sizes = np.clip(np.round(np.array(_SPREAD) * expected), 1, most)
@@ -75,7 +78,9 @@ def find(
         key, now = jax.random.split(key)
         for size, reached in zip(
             sizes,
-            _reached(now, objective, config, sizes, programs, observe(number)).tolist(),
+            _reached(
+                now, objective, config, sizes, programs, observe(number), keeper, f"set_{number}_"
+            ).tolist(),
             strict=True,
         ):
             probes.setdefault(int(size), []).append(reached)
@@ -99,12 +104,14 @@ def _reached(
     sizes: Float[np.ndarray, " probes"],
     programs: Programs | None,
     observe: Observer,
+    keeper: Keeper | None,
+    name: str,
 ) -> Float[np.ndarray, " probes"]:
     """The training accuracy of a search of each size."""
     alpha = jnp.asarray(sizes / objective.n_units, jnp.float32)
     config = config.replace(alpha=alpha, beta=alpha)
     keys = jax.random.split(key, len(sizes))
-    found = ensemble.run(keys, objective, config, observe, programs).interventions
+    found = ensemble.run(keys, objective, config, observe, programs, keeper, name).interventions
     return np.asarray(accuracies(found, objective))
 
 

@@ -30,8 +30,8 @@ from jaxmask.baselines import ablation, greedy, integrated_gradients, random_mas
 from jaxmask.baselines.greedy import GreedyConfig
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import evaluate
+from jaxmask.programs import Programs
 from jaxmask.run_folder import RunFolderError
 from jaxmask.search import SearchConfig
 

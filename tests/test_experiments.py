@@ -9,7 +9,7 @@ import pytest
 
 from experiments import report_search
 from experiments.setup import OptionError, Options, check, search_config
-from jaxmask import store
+from jaxmask import ensemble, store
 from jaxmask.intervention import units
 from jaxmask.intervention_file import load_intervention
 from jaxmask.run_folder import RunFolderError
@@ -24,7 +24,7 @@ def options(model, out, **changes):
 
 
 @pytest.mark.parametrize("intervention", ["single", pytest.param("every", marks=pytest.mark.slow)])
-def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
+def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervention):
     folder = tmp_path / "run"
     summary = report_search.run(NAME, options(model, folder, intervention=intervention))
 
@@ -46,7 +46,10 @@ def test_run_folder_tells_what_was_found(model, tmp_path, intervention):
         np.mean([run["accuracy"] for run in summary["runs"]])
     )
 
-    with pytest.raises(RunFolderError, match="alpha"):  # before any work is done
+    monkeypatch.setattr(ensemble, "run", None)  # what follows is before any work is done
+    with pytest.raises(RunFolderError, match="can't be written"):
+        report_search.run(NAME, options(model, folder / "table.md" / "run"))
+    with pytest.raises(RunFolderError, match="alpha"):
         report_search.run(NAME, options(model, folder, intervention=intervention, alpha=0.5))
 
 
@@ -77,7 +80,8 @@ def test_paper_settings_run(model, tmp_path):
 @pytest.mark.parametrize(
     "fault",
     [{"alpha": 0.0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"beta": 0.0}, {"kl_weight": -1.0},
-     {"seeds": 0}, {"steps": 0}, {"rounds": -1}, {"evaluation": 0}, {"split_seed": -1}],
+     {"seeds": 0}, {"steps": 0}, {"rounds": -1}, {"evaluation": 0}, {"split_seed": -1},
+     {"checkpoint_minutes": -1}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(fault):
     (name,) = fault

@@ -21,8 +21,8 @@ from experiments.needed_units import GreedyCurve
 from experiments.robustness import RobustnessOptions
 from experiments.setup import OptionError, Options, load_task, prepare
 from jaxmask import store
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import log_odds
+from jaxmask.programs import Programs
 from jaxmask.run_folder import RunFolderError
 from jaxmask.tasks import number_agreement
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from test_report import summary, three_runs
 
-from jaxmask.run_folder import RunFolderError, check_run_folder, plain, write_run
+from jaxmask.run_folder import (
+    RunFolderError,
+    check_run_folder,
+    open_run,
+    plain,
+    read_summary,
+    write_run,
+)
 
 CONFIG = {"model": Path("models/demo"), "alpha": 0.02, "seeds": 3}
 METRICS = [{"step": 100, "accuracy": jnp.float32(50.0)}, {"step": 200, "accuracy": 75}]
@@ -76,9 +83,46 @@ def test_a_run_that_breaks_off_leaves_no_summary(tmp_path, monkeypatch):
         Path(source).rename(target)
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RunFolderError, match=r"table\.md: can't be written \(disk full\)"):
         write_run(tmp_path, CONFIG, summary(three_runs()), METRICS)
     assert not (tmp_path / "summary.json").exists()
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_what_else_a_folder_holds_is_there_before_its_summary(tmp_path):
+    write_run(tmp_path, CONFIG, summary(three_runs()), METRICS)
+
+    def fail():
+        assert not (tmp_path / "summary.json").exists()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RunFolderError, match=r"can't be written \(.*No space left on device"):
+        write_run(tmp_path, CONFIG, summary(three_runs()), METRICS, more=fail)
+    assert read_summary(tmp_path) is None
+
+
+def test_a_run_that_has_only_begun_refuses_another_one(tmp_path):
+    folder = tmp_path / "results" / "run"
+    open_run(folder, CONFIG)
+    assert [file.name for file in folder.iterdir()] == ["config.json"]
+    assert read_summary(folder) is None
+    open_run(folder, CONFIG)
+    with pytest.raises(RunFolderError, match=r"alpha: 0\.02 there, 0\.05 now"):
+        open_run(folder, CONFIG | {"alpha": 0.05})
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_a_run(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"probe: can't be written \(Not a directory\)"):
+        open_run(tmp_path / "file" / "run", CONFIG)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(RunFolderError, match=r"probe: can't be written \(No space left on device"):
+        open_run(tmp_path / "run", CONFIG)
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_plain():

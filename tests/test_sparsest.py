@@ -9,9 +9,9 @@ import pytest
 import toy
 
 from jaxmask import exchange, sparsest
-from jaxmask.ensemble import Programs
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
+from jaxmask.programs import Programs
 from jaxmask.search import SearchConfig
 
 CONFIG = SearchConfig(steps=100, batch_size=24, kl_rows=0, exchange_rounds=4, exchange_rows=24)

@@ -1,0 +1,142 @@
+"""Runs over many devices and processes, here of this machine's CPU; each test in new processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxmask import devices
+
+RUN = """
+import json, sys
+import jax
+import numpy as np
+import toy
+from jaxmask import devices, ensemble
+from jaxmask.programs import Programs
+from jaxmask.search import SearchConfig
+
+def found(runs, programs=None):
+    config = SearchConfig(steps=50, batch_size=24, exchange_rounds=2, exchange_rows=24)
+    config = config.replace(alpha=np.linspace(0.2, 0.5, runs))
+    keys = jax.random.split(jax.random.key(0), runs)
+    objective = toy.toy(seed=4, units=8, cost=0.1)
+    seen = []
+    observe = lambda done, info: seen.append((done, len(info.loss)))
+    result = ensemble.run(keys, objective, config, observe, programs)
+    judged = ensemble.evaluations(result.interventions, objective)
+    gap = ensemble.relaxations(result.relaxed, objective, config)
+    arrays = result.interventions, result.history.steps.loss, result.history.rounds, judged, gap
+    numbers = [np.asarray(x, float).tolist() for x in jax.tree.leaves(arrays)]
+    return {"numbers": numbers, "seen": seen}
+"""
+
+
+def started(code, **environment):
+    """A process of its own with the toy objective at hand; what it prints is JSON."""
+    here = Path(__file__).parent
+    environment = {
+        "PYTHONPATH": f"{here}:{here.parent}",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        **environment,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN + code],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(process):
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def address():
+    """Where the first of several processes on this machine can be met."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def assert_close(ours, theirs):
+    assert len(ours["numbers"]) == len(theirs["numbers"]) > 10
+    for one, other in zip(ours["numbers"], theirs["numbers"], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    assert ours["seen"] == theirs["seen"]
+
+
+def test_eight_devices_do_as_one_does():
+    code = """
+programs = Programs()
+eight = {runs: found(runs, programs) for runs in (5, 11)}  # neither fills the last device
+texts = [compiled.as_text() for compiled in programs._compiled.values()]
+devices.mesh = lambda runs: None
+print(json.dumps({
+    "devices": jax.device_count(),
+    "eight": eight,
+    "one": {runs: found(runs) for runs in (5, 11)},
+    "talk": [word for word in ("all-gather", "all-reduce", "collective-permute", "all-to-all")
+             for text in texts if word in text],
+    "partitions": ["num_partitions=8" in text for text in texts],
+}))
+"""
+    result = told(started(code, XLA_FLAGS="--xla_force_host_platform_device_count=8"))
+    assert result["devices"] == 8
+    for runs in ("5", "11"):
+        assert_close(result["eight"][runs], result["one"][runs])
+    assert result["eight"]["11"]["seen"][0] == [50, 11]  # what only fills up isn't shown
+    assert not result["talk"]
+    assert all(result["partitions"])
+    assert len(result["partitions"]) == 2 * 4  # init, steps, harden, rounds
+
+
+def test_two_processes_do_as_one_does():
+    code = """
+from experiments import hosts
+hosts.join()
+print(json.dumps(found(5) | {"devices": jax.device_count(), "first": hosts.is_first()}))
+"""
+    at = address()
+    both = [
+        started(
+            code,
+            JAX_COORDINATOR_ADDRESS=at,
+            JAX_NUM_PROCESSES="2",
+            JAX_PROCESS_ID=str(number),
+            JAX_CPU_COLLECTIVES_IMPLEMENTATION="gloo",
+        )
+        for number in range(2)
+    ]
+    first, second = map(told, both)
+    assert first["devices"] == second["devices"] == 2
+    assert (first["first"], second["first"]) == (True, False)
+    assert first["numbers"] == second["numbers"]
+    assert_close(first, told(started("print(json.dumps(found(5)))")))
+
+
+@pytest.mark.parametrize(
+    ("runs", "a_run", "shared", "expected"),
+    [(10, 1, 0, 10), (10, 10, 0, 10), (10, 10, 1, 5), (7, 20, 0, 4), (7, 21, 0, 4), (7, 200, 0, 1),
+     (9, 12, 50, 3), (1, 1000, 0, 1)],
+)  # fmt: skip
+def test_as_many_runs_together_as_fit(monkeypatch, runs, a_run, shared, expected):
+    monkeypatch.setattr(devices, "_memory_of_device", lambda: 200.0)  # of which half is used
+    asked = []
+
+    def taken(count):
+        asked.append(count)
+        return shared + a_run * count
+
+    assert devices.together(runs, taken) == expected
+    assert shared + a_run * expected <= 100 or expected == 1
+    assert len(asked) <= 2
