@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from experiments.report_search import keys, save_interventions, search_all
 from experiments.setup import (
     OptionError,
     Options,
+    TaskName,
     check,
     load_task,
     prepare,
@@ -47,11 +48,11 @@ _SHARED = (
 class ParetoOptions(Options):
     """Options that all experiments understand; of alpha and the KL weight, several values."""
 
-    task: Literal["number_agreement", "gender_bias"] = "number_agreement"
+    task: TaskName = "number_agreement"
     """What to search for."""
-    alpha: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)  # type: ignore[assignment]
+    alpha: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
     """Largest fractions of the hidden units to intervene on."""
-    kl_weight: tuple[float, ...] = (1.0,)  # type: ignore[assignment]
+    kl_weight: tuple[float, ...] = (1.0,)
     """Weights of the KL from the untouched model."""
     seeds: int = 5
     """Searches of each setting."""

@@ -2,7 +2,7 @@
 
 Runs don't depend on each other. Each device therefore gets some of them, and all of what they share
 (`jax.shard_map`): nothing travels between devices until results are gathered. Leaving the partition
-to the compiler wouldn't do: what runs do one after another (`jaxmask.exchange.judge`) would be
+to the compiler wouldn't do: what runs do one after another (`jaxmask.exchange`) would be
 gathered and done by every device for all of them.
 """
 
