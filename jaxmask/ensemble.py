@@ -5,8 +5,9 @@ or differ from run to run (`grid`). Where the runs don't fit into memory togethe
 used for one part of them after the other (`jaxmask.devices`).
 
 Steps run in compiled chunks, so that progress, metrics and checkpoints cost nothing inside; each
-kind of chunk is compiled once. Between chunks the whole state can be kept (`Keeper`): a run that
-was killed goes on from there and ends bitwise where it would have.
+kind of chunk is compiled once. Exchange ends where it changes no run any more. Between chunks the
+whole state can be kept (`Keeper`): a run that was killed goes on from there and ends bitwise where
+it would have.
 """
 
 import dataclasses
@@ -118,7 +119,12 @@ def run(
     )
     hard, rounds, exchanging = go_through(
         Phase(
-            f"{name}exchange", harden, search.refine, config.exchange_rounds, CHUNKS[search.refine]
+            f"{name}exchange",
+            harden,
+            search.refine,
+            config.exchange_rounds,
+            CHUNKS[search.refine],
+            lambda info: info.settled,
         ),
         relaxed,
         setting,

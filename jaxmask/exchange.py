@@ -66,12 +66,14 @@ class ExchangeInfo(NamedTuple):
         accuracy: after the round.
         gain: by how much the accuracy rose in the round; in the first, that isn't known: 0.
         exchanges: how many units were exchanged, over all mask rows.
+        settled: will all further rounds leave everything as it is?
     """
 
     loss: Float[Array, ""]
     accuracy: Float[Array, ""]
     gain: Float[Array, ""]
     exchanges: Int[Array, ""]
+    settled: Bool[Array, ""]
 
 
 class Linear(NamedTuple):
@@ -107,11 +109,6 @@ def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions
     # Types are those of later rounds, or the first would be compiled on its own.
     nothing = jnp.zeros(len(mask), mask.dtype)
     return Hard(mask, values, nothing + jnp.inf, nothing, nothing.astype(jnp.int32))
-
-
-def settled(hard: Hard) -> Bool[Array, ""]:
-    """Is it through with exchanges: have `PATIENCE` rounds improved no row of the mask?"""
-    return jnp.all(hard.idle >= PATIENCE)
 
 
 def round_of_exchange(
@@ -160,14 +157,18 @@ def round_of_exchange(
     # grow with runs, and those that are settled cost nothing.
     @jax.custom_batching.sequential_vmap
     def of_run(present: Hard, *args: Any) -> Hard:
-        return jax.lax.cond(settled(present), lambda present, *_: present, improve, present, *args)
+        return jax.lax.cond(_settled(present), lambda present, *_: present, improve, present, *args)
 
     weight = jnp.asarray(kl_weight, jnp.float32)
     kept = of_run(present, values, key, judge_key, objective, weight)
     known = jnp.isfinite(present.loss)
     gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
     exchanges = (kept.mask * (1.0 - present.mask)).sum().astype(jnp.int32)
-    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges)
+    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges, _settled(kept))
+
+
+def _settled(hard: Hard) -> Bool[Array, ""]:
+    return jnp.all(hard.idle >= PATIENCE)
 
 
 def _improve(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxmask import devices
 from jaxmask.programs import Programs, Step, steps
@@ -42,6 +42,9 @@ class Phase(NamedTuple):
         step: of a single run.
         total: number of steps.
         chunk: steps a compiled chunk.
+        ended: (what a step of all runs observed) -> the runs that no further step changes, and that
+            observe the same from then on. Where that is all of them, the phase ends before its
+            last step.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Phase(NamedTuple):
     step: Step
     total: int
     chunk: int
+    ended: Callable[[Any], Bool[np.ndarray, " runs"]] | None = None
 
 
 class Setting(NamedTuple):
@@ -151,11 +155,16 @@ def _through_part(phase: Phase, first: Any, setting: Setting, name: str, runs: i
         for all_steps, chunk in zip(jax.tree.leaves(seen), jax.tree.leaves(info), strict=True):
             all_steps[:, done : done + count] = chunk
         done += count
+        last = jax.tree.map(lambda x: x[:, -1], info)
+        if phase.ended is not None and phase.ended(last).all():
+            for all_steps in jax.tree.leaves(seen):
+                all_steps[:, done:] = all_steps[:, done - 1 : done]
+            done = phase.total
         if keeper is not None and keeper.due(done == phase.total):
             so_far = np.array(done, np.int32), np.array(seconds, np.float32)
             keeper.save(name, Progress(*so_far, devices.gather(states), seen))
         if setting.observe is not None:
-            setting.observe(done, jax.tree.map(lambda x: x[:runs, -1], info))
+            setting.observe(done, jax.tree.map(lambda x: x[:runs], last))
     if mesh is not None:
         states = devices.gather(states)
     return Progress(np.array(done), np.array(seconds), states, seen)

@@ -45,6 +45,42 @@ def test_equals_the_mapped_search_and_reports_progress():
     assert result.compile_seconds > 0
 
 
+def test_exchange_ends_where_all_runs_are_settled():
+    """With the result of all rounds, and the same history."""
+    objective = toy.toy(seed=4, units=8)
+    keys = jax.random.split(jax.random.key(0), 3)
+    config = CONFIG.replace(steps=20, exchange_rounds=16)
+    seen, programs = [], CountingPrograms()
+    result = ensemble.run(keys, objective, config, lambda done, _: seen.append(done), programs)
+    interventions, history = jax.jit(jax.vmap(search.run, in_axes=(0, None, None)))(
+        keys, objective, config
+    )
+    for ours, theirs in zip(
+        jax.tree.leaves((result.interventions, result.history)),
+        jax.tree.leaves((interventions, history)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    rounds = 2 * sum(" of " in name and "refine" in name for name in programs.called)
+    assert 2 < rounds < 16
+    assert seen[-1] == 16
+    settled = np.asarray(history.rounds.settled)
+    assert settled[:, rounds - 1].all()
+    assert not settled[:, rounds - 3].all()
+
+
+class CountingPrograms(Programs):
+    """Remembers what was called."""
+
+    def __init__(self):
+        super().__init__()
+        self.called = []
+
+    def call(self, name, function, *args):
+        self.called.append(name)
+        return super().call(name, function, *args)
+
+
 def test_evaluations_are_those_of_each_intervention():
     objective = toy.toy(seed=1, units=8)
     keys = jax.random.split(jax.random.key(0), 2)
