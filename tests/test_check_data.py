@@ -131,6 +131,7 @@ def test_the_script(task, model, tmp_path, capsys):
         check_data.work(check_data.CheckOptions(model=str(model)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["number_agreement", "gender_bias"])
 def test_the_papers_data(shared, model, capsys, name):
     folder = shared / "data" / name
