@@ -37,6 +37,9 @@ def found(runs, programs=None):
 """
 
 
+EIGHT = "--xla_force_host_platform_device_count=8"
+
+
 def started(code, **environment):
     """A process of its own with the toy objective at hand; what it prints is JSON."""
     here = Path(__file__).parent
@@ -75,6 +78,49 @@ def assert_close(ours, theirs):
     assert ours["seen"] == theirs["seen"]
 
 
+def test_each_device_does_its_own_runs_and_they_do_not_talk():
+    code = """
+import jax.numpy as jnp
+
+@jax.custom_batching.sequential_vmap
+def one_after_another(x):
+    return jnp.sin(x) @ x
+
+def of_run(key, shared, config):
+    noise = jax.random.normal(key, (3,)) * config["scale"]
+    return jax.random.split(key)[0], one_after_another(shared + noise) + config["offset"]
+
+runs = devices.padded(5, mesh := devices.mesh(5))
+keys, shared = jax.random.split(jax.random.key(0), runs), jnp.ones(3)
+config = {"scale": np.arange(runs, dtype=np.float32), "offset": np.float32(2)}
+stacked = {"scale": True, "offset": False}
+mapped = jax.vmap(of_run, (0, None, {"scale": 0, "offset": None}))
+placed = [devices.place(x, mesh, over)
+          for x, over in ((keys, True), (shared, False), (config, stacked))]
+programs = Programs()
+program = devices.on_all(mapped, mesh, True, False, stacked)
+ours = devices.gather(programs.call("f", program, *placed))
+theirs = jax.jit(mapped)(keys, shared, config)
+text = programs.compile("f", program, *placed).as_text()
+print(json.dumps({
+    "runs": runs,
+    "same_keys": bool((jax.random.key_data(ours[0]) == jax.random.key_data(theirs[0])).all()),
+    "numbers": [ours[1].tolist(), theirs[1].tolist()],
+    "talk": [word for word in ("all-gather", "all-reduce", "collective-permute") if word in text],
+    "eight": "num_partitions=8" in text,
+    "compiled": len(programs._compiled),
+}))
+"""
+    result = told(started(code, XLA_FLAGS=EIGHT))
+    assert result["runs"] == 8
+    assert result["same_keys"]
+    np.testing.assert_allclose(*result["numbers"], rtol=1e-5)
+    assert not result["talk"]
+    assert result["eight"]
+    assert result["compiled"] == 1
+
+
+@pytest.mark.slow
 def test_eight_devices_do_as_one_does():
     code = """
 programs = Programs()
@@ -90,7 +136,7 @@ print(json.dumps({
     "partitions": ["num_partitions=8" in text for text in texts],
 }))
 """
-    result = told(started(code, XLA_FLAGS="--xla_force_host_platform_device_count=8"))
+    result = told(started(code, XLA_FLAGS=EIGHT))
     assert result["devices"] == 8
     for runs in ("5", "11"):
         assert_close(result["eight"][runs], result["one"][runs])
@@ -100,6 +146,7 @@ print(json.dumps({
     assert len(result["partitions"]) == 2 * 4  # init, steps, harden, rounds
 
 
+@pytest.mark.slow
 def test_two_processes_do_as_one_does():
     code = """
 from experiments import hosts
