@@ -101,7 +101,9 @@ def test_settings_may_differ_from_run_to_run():
     both = ensemble.run(keys, objective, CONFIG.replace(alpha=alphas))
     np.testing.assert_array_equal(both.interventions.mask.sum(axis=2), [[2, 2], [4, 4]])
     for number, alpha in enumerate(alphas):
-        alone = ensemble.run(keys[number : number + 1], objective, CONFIG.replace(alpha=alpha))
+        alone = ensemble.run(
+            keys[number : number + 1], objective, CONFIG.replace(alpha=alpha), None, PROGRAMS
+        )
         np.testing.assert_array_equal(both.interventions.mask[number], alone.interventions.mask[0])
         np.testing.assert_allclose(
             both.history.steps.loss[number], alone.history.steps.loss[0], rtol=1e-3, atol=1e-3
