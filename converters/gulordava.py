@@ -24,6 +24,7 @@ import numpy as np
 from converters.rnn_model import check_attributes, find_tensors
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from jaxmask.lstm import LSTMConfig
+from jaxmask.run_folder import RunFolderError, check_writable
 from jaxmask.store import LanguageModel, ModelError, save_model, some, unflatten
 from jaxmask.vocabulary import Vocabulary, VocabularyError, shown
 
@@ -220,9 +221,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", help="the model's name (default: MODEL.pt without its ending)")
     options = parser.parse_args(arguments)
     try:
+        check_writable(options.out)
         model, table = convert_with_table(options.model, options.vocab, options.name)
         save_model(options.out, model)
-    except (CheckpointError, VocabularyError, ModelError, OSError) as fault:
+    except (CheckpointError, VocabularyError, ModelError, RunFolderError, OSError) as fault:
         sys.exit(f"error: {fault}")
     c = model.config
     print(format_table(table))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxmask.lstm import Params, decoder_weight
+from jaxmask.run_folder import RunFolderError, check_writable
 from jaxmask.store import ModelError, load_model
 from jaxmask.vocabulary import VocabularyError
 
@@ -114,11 +115,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("model", metavar="MODEL_DIR", help="a converted or trained model's folder")
     parser.add_argument("out", metavar="OUT.pt", help="file to write, for torch.load")
     options = parser.parse_args(arguments)
+    if Path(options.out).is_dir():
+        sys.exit(f"error: {options.out}: expected a file to write, found a folder")
     try:
+        check_writable(Path(options.out).parent)
         model = load_model(options.model)
         tensors = state_dict(model.params)
         save_state_dict(options.out, tensors)
-    except (ModelError, VocabularyError, OSError) as fault:
+    except (ModelError, VocabularyError, RunFolderError, OSError) as fault:
         sys.exit(f"error: {fault}")
     for name, tensor in tensors.items():
         print(f"{name:<16}  {' x '.join(map(str, tensor.shape))}")

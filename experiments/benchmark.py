@@ -30,7 +30,6 @@ from experiments.benchmark_setting import (
     SECTIONS,
     BenchmarkOptions,
     Section,
-    common,
     matmul_rate,
     sizes,
     subject,
@@ -39,7 +38,8 @@ from experiments.benchmark_setting import (
 from experiments.benchmark_tables import tables
 from experiments.console import console, print_table
 from experiments.measurements import describe
-from experiments.setup import OptionError, check, run_script
+from experiments.option_types import check
+from experiments.setup import OptionError, run_script
 from jaxmask import figures
 from jaxmask.report import to_markdown
 from jaxmask.run_folder import check_run_folder, plain, write_text
@@ -93,9 +93,7 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
 
 def _check(options: BenchmarkOptions) -> None:
     """Raises an `OptionError` for what can't be measured, before any work is done."""
-    check(common(options))
-    if options.naive_steps < 0:
-        raise OptionError(f"--naive-steps: expected 0 or more, found {options.naive_steps}")
+    check(options)
     if options.torch_search and not torch_there():
         raise OptionError("--torch-search: expected PyTorch to be installed, found none")
 

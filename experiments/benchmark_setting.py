@@ -8,12 +8,20 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from experiments.option_types import (
+    CountOrZero,
+    Fraction,
+    Model,
+    NotEmpty,
+    ResultFolder,
+    Runs,
+    TextFile,
+)
 from experiments.setup import Material, Options, load_task, prepare, read_model
 from jaxmask import lstm
 from jaxmask.store import LanguageModel
@@ -30,23 +38,23 @@ SECTIONS: tuple[Section, ...] = (
 class BenchmarkOptions:
     """Options of the benchmark."""
 
-    only: tuple[Section, ...] = SECTIONS
+    only: Annotated[tuple[Section, ...], NotEmpty] = SECTIONS
     """What to measure."""
-    model: str | None = None
+    model: Model | None = None
     """A model folder, a .pt file (with --vocab), `demo`; random weights, 2 x 650, if not given."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    alpha: float = 0.02
+    alpha: Fraction = 0.02
     """Largest fraction of the hidden units to intervene on."""
-    seeds: int = 10
+    seeds: Runs = 10
     """Searches at once."""
-    naive_steps: int = 10
+    naive_steps: CountOrZero = 10
     """Steps timed with the naive versions, from which whole searches follow; 0 for none."""
     torch_search: bool = False
     """Run one whole search of the PyTorch version too, to see what it finds: many minutes."""
     quick: bool = False
     """Tiny sizes, to see that all of it runs."""
-    out: Path | None = None
+    out: ResultFolder | None = None
     """Folder for the results; results/benchmark-MODEL if not given."""
 
 

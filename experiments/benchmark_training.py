@@ -16,7 +16,9 @@ import numpy as np
 
 from converters.to_torch import state_dict
 from experiments.console import print_table
+from experiments.option_types import Count, Dropout, Layers
 from experiments.setup import OptionError, run_script
+from experiments.training_options import check_tied
 from jaxmask import language_model_training as training
 from jaxmask.language_model_training import TrainingConfig
 from jaxmask.lstm import LSTMConfig, Params, init_params
@@ -29,23 +31,23 @@ Update = Callable[[np.ndarray], float]  # tokens of a window -> loss
 class BenchmarkOptions:
     """Options of the script; they default to the bundled model's size."""
 
-    vocabulary: int = 9500
+    vocabulary: Count = 9500
     """Words of the vocabulary."""
-    embedding: int = 300
+    embedding: Count = 300
     """Columns of the embedding."""
-    hidden: int = 300
+    hidden: Count = 300
     """Hidden units a layer."""
-    layers: int = 2
+    layers: Layers = 2
     """Layers."""
     tied: bool = True
     """The decoder's weight is the embedding."""
-    columns: int = 64
+    columns: Count = 64
     """Parts of the text read side by side."""
-    window: int = 35
+    window: Count = 35
     """Words read between updates."""
-    dropout: float = 0.2
+    dropout: Dropout = 0.2
     """After the embedding, between layers, before the decoder."""
-    updates: int = 11
+    updates: Count = 11
     """How many are timed, of each."""
 
 
@@ -124,6 +126,7 @@ def seconds(updates: dict[str, Update], tokens: np.ndarray) -> dict[str, float]:
 
 def work(options: BenchmarkOptions) -> None:
     """Times, and prints."""
+    check_tied(options)
     model = LSTMConfig(
         options.vocabulary, options.embedding, options.hidden, options.layers, options.tied
     )

@@ -9,12 +9,12 @@ import dataclasses
 import string
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from experiments.console import console, print_table
+from experiments.option_types import Data, Model, TextFile
 from experiments.setup import Options, TaskName, load_task, read_model, run_script
 from jaxmask.evaluate import log_odds, read_context
 from jaxmask.examples import (
@@ -41,13 +41,13 @@ KNOWN = 0.6  # of a group's pairs the model has to get right: half is what guess
 class CheckOptions:
     """Options of this script; where names are those of other scripts, so are meanings."""
 
-    data: Path | None = None
+    data: Data | None = None
     """File of minimal pairs; with --task the folder of the task's original files."""
     task: TaskName = minimal_pairs.NAME
     """What the data are of."""
-    model: str = "demo"
+    model: Model = "demo"
     """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
     context: Literal["eos", "none", "primer"] = "eos"
     """What the model reads before each sentence."""

@@ -23,9 +23,9 @@ from experiments.comparison_runs import (
     summarise,
 )
 from experiments.console import console, print_table
-from experiments.setup import load_task, prepare, run_script
+from experiments.setup import load_task, prepare, read_model, run_script
 from jaxmask import figures
-from jaxmask.run_folder import make_folder, plain, write_text
+from jaxmask.run_folder import check_writable, make_folder, plain, write_text
 
 
 def work(options: CompareOptions) -> dict[str, Any]:
@@ -33,10 +33,12 @@ def work(options: CompareOptions) -> dict[str, Any]:
     check_options(options)
     started = time.perf_counter()
     task = load_task(options.task, options.data)
-    material = prepare(common(options), task)
-    name = f"compare-{task.name}-{material.model.name}-{options.intervention}"
+    model = read_model(common(options))
+    name = f"compare-{task.name}-{model.name}-{options.intervention}"
     folder = options.out or Path("results") / name
-    jobs = jobs_of(options, material.train_objective.n_units)
+    check_writable(folder)
+    jobs = jobs_of(options, model.config.units)
+    material = prepare(common(options), task, model)
     make_folder(folder)
     results = run_all(jobs, options, material, folder, task.directions)
     summary = summarise(options, material, results, time.perf_counter() - started)

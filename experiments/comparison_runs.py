@@ -6,7 +6,7 @@ OUT/methods/METHOD/ holds a file for each alpha and seed.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 
@@ -16,12 +16,25 @@ from experiments.console import console, progress
 from experiments.convergence import Rule, Run, Watch
 from experiments.measurements import describe
 from experiments.methods import METHODS, Bench, greedy_curve
+from experiments.option_types import (
+    Count,
+    CountOrZero,
+    Data,
+    Fraction,
+    Model,
+    NotEmpty,
+    ResultFolder,
+    Runs,
+    Seed,
+    TextFile,
+    Weight,
+    check,
+)
 from experiments.setup import (
     Material,
     OptionError,
     Options,
     TaskName,
-    check,
     data_name,
     held_out,
 )
@@ -45,42 +58,42 @@ class CompareOptions:
 
     task: TaskName = "number_agreement"
     """What to search for; minimal_pairs stands for a file of your own (--data)."""
-    model: str = "demo"
+    model: Model = "demo"
     """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    data: Path | None = None
+    data: Data | None = None
     """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
     their file."""
     intervention: Literal["single", "every"] = "single"
     """Intervene at one word, or at every word of the sentence."""
     context: Literal["eos", "none", "primer"] = "eos"
     """What the model reads before each sentence."""
-    methods: tuple[MethodName, ...] = tuple(METHODS)  # type: ignore[assignment]
+    methods: Annotated[tuple[MethodName, ...], NotEmpty] = tuple(METHODS)  # type: ignore[assignment]
     """Which methods to compare."""
-    alpha: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
+    alpha: tuple[Fraction, ...] = (0.005, 0.01, 0.02, 0.05)
     """Largest fractions of the hidden units to intervene on, a comparison each."""
-    units: tuple[int, ...] = ()
+    units: tuple[Count, ...] = ()
     """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
-    kl_weight: float = 0.0
+    kl_weight: Weight = 0.0
     """Weight of the KL from the untouched model, where values are learned."""
-    seeds: int = 3
+    seeds: Runs = 3
     """Runs of each method at each alpha."""
-    steps: int | None = None
+    steps: Count | None = None
     """Gradient steps; each method's own number if not given."""
-    rounds: int | None = None
+    rounds: CountOrZero | None = None
     """Rounds of exchange of the search; its own number if not given."""
-    every: int = 50
+    every: Count = 50
     """Steps from one evaluation of the hard mask to the next."""
-    patience: int = 3
+    patience: Count = 3
     """Evaluations without a rise after which a run has converged."""
-    evaluation: int | None = None
+    evaluation: Count | None = None
     """Examples held out; as many as in the paper if not given, or a fifth of minimal pairs."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, or words: no subject (profession) is in both parts."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the choice of these."""
-    out: Path | None = None
+    out: ResultFolder | None = None
     """Folder for the results; results/compare-TASK-MODEL-INTERVENTION if not given."""
 
 
@@ -106,20 +119,9 @@ class Results(NamedTuple):
 
 def check_options(options: CompareOptions) -> None:
     """Raises an `OptionError` for what can't be compared, before any work is done."""
+    check(options)
     if not options.alpha + options.units:
         raise OptionError("--alpha, --units: expected at least one size, found none")
-    if not options.methods:
-        raise OptionError("--methods: expected at least one, found none")
-    for alpha in options.alpha or (1.0,):
-        check(common(options, alpha))
-    for name, numbers in {
-        "units": options.units,
-        "every": (options.every,),
-        "patience": (options.patience,),
-    }.items():
-        for number in numbers:
-            if number < 1:
-                raise OptionError(f"--{name}: expected 1 or more, found {number}")
 
 
 def common(options: CompareOptions, alpha: float = 1.0, method: str = "hard_concrete") -> Options:
@@ -311,6 +313,7 @@ def summarise(
             "train": material.train.size,
             "evaluation": material.evaluation.size,
             "dropped": material.encoded.dropped.total,
+            "unknown": material.encoded.unknown,
             "model_accuracy": material.model_accuracy,
             "split": options.split,
             "watched": WATCHED,

@@ -171,8 +171,11 @@ def run(
             seconds = programs.running - before
             seen.append(Seen(steps, seconds, accuracy, units, expected, held))
             last = number + 1 == len(phases)
-            end = converged([s.accuracy for s in seen], [s.holds for s in seen], watch.rule)
-            if last and end:
+            finite = bool(info.finite[-1])  # otherwise the run has stopped: no step is taken
+            end = finite and converged(
+                [s.accuracy for s in seen], [s.holds for s in seen], watch.rule
+            )
+            if not finite or (last and end):
                 break
     found = watch.programs.call(_name(phase.found), phase.found, state, config)
     return Run(found, programs.running - before, steps, end, tuple(seen))

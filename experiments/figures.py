@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from experiments import activations
 from experiments.activations import Reading
 from experiments.console import console, progress
+from experiments.option_types import Data, DataFolder, Model, TextFile
 from experiments.setup import (
     PHENOMENA,
     OptionError,
@@ -39,13 +40,13 @@ READING = ("intervention", "context", "evaluation", "split", "split_seed")
 class FigureOptions:
     """Options of this script; all else is read from the run's config.json."""
 
-    run: Path
+    run: DataFolder
     """Folder of a finished run; the figures go to its folder figures."""
-    model: str = "demo"
+    model: Model = "demo"
     """The model of the run: a model folder, a PyTorch .pt file (with --vocab), or `demo`."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    data: Path | None = None
+    data: Data | None = None
     """Folder of the task's original files, or file of minimal pairs, if the run read them."""
 
 
@@ -63,7 +64,7 @@ def draw(chosen: FigureOptions, model: LanguageModel | None = None) -> list[Path
 
     Raises:
         RunFolderError: the folder holds no finished run, or one that found no unit.
-        InterventionFileError: the run is of another model.
+        InterventionFileError: the run is of another model or task.
         OptionError: it is of other data.
     """
     config, file = _config(chosen.run / "config.json"), chosen.run / INTERVENTION
@@ -72,8 +73,9 @@ def draw(chosen: FigureOptions, model: LanguageModel | None = None) -> list[Path
         raise RunFolderError(f"{chosen.run}: expected a finished run, found no summary.json")
     options = _options(chosen, config)
     model = read_model(options) if model is None else model
-    saved = load_intervention(file, model)
-    material = prepare(options, load_task(config["task"], chosen.data), model)
+    task = load_task(config["task"], chosen.data)
+    saved = load_intervention(file, model, task)
+    material = prepare(options, task, model)
     reading = activations.read(material, options, saved.directions, saved.intervention)
     shown = activations.shown_units(reading, saved.intervention, summary["prevalence"])
     if not shown:

@@ -1,6 +1,7 @@
 """What a run measured, and what its files say of it."""
 
 import dataclasses
+import lzma
 from typing import Any, NamedTuple
 
 import jax
@@ -21,8 +22,10 @@ from jaxmask.ensemble import Ensemble
 from jaxmask.evaluate import Evaluation
 from jaxmask.examples import Task
 from jaxmask.intervention import Intervention, every_step, units
+from jaxmask.ordinary_text import Text
 from jaxmask.search import Relaxation, SearchConfig
 from jaxmask.store import LanguageModel
+from jaxmask.vocabulary import Vocabulary
 
 
 class Results(NamedTuple):
@@ -34,8 +37,27 @@ class Results(NamedTuple):
     text_kl: dict[str, np.ndarray] | None  # at every word and at random words; runs x directions
 
 
+def read_text(options: Options, vocabulary: Vocabulary) -> Text | None:
+    """The ordinary text that ``--text`` names, if it does.
+
+    Raises:
+        OptionError: it can't be read, or holds no sentences to draw.
+    """
+    if options.text is None:
+        return None
+    try:
+        words = draw_sentences(options.text, options.text_sentences, options.split_seed)
+        return ordinary_text.encode(words, vocabulary)
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as fault:
+        raise OptionError(f"--text: {options.text}: expected sentences ({fault})") from fault
+
+
 def measure(
-    result: Ensemble, options: Options, material: Material, config: SearchConfig | None = None
+    result: Ensemble,
+    options: Options,
+    material: Material,
+    text: Text | None,
+    config: SearchConfig | None = None,
 ) -> Results:
     """Everything that held-out examples and ordinary text say of what was found.
 
@@ -43,6 +65,7 @@ def measure(
         result: of the searches.
         options: of the script.
         material: that was searched.
+        text: see `read_text`.
         config: of the searches, if it differs from run to run; else as the options say.
     """
     result = result._replace(interventions=_where_learned(result.interventions, material))
@@ -51,7 +74,7 @@ def measure(
         result,
         ensemble.evaluations(result.interventions, material.evaluation_objective),
         ensemble.relaxations(result.relaxed, material.evaluation_objective, config),
-        None if options.text is None else _text_kl(options, material, result.interventions),
+        None if text is None else _text_kl(text, options, material, result.interventions),
     )
 
 
@@ -65,6 +88,8 @@ def summarise(
         jax.vmap(lambda i, h: search.converged(i, h, config))(result.interventions, result.history)
     )
     train_accuracy = _train_accuracy(result, material)
+    stopped = np.asarray(jax.vmap(lambda h: search.stopped_at(h, config))(result.history))
+    steps = config.steps + config.exchange_rounds * config.refit_steps
     runs = [
         {
             "seed": seed,
@@ -98,7 +123,8 @@ def summarise(
                 "hard_accuracy": report.percent(results.relaxations.hard_accuracy[seed]),
                 "hard_units": float(results.relaxations.hard_units[seed]),
             },
-            "steps": config.steps + config.exchange_rounds * config.refit_steps,
+            "steps": int(stopped[seed]) or steps,
+            "stopped_at": int(stopped[seed]) or None,
             "seconds": result.seconds,
             "converged": bool(converged[seed]),
         }
@@ -119,6 +145,8 @@ def summarise(
             "train": material.train.size,
             "evaluation": material.evaluation.size,
             "dropped": material.encoded.dropped.total,
+            "unknown": material.encoded.unknown,
+            "left_out": dict(task.left_out),
             "model_accuracy": material.model_accuracy,
             "split": options.split,
             "toward": {
@@ -154,7 +182,10 @@ def describe(model: LanguageModel) -> dict[str, Any]:
 
 
 def observations(result: Ensemble) -> list[dict]:
-    """The content of ``metrics.jsonl``: what each chunk's last step saw, a line a run."""
+    """The content of ``metrics.jsonl``: what each chunk's last step saw, a line a run.
+
+    Runs that have stopped see nothing any more.
+    """
     history = result.history
     phases = {
         "relaxation": (history.steps, ensemble.CHUNKS[search.step]),
@@ -165,13 +196,14 @@ def observations(result: Ensemble) -> list[dict]:
         if info is None:
             continue
         for number in range(every - 1, info.loss.shape[1], every):
-            for seed in range(len(info.loss)):
+            for seed in np.flatnonzero(info.finite[:, number]).tolist():
                 values = {name: float(x[seed, number]) for name, x in info._asdict().items()}
+                del values["finite"]
                 lines.append({"phase": phase, "step": number + 1, "seed": seed, **values})
     return lines
 
 
-def settings(task: Task, options: Options, material: Material) -> dict:
+def settings(task: Task, options: Options, model: LanguageModel) -> dict:
     """Everything that decides the results, and nothing else."""
     chosen = dataclasses.asdict(options)
     del chosen["out"], chosen["vocab"], chosen["checkpoint_minutes"]
@@ -180,8 +212,8 @@ def settings(task: Task, options: Options, material: Material) -> dict:
     return {
         "task": task.name,
         **chosen,
-        "model": material.model.name,
-        "fingerprint": material.model.fingerprint,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
         "evaluation": held_out(options, task),
         "data": data_name(options.data),
         "text": None if options.text is None else options.text.name,
@@ -210,14 +242,9 @@ def _train_accuracy(result: Ensemble, material: Material) -> np.ndarray:
 
 
 def _text_kl(
-    options: Options, material: Material, interventions: Intervention
+    text: Text, options: Options, material: Material, interventions: Intervention
 ) -> dict[str, np.ndarray]:
     """The KL on ordinary text of each run, toward each direction."""
-    try:
-        words = draw_sentences(options.text, options.text_sentences, options.split_seed)
-        text = ordinary_text.encode(words, material.model.vocabulary)
-    except (OSError, EOFError, ValueError) as fault:
-        raise OptionError(f"--text: {options.text}: expected sentences ({fault})") from fault
     places = {
         "every": every_step(text.length),
         "random": ordinary_text.random_step(np.random.default_rng(options.split_seed), text.length),

@@ -8,23 +8,37 @@ selection needs.
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
 from experiments import needed_units, report_search
 from experiments.console import console
+from experiments.measurements import read_text
+from experiments.option_types import (
+    Count,
+    CountOrZero,
+    DataFolder,
+    Fraction,
+    Model,
+    NotEmpty,
+    PositiveWeight,
+    ResultFolder,
+    Runs,
+    TextFile,
+    check,
+)
 from experiments.setup import (
-    OptionError,
     Options,
     load_task,
     prepare,
     read_model,
+    split_rows,
 )
-from jaxmask import paper, paper_tables
+from jaxmask import examples, paper, paper_tables
 from jaxmask.programs import Programs
 from jaxmask.report import Setting
-from jaxmask.run_folder import make_folder
+from jaxmask.run_folder import check_writable, make_folder
 from jaxmask.store import LanguageModel
 
 
@@ -32,27 +46,27 @@ from jaxmask.store import LanguageModel
 class PaperOptions:
     """Options of the scripts that run all of Table 4."""
 
-    model: tuple[str, ...] = ("demo",)
+    model: Annotated[tuple[Model, ...], NotEmpty] = ("demo",)
     """One or more of: a model folder, a PyTorch .pt file (with --vocab), `demo`."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    data: Path | None = None
+    data: DataFolder | None = None
     """Folder of the original number_agreement/ and gender_bias/; generated if not given."""
-    alpha: float | None = None
+    alpha: Fraction | None = None
     """Largest fraction of the units; for each setting the smallest that does if not given."""
-    kl_weight: float = 4.0
+    kl_weight: PositiveWeight = 4.0
     """Weight of the KL in the regularised settings."""
-    context: str = "eos"
-    """What the model reads before each sentence: eos, none or primer."""
-    seeds: int = 10
+    context: Literal["eos", "none", "primer"] = "eos"
+    """What the model reads before each sentence."""
+    seeds: Runs = 10
     """Searches a setting."""
-    steps: int | None = None
+    steps: Count | None = None
     """Gradient steps of a search; the method's own number if not given."""
-    rounds: int | None = None
+    rounds: CountOrZero | None = None
     """Rounds of exchange; the method's own number if not given."""
-    text: Path | None = None
+    text: TextFile | None = None
     """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
-    out: Path = Path("results/paper")
+    out: ResultFolder = Path("results/paper")
     """Folder for the results."""
 
 
@@ -69,7 +83,7 @@ def model_options(options: PaperOptions, model: str) -> Options:
     """The common options of all runs on a model."""
     return Options(
         model=model,
-        vocab=options.vocab,
+        vocab=options.vocab if Path(model).suffix == ".pt" else None,
         context=options.context,
         seeds=options.seeds,
         steps=options.steps,
@@ -78,10 +92,27 @@ def model_options(options: PaperOptions, model: str) -> Options:
     )
 
 
+def check_all(options: PaperOptions) -> None:
+    """Finds out before the first run what would end one of the later ones.
+
+    Raises:
+        Exception: one of `experiments.setup.USER_ERRORS`.
+    """
+    check(options)
+    names = dict.fromkeys(task for task, _, _ in paper.RESULTS)
+    tasks = [load_task(name, _data(options, name)) for name in names]
+    for name in options.model:
+        common = model_options(options, name)
+        model = read_model(common)
+        check_writable(options.out / model.name)
+        read_text(common, model.vocabulary)
+        for task in tasks:
+            split_rows(common, task, examples.encode(task, model.vocabulary))
+
+
 def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[PaperRun]]:
     """Runs the settings of Table 4 on a model, but for those that are finished."""
-    if not 0.0 < options.kl_weight < np.inf:
-        raise OptionError(f"--kl-weight: expected above 0, found {options.kl_weight}")
+    check(options)
     common = model_options(options, name)
     model = read_model(common)
     make_folder(options.out / model.name)
@@ -101,6 +132,10 @@ def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[Paper
     return model, runs
 
 
+def _data(options: PaperOptions, task: str) -> Path | None:
+    return None if options.data is None else options.data / task
+
+
 def _run(
     options: PaperOptions, common: Options, model: LanguageModel, setting: Setting
 ) -> PaperRun:
@@ -108,7 +143,7 @@ def _run(
     root, folder = options.out / model.name, _folder(options, model, setting)
     chosen = dataclasses.replace(
         common,
-        data=None if options.data is None else options.data / task,
+        data=_data(options, task),
         intervention=intervention,
         kl_weight=options.kl_weight if regularised else 0.0,
         out=folder,

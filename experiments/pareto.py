@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,7 +19,15 @@ from matplotlib.figure import Figure
 
 from experiments import checkpoints, hosts
 from experiments.console import console, print_table
-from experiments.measurements import Results, measure, observations, settings, summarise
+from experiments.measurements import (
+    Results,
+    measure,
+    observations,
+    read_text,
+    settings,
+    summarise,
+)
+from experiments.option_types import Fraction, NotEmpty, Runs, Weight
 from experiments.report_search import keys, save_interventions, search_all
 from experiments.setup import (
     OptionError,
@@ -28,13 +36,14 @@ from experiments.setup import (
     check,
     load_task,
     prepare,
+    read_model,
     run_script,
     search_config,
 )
 from jaxmask import ensemble, figures, report, search
 from jaxmask.figures import Curve
 from jaxmask.report import Table
-from jaxmask.run_folder import open_run, write_run
+from jaxmask.run_folder import check_run_folder, open_run, write_run
 from jaxmask.search import SearchConfig
 
 # What a summary tells once; all else differs from setting to setting.
@@ -50,11 +59,11 @@ class ParetoOptions(Options):
 
     task: TaskName = "number_agreement"
     """What to search for."""
-    alpha: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
+    alpha: Annotated[tuple[Fraction, ...], NotEmpty] = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
     """Largest fractions of the hidden units to intervene on."""
-    kl_weight: tuple[float, ...] = (1.0,)
+    kl_weight: Annotated[tuple[Weight, ...], NotEmpty] = (1.0,)
     """Weights of the KL from the untouched model."""
-    seeds: int = 5
+    seeds: Runs = 5
     """Searches of each setting."""
 
 
@@ -71,11 +80,12 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     all_settings = settings_of(options)
     common = all_settings[0].options
     task = load_task(options.task, options.data)
-    material = prepare(common, task)
-    name = f"pareto-{task.name}-{material.model.name}-{options.intervention}"
+    model = read_model(common)
+    text = read_text(common, model.vocabulary)
+    name = f"pareto-{task.name}-{model.name}-{options.intervention}"
     folder = options.out or Path("results") / name
     run_keys, config = _grid(options, common)
-    chosen = settings(task, common, material) | {
+    chosen = settings(task, common, model) | {
         "alpha": sorted(options.alpha),
         "kl_weight": options.kl_weight,
         "search": {
@@ -84,6 +94,8 @@ def work(options: ParetoOptions) -> dict[str, Any]:
             if name not in ("alpha", "beta", "kl_weight")
         },
     }
+    check_run_folder(folder, chosen)
+    material = prepare(common, task, model)
     hosts.by_first(lambda: open_run(folder, chosen))
     sizes = sorted({int(n) for n in search.budget(material.model.config.units, config.alpha)})
     console().print(
@@ -94,7 +106,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     )
 
     result = search_all(run_keys, material, config, common, folder)
-    results = measure(result, common, material, config)
+    results = measure(result, common, material, text, config)
     seconds = {"total": time.perf_counter() - started, "compile": result.compile_seconds}
     summaries = [
         summarise(task, one.options, material, _part(results, one.rows), seconds)
@@ -120,7 +132,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
             label = f"alpha_{one.options.alpha:g}_kl_{one.options.kl_weight:g}"
             there = folder / "interventions" / label
             found = _part(results, one.rows).search
-            made_with = settings(task, one.options, material)
+            made_with = settings(task, one.options, model)
             save_interventions(there, task, material, found, of_setting, made_with)
         figures.save(figure(summary), folder / "figures" / "accuracy_against_units.png")
 

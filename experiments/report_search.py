@@ -12,7 +12,14 @@ from jaxtyping import Array, Key
 from experiments import checkpoints, hosts
 from experiments.checkpoints import Checkpoints
 from experiments.console import console, print_table, progress
-from experiments.measurements import measure, observations, separate, settings, summarise
+from experiments.measurements import (
+    measure,
+    observations,
+    read_text,
+    separate,
+    settings,
+    summarise,
+)
 from experiments.setup import (
     Material,
     Options,
@@ -20,6 +27,7 @@ from experiments.setup import (
     load_task,
     phenomenon,
     prepare,
+    read_model,
     search_config,
 )
 from jaxmask import ensemble, exchange, report, search
@@ -57,20 +65,22 @@ def run(
     started = time.perf_counter()
     config = search_config(options)
     task = load_task(name, options.data)
-    material = prepare(options, task, model) if material is None else material
-    folder = (
-        options.out or Path("results") / f"{task.name}-{material.model.name}-{options.intervention}"
-    )
-    chosen = settings(task, options, material)
+    if material is not None:
+        model = material.model
+    model = read_model(options) if model is None else model
+    folder = options.out or Path("results") / f"{task.name}-{model.name}-{options.intervention}"
+    chosen = settings(task, options, model)
     check_run_folder(folder, chosen)
     if reuse and (there := read_summary(folder)) is not None:
         checkpoints.remove(folder)
         return there
+    text = read_text(options, model.vocabulary)
+    material = prepare(options, task, model) if material is None else material
     hosts.by_first(lambda: open_run(folder, chosen))
     _introduce(task, options, material)
 
     result = search_all(keys(options), material, config, options, folder, programs)
-    results = measure(result, options, material)
+    results = measure(result, options, material, text)
     result = results.search
     seconds = {"total": time.perf_counter() - started, "compile": result.compile_seconds}
     summary = summarise(task, options, material, results, seconds)
@@ -83,6 +93,8 @@ def run(
     checkpoints.remove(folder)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
+    for line in report.stops(summary):
+        console().print(line, soft_wrap=True)
     console().print(f"{seconds['total']:.0f} s in all; written to {folder}", soft_wrap=True)
     return summary
 
@@ -134,6 +146,9 @@ def _introduce(task: Task, options: Options, material: Material) -> None:
             f"dropped, as their words are out of vocabulary: {dropped.total} pairs; "
             "experiments.check_data says which"
         )
+    if material.encoded.unknown:
+        lines.append(f"out of vocabulary, read as <unk>: {material.encoded.unknown} other words")
+    lines += [f"left out of the data: {count} {what}" for what, count in task.left_out if count]
     for name in empty:
         lines.append(f"nothing can be learned toward {name!r}: the model always prefers it")
     for line in lines:
@@ -148,7 +163,8 @@ def _observed(config: search.SearchConfig) -> Iterator[ensemble.Observer]:
     with progress(total, "searching") as advance_to:
 
         def observe(done: int, info: search.SearchInfo | exchange.ExchangeInfo) -> None:
-            flipped = f"{100 * np.mean(info.accuracy):.0f}%"
+            going = info.finite if info.finite.any() else ...
+            flipped = f"{100 * np.mean(info.accuracy[going]):.0f}%"
             if isinstance(info, search.SearchInfo):
                 advance_to(done, flipped=flipped, units=f"{np.mean(info.expected_l0):.0f}")
             else:

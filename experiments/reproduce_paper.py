@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments import figures, single_unit_ablation
 from experiments.console import console, print_table
 from experiments.figures import FigureOptions
-from experiments.paper_runs import PaperOptions, PaperRun, run_all
+from experiments.paper_runs import PaperOptions, PaperRun, check_all, model_options, run_all
 from experiments.setup import PHENOMENA, run_script
 from experiments.single_unit_ablation import AblationOptions, Ablations
 from jaxmask import paper, paper_tables, report
@@ -26,6 +26,7 @@ LAKRETZ = "Found by ablation"
 
 def work(options: PaperOptions) -> None:
     """Runs what isn't there yet, then prints the main table of each model and writes the report."""
+    check_all(options)
     sections = []
     for name in options.model:
         model, runs = run_all(options, name)
@@ -62,7 +63,7 @@ def _ablations(options: PaperOptions, name: str, model: LanguageModel) -> Ablati
             return single_unit_ablation.from_content(there)
     chosen = AblationOptions(
         model=name,
-        vocab=options.vocab,
+        vocab=model_options(options, name).vocab,
         data=None if options.data is None else options.data / "number_agreement",
         context=options.context,
     )
@@ -156,7 +157,10 @@ def _units_section(
     pictures = []
     if summary["prevalence"]:
         chosen = FigureOptions(
-            run=_folder(run), model=run.options.model, vocab=options.vocab, data=run.options.data
+            run=_folder(run),
+            model=run.options.model,
+            vocab=run.options.vocab,
+            data=run.options.data,
         )
         place = figures.file_name(shown)
         wanted = {f"example_{place}.png", f"heat_map_{place}.png"}

@@ -20,8 +20,21 @@ from typing import Any, Literal
 import jax
 
 import jaxmask
-from experiments import robustness_runs, robustness_tables, train_language_model
+from experiments import option_types, robustness_runs, robustness_tables, train_language_model
 from experiments.console import console, print_table
+from experiments.option_types import (
+    Count,
+    CountOrZero,
+    DataFolder,
+    Fraction,
+    Model,
+    Percentage,
+    ResultFolder,
+    Runs,
+    Seed,
+    TextFile,
+    Weight,
+)
 from experiments.robustness_runs import Goal, Named
 from experiments.setup import OptionError, Options, check, load_task, run_script
 from experiments.training_options import TrainingOptions
@@ -34,54 +47,54 @@ from jaxmask.run_folder import plain, write_text
 class RobustnessOptions:
     """Options of the script; where names are those of other scripts, so are meanings."""
 
-    models: tuple[str, ...] = ()
+    models: tuple[Model, ...] = ()
     """Model folders (or PyTorch .pt files with --vocab, or `demo`) to compare."""
-    snapshots: tuple[str, ...] = ()
+    snapshots: tuple[Model, ...] = ()
     """Model folders of one training run, snapshots/UPDATE of train_language_model: units needed
     over perplexity."""
-    corpus: Path | None = None
+    corpus: DataFolder | None = None
     """Folder of train.txt, valid.txt and vocab.txt, to train models on in place of --models."""
-    train_seeds: int = 5
+    train_seeds: Runs = 5
     """How many to train, with the settings of train_language_model for the bundled model's size."""
-    train_steps: int | None = None
+    train_steps: Count | None = None
     """Updates of each; its own number if not given."""
-    train_snapshots: tuple[int, ...] = ()
+    train_snapshots: tuple[Count, ...] = ()
     """Updates at which to keep snapshots; those of the first model are then --snapshots."""
     task: Literal["number_agreement", "gender_bias"] = "number_agreement"
     """What to search for."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of .pt files: one word a line."""
-    data: Path | None = None
+    data: DataFolder | None = None
     """Folder of the task's original files; if not given, the task is generated."""
-    valid: Path | None = None
+    valid: TextFile | None = None
     """Text to measure perplexity on; if not given, it is what the training of a model folder has
     measured last (of weights that weren't averaged with others)."""
     intervention: Literal["single", "every"] = "single"
     """Intervene at one word, or at every word of the sentence."""
     context: Literal["eos", "none", "primer"] = "eos"
     """What the model reads before each sentence."""
-    accuracy: float = paper.FIVE_MODELS.accuracy[0]
+    accuracy: Percentage = paper.FIVE_MODELS.accuracy[0]
     """Percentage of decisions to flip, on training examples and in the mean over searches (half a
     point more, as held-out ones come out lower)."""
-    alpha: float | None = None
+    alpha: Fraction | None = None
     """Largest fraction of the hidden units to intervene on; if not given, for each model the
     smallest that reaches the accuracy."""
-    kl_weight: float = 0.0
+    kl_weight: Weight = 0.0
     """Weight of the KL from the untouched model. Greedy selection can't weigh it, so that numbers
     of units are compared without."""
-    searches: int = 3
+    searches: Runs = 3
     """Searches on each model."""
-    steps: int | None = None
+    steps: Count | None = None
     """Gradient steps of a search; the method's own number if not given."""
-    rounds: int | None = None
+    rounds: CountOrZero | None = None
     """Rounds of exchange; the method's own number if not given."""
-    evaluation: int | None = None
+    evaluation: Count | None = None
     """Examples held out; as many as in the paper if not given."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, or words: no subject (profession) is in both parts."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the choice of these."""
-    out: Path = Path("results/robustness")
+    out: ResultFolder = Path("results/robustness")
     """Folder for the results."""
 
 
@@ -124,18 +137,13 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
 
 def check_options(options: RobustnessOptions) -> None:
     """Raises an `OptionError` for what can't be compared, before any work is done."""
+    option_types.check(options)
     if options.corpus is not None and options.models:
         raise OptionError("--models: expected them or --corpus, found both")
     if options.corpus is None and not options.models + options.snapshots:
         raise OptionError("--models: expected at least one model, or --corpus, found none")
     if options.corpus is None and (options.train_snapshots or options.train_steps is not None):
         raise OptionError("--corpus: expected a text to train on, none given")
-    if not 0.0 < options.accuracy <= 100.0:
-        raise OptionError(f"--accuracy: expected above 0, at most 100, found {options.accuracy}")
-    if options.searches < 1:
-        raise OptionError(f"--searches: expected 1 or more, found {options.searches}")
-    if options.valid is not None and not options.valid.is_file():
-        raise OptionError(f"--valid: {options.valid}: expected a text file, found none")
     check(search_options(options))
 
 

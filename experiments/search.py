@@ -7,11 +7,11 @@ phenomenon: python -m experiments.check_data.
 """
 
 import dataclasses
-from pathlib import Path
 
 import tyro
 
 from experiments import report_search
+from experiments.option_types import TextFile
 from experiments.setup import Options, run_script
 from jaxmask.tasks import minimal_pairs
 
@@ -20,7 +20,7 @@ from jaxmask.tasks import minimal_pairs
 class SearchOptions(Options):
     """Options that all experiments understand; the data have to be given."""
 
-    data: Path = tyro.MISSING
+    data: TextFile = tyro.MISSING
     """File of minimal pairs."""
 
 

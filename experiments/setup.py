@@ -17,7 +17,20 @@ import tyro
 
 from converters.gulordava import convert
 from converters.torch_pickle import CheckpointError
-from experiments import hosts
+from experiments import hosts, option_types
+from experiments.option_types import (
+    Count,
+    CountOrZero,
+    Data,
+    Fraction,
+    Model,
+    OptionError,
+    ResultFolder,
+    Runs,
+    Seed,
+    TextFile,
+    Weight,
+)
 from jaxmask import examples, objective, search
 from jaxmask.evaluate import directed, read_context
 from jaxmask.examples import Encoded, Examples, Task, TaskDataError
@@ -79,22 +92,22 @@ HELD_OUT = 0.2  # of the examples, where the paper doesn't say how many
 class Options:
     """Options that all experiments understand."""
 
-    model: str = "demo"
+    model: Model = "demo"
     """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    data: Path | None = None
+    data: Data | None = None
     """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
     their file."""
     intervention: Literal["single", "every"] = "single"
     """Intervene at one word, or at every word of the sentence."""
     context: Literal["eos", "none", "primer"] = "eos"
     """What the model reads before each sentence."""
-    alpha: float = 0.02
+    alpha: Fraction = 0.02
     """Largest fraction of the hidden units to intervene on."""
-    beta: float | None = None
+    beta: Fraction | None = None
     """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
-    kl_weight: float = 1.0
+    kl_weight: Weight = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
     """What is minimised in place of unflipped decisions; the method's own if not given."""
@@ -102,31 +115,27 @@ class Options:
     """The full search, or the paper's as written: fixed target, no exchange of units."""
     shared_mask: bool = True
     """One mask for both directions, or one each."""
-    seeds: int = 10
+    seeds: Runs = 10
     """How many searches to run at once."""
-    steps: int | None = None
+    steps: Count | None = None
     """Gradient steps of the relaxed search; the method's own number if not given."""
-    rounds: int | None = None
+    rounds: CountOrZero | None = None
     """Rounds of exchanging units after that; the method's own number if not given."""
-    evaluation: int | None = None
+    evaluation: Count | None = None
     """Examples held out of the search, on which results are reported; as many as in the paper if
     not given: 1000 for number agreement, 200 for gender bias; a fifth of minimal pairs."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the choice of these."""
-    text: Path | None = None
+    text: TextFile | None = None
     """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
-    text_sentences: int = 200
+    text_sentences: Count = 200
     """How many of its sentences."""
-    checkpoint_minutes: float = 1.0
+    checkpoint_minutes: Weight = 1.0
     """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
-    out: Path | None = None
+    out: ResultFolder | None = None
     """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
-
-
-class OptionError(ValueError):
-    """An option that can't be used; says which, what was expected and what was found."""
 
 
 # Faults that a person can mend: reported in a line, without a traceback.
@@ -167,13 +176,16 @@ class Material:
         return self._objective(self.evaluation)
 
     def _objective(self, part: Examples) -> LSTMObjective:
-        return objective.build(
+        built = objective.build(
             self.model.params,
             part,
             where(self.intervention, part),
             self.context,
             both_directions=self.both_directions,
         )
+        if not np.isfinite(built.original_logsumexp).all():
+            raise ModelError(f"{self.model.name}: expected finite logits, found NaN or infinity")
+        return built
 
     def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
         """How many examples of a part are to be turned to a direction."""
@@ -184,9 +196,16 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     """What a script's ``main`` does: options from the command line, work, faults in a line."""
     chosen = parse(options, script, description)
     try:
+        option_types.check(chosen)
         work(chosen)
     except USER_ERRORS as fault:
         sys.exit(f"error: {fault}")
+    except OSError as fault:  # a full disk, a folder that is gone
+        sys.exit(f"error: {fault.filename or 'a file'}: {fault.strerror or fault}")
+    except jax.errors.JaxRuntimeError as fault:
+        if "RESOURCE_EXHAUSTED" not in str(fault):
+            raise
+        sys.exit("error: not enough memory; fewer --seeds, or a smaller model, take less")
 
 
 def parse(options: type, script: str, description: str) -> Any:
@@ -224,43 +243,20 @@ def _described(docstring: str) -> str:
 
 
 def check(options: Options) -> None:
-    """Raises an `OptionError` for numbers outside their range, before any work is done."""
-    ranges = {
-        "alpha": (options.alpha, 0.0 < options.alpha <= 1.0, "above 0, at most 1"),
-        "beta": (
-            options.beta,
-            options.beta is None or 0.0 < options.beta <= 1.0,
-            "above 0, at most 1",
-        ),
-        "kl-weight": (options.kl_weight, 0.0 <= options.kl_weight < np.inf, "0 or more"),
-        "seeds": (options.seeds, options.seeds >= 1, "1 or more"),
-        "steps": (options.steps, options.steps is None or options.steps >= 1, "1 or more"),
-        "rounds": (options.rounds, options.rounds is None or options.rounds >= 0, "0 or more"),
-        "evaluation": (
-            options.evaluation,
-            options.evaluation is None or options.evaluation >= 1,
-            "1 or more",
-        ),
-        "text-sentences": (options.text_sentences, options.text_sentences >= 1, "1 or more"),
-        "split-seed": (options.split_seed, options.split_seed >= 0, "0 or more"),
-        "checkpoint-minutes": (
-            options.checkpoint_minutes,
-            options.checkpoint_minutes >= 0.0,
-            "0 or more",
-        ),
-    }
-    for name, (value, good, expected) in ranges.items():
-        if not good:
-            raise OptionError(f"--{name}: expected {expected}, found {value}")
+    """Raises an `OptionError` for what can't be searched, before any work is done."""
+    option_types.check(options)
+    if options.method == "hard_concrete_paper" and options.rounds:
+        raise OptionError(
+            "--rounds: expected none with --method hard_concrete_paper, which exchanges no units, "
+            f"found {options.rounds}"
+        )
 
 
-def read_model(options: Options) -> LanguageModel:
+def read_model(options: Any) -> LanguageModel:
     """The model that ``--model`` and ``--vocab`` name."""
     if options.model == "demo":
         return load_model(BUNDLED_MODEL)
     if Path(options.model).suffix == ".pt":
-        if options.vocab is None:
-            raise OptionError(f"--vocab: {options.model} needs the file of its vocabulary")
         return convert(options.model, options.vocab)
     return load_model(options.model)
 
@@ -322,16 +318,14 @@ def prepare(
     """
     model = read_model(options) if model is None else model
     encoded = examples.encode(task, model.vocabulary)
+    rows = split_rows(options, task, encoded)  # before anything is compiled
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
     context = read_context(model.params, words)
-    known = directed(model.params, encoded.examples, context)
-    together = examples.position_words(known) if options.split == "word" else None
     try:
-        train, evaluation = examples.split(
-            known, held_out(options, task), options.split_seed, together
-        )
+        known = directed(model.params, encoded.examples, context)
     except ValueError as fault:
-        raise OptionError(f"--{fault}") from fault
+        raise ModelError(f"{model.name}: {fault}") from fault
+    train, evaluation = map(known.take, rows)
     right = known.correct >= 0
     preferred = 1 - known.direction
     accuracy = (
@@ -348,6 +342,17 @@ def prepare(
         accuracy,
         both_directions,
     )
+
+
+def split_rows(options: Options, task: Task, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the examples to search on, and of those that are held out."""
+    together = examples.position_words(encoded.examples) if options.split == "word" else None
+    try:
+        return examples.split_rows(
+            encoded.examples, held_out(options, task), options.split_seed, together
+        )
+    except ValueError as fault:
+        raise OptionError(f"--{fault}") from fault
 
 
 def where(intervention: Literal["single", "every"], part: Examples) -> np.ndarray:

@@ -16,14 +16,23 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.console import console, print_table, progress
-from experiments.setup import OptionError, load_task, read_model, run_script
+from experiments.option_types import (
+    Count,
+    DataFolder,
+    Model,
+    ResultFolder,
+    Seed,
+    TextFile,
+    check,
+)
+from experiments.setup import load_task, read_model, run_script
 from jaxmask import examples, objective
 from jaxmask.baselines import ablation
 from jaxmask.evaluate import read_context
 from jaxmask.examples import Examples
 from jaxmask.intervention import every_step, unit_place
 from jaxmask.report import Table, to_markdown
-from jaxmask.run_folder import write_text
+from jaxmask.run_folder import check_writable, write_text
 from jaxmask.store import LanguageModel
 from jaxmask.tasks import number_agreement
 
@@ -36,19 +45,19 @@ FOUND = (
 class AblationOptions:
     """Options of this script."""
 
-    model: str = "demo"
+    model: Model = "demo"
     """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
-    data: Path | None = None
+    data: DataFolder | None = None
     """Folder of the task's original files; if not given, the task is generated."""
     context: Literal["eos", "none", "primer"] = "eos"
     """What the model reads before each sentence."""
-    examples: int = 100
+    examples: Count = 100
     """Pairs of each construction and number of its subject."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the choice of these."""
-    out: Path | None = None
+    out: ResultFolder | None = None
     """Folder for the results; results/single_unit_ablation-MODEL if not given."""
 
 
@@ -73,8 +82,7 @@ class Ablations(NamedTuple):
 
 def ablate(options: AblationOptions, model: LanguageModel) -> Ablations:
     """Zeroes each unit of the model alone, at every word of the sentences."""
-    if options.examples < 1:
-        raise OptionError(f"--examples: expected 1 or more, found {options.examples}")
+    check(options)
     task = load_task(number_agreement.NAME, options.data)
     encoded = examples.encode(task, model.vocabulary)
     words = model.vocabulary.encode(examples.CONTEXTS[options.context])
@@ -154,6 +162,7 @@ def work(options: AblationOptions) -> None:
     """Ablates, prints the table, writes it and all figures."""
     model = read_model(options)
     out = options.out or Path("results") / f"single_unit_ablation-{model.name}"
+    check_writable(out)
     ablations = ablate(options, model)
     shown = table(ablations, model)
     print_table(shown)

@@ -6,7 +6,7 @@ A run that was stopped goes on where it was when it is started again.
 """
 
 from experiments.console import print_table
-from experiments.paper_runs import PaperOptions, run_all
+from experiments.paper_runs import PaperOptions, check_all, run_all
 from experiments.setup import run_script
 from jaxmask import paper_tables
 from jaxmask.report import to_markdown
@@ -15,6 +15,7 @@ from jaxmask.run_folder import write_text
 
 def work(options: PaperOptions) -> None:
     """Runs what isn't there yet, prints and writes the table of each model."""
+    check_all(options)
     for name in options.model:
         model, runs = run_all(options, name)
         summaries = [run.summary for run in runs]

@@ -12,9 +12,10 @@ import dataclasses
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
-import tyro
-
+from experiments.option_types import CountOrZero, NotEmpty, ResultFolder, Seed, TextFile
+from experiments.setup import run_script
 from experiments.text import open_text
 from jaxmask.examples import word_list
 from jaxmask.tasks.number_agreement import NOUNS, OTHERS
@@ -57,13 +58,17 @@ DETERMINERS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class SupplementaryOptions:
     """Options of the script."""
 
-    text: tuple[Path, ...]  # corpus files, plain or .xz, one sentence a line
-    out: Path  # folder for verbs.txt, she.txt and generated.txt
-    generated: int = 60_000  # number of generated sentences
-    seed: int = 0
+    text: Annotated[tuple[TextFile, ...], NotEmpty]
+    """Corpus files, plain or .xz, one sentence a line."""
+    out: ResultFolder
+    """Folder for verbs.txt, she.txt and generated.txt."""
+    generated: CountOrZero = 60_000
+    """Number of generated sentences."""
+    seed: Seed = 0
+    """Of these sentences."""
 
 
 def between(rng: random.Random) -> str:
@@ -108,18 +113,24 @@ def select(files: Iterable[Path], words: set[str], without: set[str]) -> Iterato
                     yield line.strip()
 
 
-def main(config: Config) -> None:
-    rng = random.Random(config.seed)
-    config.out.mkdir(parents=True, exist_ok=True)
+def work(options: SupplementaryOptions) -> None:
+    """Writes the three files."""
+    rng = random.Random(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, sentences in (
-        ("verbs", select(config.text, {form for pair in VERBS for form in pair}, set())),
-        ("she", select(config.text, {"she"}, {"he", "He"})),
-        ("generated", (generate(rng) for _ in range(config.generated))),
+        ("verbs", select(options.text, {form for pair in VERBS for form in pair}, set())),
+        ("she", select(options.text, {"she"}, {"he", "He"})),
+        ("generated", (generate(rng) for _ in range(options.generated))),
     ):
         lines = [line + "\n" for line in sentences]
-        (config.out / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+        (options.out / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
         print(f"{name}: {len(lines):,} sentences, {sum(len(x.split()) for x in lines):,} words")
 
 
+def main() -> None:
+    """Reads the options, writes."""
+    run_script(SupplementaryOptions, "supplementary_text", __doc__, work)
+
+
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    main()

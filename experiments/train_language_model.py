@@ -19,15 +19,22 @@ from experiments import records, training_run
 from experiments.console import console, print_table
 from experiments.setup import OptionError, run_script
 from experiments.training_options import TrainingOptions, check, settings, with_recipe
-from experiments.training_run import Run
-from experiments.training_text import Files, build_vocabulary, encode, find_files, load_vocabulary
+from experiments.training_run import Run, Stopped
+from experiments.training_text import (
+    Files,
+    build_vocabulary,
+    encode,
+    find_files,
+    load_vocabulary,
+    load_words,
+)
 from jaxmask import corpus
 from jaxmask.language_model_training import TrainingConfig
 from jaxmask.lstm import LSTMConfig, Params
 from jaxmask.report import Table
 from jaxmask.run_folder import write_text
 from jaxmask.store import LanguageModel, load_model, save_model
-from jaxmask.vocabulary import END_OF_SENTENCE, Vocabulary
+from jaxmask.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
 
 class Written(NamedTuple):
@@ -38,11 +45,11 @@ class Written(NamedTuple):
     fingerprint: str
 
 
-def train(options: TrainingOptions) -> list[Written]:
-    """Trains what isn't finished yet, and writes the model folders.
+def train(options: TrainingOptions) -> list[Written | Stopped]:
+    """Trains what isn't finished yet, and writes the model folders of seeds that didn't stop.
 
     Raises:
-        OptionError: an option or a text can't be used, or the loss isn't finite any more.
+        OptionError: an option or a text can't be used.
         RunFolderError: the folder holds a run with other settings, which are named.
         ModelError: a model folder that an option names can't be used.
         VocabularyError: the vocabulary can't be used.
@@ -56,7 +63,10 @@ def train(options: TrainingOptions) -> list[Written]:
     if records.read(folder(options) / "run.json", decisive) is None:
         records.write(folder(options) / "run.json", decisive, {})
     vocabulary = origin.vocabulary if origin else read_vocabulary(options, files)
-    run = prepare(options, files, origin, vocabulary)
+    sizes = origin.config if origin else new_sizes(options, vocabulary)
+    if other:
+        check_average(options, other, sizes, vocabulary)
+    run = prepare(options, files, sizes, origin, vocabulary)
     console().print(
         f"{corpus.size(run.train):,} words to train on, {corpus.size(run.valid):,} to validate on, "
         f"{len(vocabulary):,} known; {run.config.steps:,} updates, {run.epoch:,} an epoch",
@@ -74,9 +84,11 @@ def train(options: TrainingOptions) -> list[Written]:
 
     written = []
     for seeds in programs(options, run):
-        for seed, (params, perplexity) in zip(
-            seeds, training_run.train(run, seeds, write), strict=True
-        ):
+        for seed, one in zip(seeds, training_run.train(run, seeds, write), strict=True):
+            if isinstance(one, Stopped):
+                written.append(one)
+                continue
+            params, perplexity = one
             if other:
                 params = average(params, other.params, options.average_weight)
                 perplexity = run.perplexity(params)
@@ -96,19 +108,32 @@ def read_vocabulary(options: TrainingOptions, files: Files) -> Vocabulary:
         return load_vocabulary(files.vocabulary)
     built = folder(options) / "vocab.txt"
     if not built.exists():
-        keep = options.keep.read_text(encoding="utf-8").split() if options.keep else ()
+        keep = load_words(options.keep) if options.keep else ()
+        if len({END_OF_SENTENCE, UNKNOWN, *keep}) > options.words:
+            raise OptionError(
+                f"--keep: expected words that fit into --words, {options.words}, found {len(keep)}"
+            )
         vocabulary = build_vocabulary(files.train, options.words, keep)
         write_text(built, "\n".join(vocabulary.words) + "\n")
     return load_vocabulary(built)
 
 
-def prepare(
-    options: TrainingOptions, files: Files, origin: LanguageModel | None, vocabulary: Vocabulary
-) -> Run:
-    """Encodes the text, and settles what depends on it."""
-    sizes = LSTMConfig(
+def new_sizes(options: TrainingOptions, vocabulary: Vocabulary) -> LSTMConfig:
+    """Sizes of a model that doesn't start from another."""
+    return LSTMConfig(
         len(vocabulary), options.embedding, options.hidden, options.layers, options.tied
     )
+
+
+def prepare(
+    options: TrainingOptions,
+    files: Files,
+    sizes: LSTMConfig,
+    origin: LanguageModel | None,
+    vocabulary: Vocabulary,
+) -> Run:
+    """Encodes the text, and settles what depends on it."""
+    valid = encode([files.valid], vocabulary, folder(options) / "valid.tokens")
     train = encode(files.train, vocabulary, folder(options) / "train.tokens")
     epoch = corpus.steps(corpus.size(train), options.columns, options.window)
     if not epoch:
@@ -131,11 +156,11 @@ def prepare(
     }
     return Run(
         folder(options),
-        origin.config if origin else sizes,
+        sizes,
         origin.params if origin else None,
         TrainingConfig(**values),
         train,
-        encode([files.valid], vocabulary, folder(options) / "valid.tokens"),
+        valid,
         vocabulary.index[END_OF_SENTENCE],
         options.columns,
         options.window,
@@ -158,15 +183,43 @@ def programs(options: TrainingOptions, run: Run) -> list[list[int]]:
     return there["seeds"]
 
 
+def check_average(
+    options: TrainingOptions, other: LanguageModel, sizes: LSTMConfig, vocabulary: Vocabulary
+) -> None:
+    """Raises an `OptionError` if a model can't be averaged with those that are trained."""
+    place = f"--average-with: {options.average_with}"
+    if other.config != sizes:
+        raise OptionError(f"{place}: expected sizes {tuple(sizes)}, found {tuple(other.config)}")
+    if other.vocabulary.words != vocabulary.words:
+        raise OptionError(f"{place}: expected the vocabulary that is trained with, found another")
+
+
 def average(trained: Params, other: Params, weight: float) -> Params:
     """``weight`` of the other model's weights, the rest of the trained one's."""
     return jax.tree.map(lambda new, old: (1 - weight) * new + weight * old, trained, other)
 
 
 def work(options: TrainingOptions) -> None:
-    """Trains, and says how well."""
-    rows = ((str(one.folder), f"{one.perplexity:.2f}", one.fingerprint) for one in train(options))
-    print_table(Table("Trained models", ("folder", "perplexity", "fingerprint"), tuple(rows)))
+    """Trains, and says how well.
+
+    Raises:
+        OptionError: a seed stopped, as its loss or gradient wasn't finite any more.
+    """
+    results = train(options)
+    rows = tuple(
+        (str(one.folder), f"{one.perplexity:.2f}", one.fingerprint)
+        for one in results
+        if isinstance(one, Written)
+    )
+    if rows:
+        print_table(Table("Trained models", ("folder", "perplexity", "fingerprint"), rows))
+    stopped = [one for one in results if isinstance(one, Stopped)]
+    if stopped:
+        stops = [f"seed {one.seed} at update {one.update}" for one in stopped]
+        raise OptionError(
+            f"--learning-rate: expected losses and gradients that stay finite, stopped "
+            f"{', '.join(stops)}"
+        )
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ from jaxtyping import Array, Float, Int, Key
 
 from experiments import checkpoints
 from experiments.console import progress
-from experiments.setup import OptionError
 from jaxmask import corpus, devices
 from jaxmask import language_model_training as training
 from jaxmask.language_model_training import TrainingConfig, TrainingInfo, TrainingState
@@ -81,6 +80,13 @@ class Trained(NamedTuple):
     perplexity: float
 
 
+class Stopped(NamedTuple):
+    """A seed whose training ended at an update that wasn't finite."""
+
+    seed: int
+    update: int
+
+
 def groups(run: Run, seeds: Sequence[int], together: int | None) -> list[list[int]]:
     """The seeds, so many in a program, or in as few programs as fit into memory.
 
@@ -102,16 +108,15 @@ def memory(run: Run, seeds: Sequence[int]) -> int:
     return devices.memory(update.lower(keys, state, tokens, run.config).compile())
 
 
-def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
+def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained | Stopped]:
     """Trains a group of seeds, from its last checkpoint if there is one.
+
+    A seed whose loss or gradient isn't finite any more stops; the others go on.
 
     Args:
         run: what to do.
         seeds: of the models.
         keep: what to do with each seed's weights after each of the run's snapshots.
-
-    Raises:
-        OptionError: the loss isn't finite any more.
     """
     folder = run.folder / f"seeds_{'_'.join(map(str, seeds))}"
     first_keys, keys = split_keys(jnp.asarray(seeds))
@@ -119,9 +124,10 @@ def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
         state = start(first_keys, run.start_from, run.model, run.config, run.columns)
         if (kept := checkpoints.restore(saved, state)) is not None:
             state = kept
-        first = int(state.step[0])
+        first = saved.latest_step() or 0
         metrics = Metrics(folder / "metrics.jsonl", seeds, first)
         texts = [text(run, folder, seed, first) for seed in seeds]
+        found = [np.inf] * len(seeds)
         name = ("seeds " if len(seeds) > 1 else "seed ") + ", ".join(map(str, seeds))
         name += f" from update {first}" if first else ""
         started = saved_at = time.perf_counter()
@@ -131,15 +137,18 @@ def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
                     state = training.start_epoch(state)
                 windows = np.stack([next(one) for one in texts])
                 state, info = update(keys, state, windows, run.config)
-                metrics.observe(done, info)
+                metrics.observe(info, state)
+                if not metrics.going.any():
+                    break
                 if done % run.validate_every == 0 or done in (*run.snapshots, run.stop):
-                    found = [run.perplexity(params) for params in each(state.params)]
+                    found = perplexities(run, state)
                     metrics.write(done, found, state)
                     if state.annealing is not None and done % run.validate_every == 0:
                         state = anneal(state, jnp.asarray(found, jnp.float32), run.config)
                 if done in run.snapshots:
-                    for seed, params in zip(seeds, each(state.params), strict=True):
-                        keep(seed, params, done)
+                    for seed, one in zip(seeds, each(state), strict=True):
+                        if one.finite:
+                            keep(seed, one.params, done)
                 now = time.perf_counter()
                 if done == run.stop or now - saved_at > 60 * run.checkpoint_minutes:
                     checkpoints.save(saved, done, state)
@@ -147,8 +156,16 @@ def train(run: Run, seeds: Sequence[int], keep: Keep) -> list[Trained]:
                 rate = (done - first) / (now - started) * len(seeds) * run.columns * run.window
                 advance_to(done - first, **metrics.shown, **{"words/s": f"{rate:,.0f}"})
         if first >= run.stop:
-            found = [run.perplexity(params) for params in each(state.params)]
-        return [chosen(one, value) for one, value in zip(each(state), found, strict=True)]
+            found = perplexities(run, state)
+        return [
+            chosen(one, value) if one.finite else Stopped(seed, int(one.step) + 1)
+            for seed, one, value in zip(seeds, each(state), found, strict=True)
+        ]
+
+
+def perplexities(run: Run, state: TrainingState) -> list[float]:
+    """Of each seed's weights; infinite for those that have stopped."""
+    return [run.perplexity(one.params) if one.finite else np.inf for one in each(state)]
 
 
 @jax.jit
@@ -230,6 +247,8 @@ def text(run: Run, folder: Path, seed: int, first: int) -> Iterator[Int[np.ndarr
 class Metrics:
     """What was observed of a group's updates; a line for each validation and seed in a file.
 
+    A seed that has stopped has no lines from then on.
+
     Args:
         file: lines of an earlier start that are beyond ``first`` are deleted.
         seeds: of the group.
@@ -238,30 +257,31 @@ class Metrics:
 
     def __init__(self, file: Path, seeds: Sequence[int], first: int) -> None:
         self.file, self.seeds = file, seeds
+        self.going = np.ones(len(seeds), bool)  # seeds that haven't stopped
         self.shown: dict[str, str] = {}  # beside the progress, means over seeds
         self._sums, self._count = np.zeros((len(TrainingInfo._fields), len(seeds))), 0
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         write_text(file, "".join(line for line in whole if json.loads(line)["update"] <= first))
 
-    def observe(self, update: int, info: TrainingInfo) -> None:
-        """Takes note of an update.
-
-        Raises:
-            OptionError: its loss or gradient isn't finite.
-        """
-        seen = np.asarray(info)
-        if not np.isfinite(seen).all():
-            raise OptionError(f"--learning-rate: too high, update {update} isn't finite")
+    def observe(self, info: TrainingInfo, state: TrainingState) -> None:
+        """Takes note of an update, and of the state after it."""
+        self.going = np.asarray(state.finite)
+        seen = np.where(self.going, np.asarray(info), 0.0)
         self._sums, self._count = self._sums + seen, self._count + 1
-        self.shown["loss"] = f"{info.loss.mean():.2f}"
+        if self.going.any():
+            self.shown["loss"] = f"{seen[0][self.going].mean():.2f}"
+        if not self.going.all():
+            self.shown["stopped"] = f"{np.sum(~self.going)}"
 
     def write(self, update: int, perplexity: Sequence[float], state: TrainingState) -> None:
         """Writes what was seen since the last time, and the perplexities after this update."""
-        self.shown["perplexity"] = f"{np.mean(perplexity):.1f}"
+        self.shown["perplexity"] = f"{np.mean(np.array(perplexity)[self.going]):.1f}"
         means, lines = self._sums / self._count, []
-        for number, seed in enumerate(self.seeds):
-            line = {"update": update, "seed": seed, "perplexity": perplexity[number]}
+        for number in np.flatnonzero(self.going):
+            seed, value = self.seeds[number], perplexity[number]
+            line = {"update": update, "seed": seed}
+            line["perplexity"] = value if np.isfinite(value) else None  # no number in JSON
             line |= {
                 name: float(mean[number])
                 for name, mean in zip(TrainingInfo._fields, means, strict=True)

@@ -66,6 +66,16 @@ def load_vocabulary(file: Path) -> Vocabulary:
     return Vocabulary(text.removesuffix("\n").split("\n"), str(file))
 
 
+def load_words(file: Path) -> list[str]:
+    """All words of a file.
+
+    Raises:
+        OptionError: it can't be read.
+    """
+    with _readable(file), open_text(file) as lines:
+        return lines.read().split()
+
+
 def build_vocabulary(files: Iterable[Path], size: int, keep: Iterable[str] = ()) -> Vocabulary:
     """The most frequent words and those to keep, in order of frequency; `<unk>` comes first.
 

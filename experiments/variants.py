@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "separate masks": {"shared_mask": False},
     "no KL": {"kl_weight": 0.0},
     "no exchange": {"rounds": 0},
-    "the paper's": {"method": "hard_concrete_paper"},
+    "the paper's": {"method": "hard_concrete_paper", "rounds": None},
 }
 
 

@@ -13,7 +13,6 @@ numbers of sentences whose right form is the more probable one may not differ.
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -28,7 +27,8 @@ from experiments.gulordava_reference import (
     read_generated,
     read_nounpp,
 )
-from experiments.setup import USER_ERRORS, parse, read_model
+from experiments.option_types import DataFolder, Model, TextFile
+from experiments.setup import read_model, run_script
 from jaxmask import lstm
 from jaxmask.evaluate import log_probs, read_context
 from jaxmask.examples import PRIMER, TaskDataError
@@ -45,11 +45,11 @@ WINDOW = 512  # words of the stream, or sentences, read at a time
 class Options:
     """Options of this script."""
 
-    model: str
+    model: Model
     """A model folder, or a PyTorch .pt file (with --vocab)."""
-    reference: Path
+    reference: DataFolder
     """Folder with nounpp.abl, best_model.tab, generated.text and generated.eval."""
-    vocab: Path | None = None
+    vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
 
 
@@ -200,19 +200,20 @@ def table(name: str, comparisons: Sequence[Comparison]) -> Table:
     )
 
 
-def main() -> None:
-    """Reads the options, scores both parts, compares; fails where the models differ."""
-    options = parse(Options, "verify_gulordava", __doc__)
-    try:
-        nounpp, generated = read_nounpp(options.reference), read_generated(options.reference)
-        model = read_model(options)
-        comparisons = verify(model, nounpp, generated)
-    except USER_ERRORS as fault:
-        sys.exit(f"error: {fault}")
+def work(options: Options) -> None:
+    """Scores both parts and compares; fails where the models differ."""
+    nounpp, generated = read_nounpp(options.reference), read_generated(options.reference)
+    model = read_model(options)
+    comparisons = verify(model, nounpp, generated)
     print_table(table(model.name, comparisons))
     if found := [text for comparison in comparisons for text in differences(comparison)]:
         sys.exit("\n  ".join(["error: this is not the released model", *found]))
     print("This model gives the released model's published outputs.")
+
+
+def main() -> None:
+    """Reads the options, verifies."""
+    run_script(Options, "verify_gulordava", __doc__, work)
 
 
 if __name__ == "__main__":

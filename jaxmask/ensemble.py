@@ -101,7 +101,11 @@ def run(
         programs: give the same again, and nothing is compiled twice.
         keeper: of the state between chunks, for these very arguments.
         name: begins the names that it keeps states under.
+
+    Raises:
+        ValueError: see `jaxmask.search.check`.
     """
+    search.check(config)
     programs = Programs() if programs is None else programs
     compiling = programs.compiling
     config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)

@@ -92,8 +92,17 @@ def log_probs(
 
 
 def directed(params: Params, examples: Examples, context: LSTMState) -> Examples:
-    """The examples with their directions: toward the form the model finds less probable (Eq. 2)."""
+    """The examples with their directions: toward the form the model finds less probable (Eq. 2).
+
+    Raises:
+        ValueError: the model doesn't tell: its log-odds aren't finite.
+    """
     odds = log_odds(params, examples, context)
+    if unknown := int(np.sum(~np.isfinite(odds))):
+        raise ValueError(
+            f"expected finite log-odds of the two forms, found NaN or infinity for {unknown} of "
+            f"{len(odds)} examples"
+        )
     return examples._replace(direction=(odds > 0).astype(np.int32))
 
 

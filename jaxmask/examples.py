@@ -70,12 +70,14 @@ class Task(NamedTuple):
         stimuli: its minimal pairs.
         lines: number, from 1, of the line that each was read from (of the last one, if it is of
             several) or of a list's entry; nothing where they were made.
+        left_out: what else the data held and doesn't suit the task: (what it is, how many).
     """
 
     name: str
     directions: tuple[str, str]
     stimuli: Sequence[Stimulus]
     lines: Sequence[int] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 class Examples(NamedTuple):
@@ -209,7 +211,18 @@ def split(
     seed: int,
     together: Int[np.ndarray, " examples"] | None = None,
 ) -> tuple[Examples, Examples]:
-    """Splits at random into (training, evaluation); rows keep their order within each part.
+    """Splits at random into (training, evaluation), see `split_rows`."""
+    train, held_out = split_rows(examples, evaluation, seed, together)
+    return examples.take(train), examples.take(held_out)
+
+
+def split_rows(
+    examples: Examples,
+    evaluation: int,
+    seed: int,
+    together: Int[np.ndarray, " examples"] | None = None,
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
+    """Rows of a random split into (training, evaluation), in their order within each part.
 
     Args:
         examples: what to split.
@@ -237,7 +250,7 @@ def split(
             f"evaluation: {evaluation} of {examples.size} examples in {len(sizes)} groups that "
             "stay together leave none to train on"
         )
-    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def position_words(examples: Examples) -> Int[np.ndarray, " examples"]:

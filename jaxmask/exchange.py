@@ -28,6 +28,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import losses
+from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective, Outcome
 
@@ -66,6 +67,7 @@ class ExchangeInfo(NamedTuple):
         accuracy: after the round.
         gain: by how much the accuracy rose in the round; in the first, that isn't known: 0.
         exchanges: how many units were exchanged, over all mask rows.
+        finite: was all that it computed? Otherwise it left everything as it was.
         settled: will all further rounds leave everything as it is?
     """
 
@@ -73,6 +75,7 @@ class ExchangeInfo(NamedTuple):
     accuracy: Float[Array, ""]
     gain: Float[Array, ""]
     exchanges: Int[Array, ""]
+    finite: Bool[Array, ""]
     settled: Bool[Array, ""]
 
 
@@ -156,15 +159,22 @@ def round_of_exchange(
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
     # grow with runs, and those that are settled cost nothing.
     @jax.custom_batching.sequential_vmap
-    def of_run(present: Hard, *args: Any) -> Hard:
-        return jax.lax.cond(_settled(present), lambda present, *_: present, improve, present, *args)
+    def of_run(present: Hard, *args: Any) -> tuple[Hard, Bool[Array, ""]]:
+        def leave(present: Hard, *_: Any) -> tuple[Hard, Bool[Array, ""]]:
+            return present, jnp.ones((), bool)
+
+        return jax.lax.cond(_settled(present), leave, improve, present, *args)
 
     weight = jnp.asarray(kl_weight, jnp.float32)
-    kept = of_run(present, values, key, judge_key, objective, weight)
+    kept, finite = of_run(present, values, key, judge_key, objective, weight)
+    finite &= all_finite(values)
+    kept = choose(finite, kept, present)
     known = jnp.isfinite(present.loss)
     gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
     exchanges = (kept.mask * (1.0 - present.mask)).sum().astype(jnp.int32)
-    return kept, ExchangeInfo(kept.loss.sum(), kept.accuracy.sum(), gain, exchanges, _settled(kept))
+    return kept, ExchangeInfo(
+        kept.loss.sum(), kept.accuracy.sum(), gain, exchanges, finite, _settled(kept)
+    )
 
 
 def _settled(hard: Hard) -> Bool[Array, ""]:
@@ -181,8 +191,11 @@ def _improve(
     *,
     rows: int,
     kl_rows: int,
-) -> Hard:
-    """Proposes exchanges and values on a sample, beginning with ``values``; all examples decide."""
+) -> tuple[Hard, Bool[Array, ""]]:
+    """Proposes exchanges and values on a sample, beginning with ``values``; all examples decide.
+
+    Also says whether all that it computed is finite.
+    """
     sample_key, kl_key = jax.random.split(key)
     mask, masks = present.mask, len(present.mask)
     batch = objective.sample(sample_key, rows)
@@ -206,7 +219,8 @@ def _improve(
     inside = jnp.concatenate([links.inside, links.inside[:2]]).astype(mask.dtype)
     signs = jnp.concatenate([links.sign, edges])
     further = jax.lax.map(exact, (inside[1:], signs[1:]))
-    best = jnp.concatenate([loss(linear.outcome)[None], further]).argmin(axis=0)
+    tried = jnp.concatenate([loss(linear.outcome)[None], further])
+    best = tried.argmin(axis=0)
     chosen = jnp.take_along_axis(inside, best[None, :, None], axis=0)[0]
     answering = jnp.arange(values.shape[0]) % masks  # the mask row of each direction
     sign = jnp.take_along_axis(signs, best[answering][None, :, None], axis=0)[0]
@@ -214,13 +228,14 @@ def _improve(
 
     proposed = judge(judge_key, chosen, values, objective, kl_weight, kl_rows)
     better = proposed.loss < present.loss
-    return Hard(
+    kept = Hard(
         jnp.where(better[:, None], proposed.mask, mask),
         jnp.where(better[answering][:, None], proposed.values, present.values),
         jnp.where(better, proposed.loss, present.loss),
         jnp.where(better, proposed.accuracy, present.accuracy),
         jnp.where(better, 0, present.idle + 1),
     )
+    return kept, all_finite((linear, tried, proposed.loss))
 
 
 def judge(
@@ -364,8 +379,8 @@ def _chain(mask: Array, linear: Linear, member: Array, direction: Array, directi
     )
 
     def extend(link: _Link, _: None) -> tuple[_Link, _Link]:
-        choose = partial(_best_exchange, linear=linear, direction=direction, one_hot=one_hot)
-        possible, out, into, sign, log_ratio = jax.vmap(choose)(
+        best = partial(_best_exchange, linear=linear, direction=direction, one_hot=one_hot)
+        possible, out, into, sign, log_ratio = jax.vmap(best)(
             link.removable, link.addable, link.log_ratio, member
         )
         rows, ways = jnp.arange(len(mask)), jnp.arange(directions)

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxmask import lstm
 from jaxmask.evaluate import read_context
-from jaxmask.examples import CONTEXTS
+from jaxmask.examples import CONTEXTS, Task
 from jaxmask.intervention import Intervention, units
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.store import LanguageModel, check_fields, read_json
@@ -121,13 +121,21 @@ def save_intervention(
     Path(file).write_text(text, encoding="utf-8")
 
 
-def load_intervention(file: str | Path, model: LanguageModel) -> SavedIntervention:
+def load_intervention(
+    file: str | Path, model: LanguageModel, task: Task | None = None
+) -> SavedIntervention:
     """Reads an intervention file for the model it was found in.
+
+    Args:
+        file: to read.
+        model: the one it is to be for.
+        task: the one it is to be for, whose order of directions the rows then have; without it they
+            have the order of the file, which programs that write JSON may change.
 
     Raises:
         InterventionFileError: the file is missing or isn't an intervention file, a field is
-            missing, unknown or there twice, its model is another one, or a unit or value is out of
-            range, missing, or there twice.
+            missing, unknown or there twice, its model or task is another one, or a unit or value is
+            out of range, missing, or there twice.
     """
     content = _read(file)
     found, expected = content["model"], _identity(model)
@@ -139,9 +147,17 @@ def load_intervention(file: str | Path, model: LanguageModel) -> SavedInterventi
                 f"({expected['name']!r})"
             )
     _check_directions(content["values"], f"{file}: values")
+    directions = tuple(content["values"])
+    if task is not None:
+        _check_task(content, task, file)
+        directions = task.directions
     rows = {
-        direction: _row(values, model.config.units, f"{file}: values toward {shown(direction)}")
-        for direction, values in content["values"].items()
+        direction: _row(
+            content["values"][direction],
+            model.config.units,
+            f"{file}: values toward {shown(direction)}",
+        )
+        for direction in directions
     }
     baseline = np.stack(list(rows.values()))
     mask = jnp.asarray(~np.isnan(baseline), jnp.float32)
@@ -153,7 +169,7 @@ def load_intervention(file: str | Path, model: LanguageModel) -> SavedInterventi
     return SavedIntervention(
         Intervention(mask, jnp.asarray(np.nan_to_num(baseline))),
         content["task"],
-        tuple(rows),
+        directions,
         content["settings"],
         content["metrics"],
     )
@@ -228,6 +244,18 @@ def _identity(model: LanguageModel) -> dict[str, Any]:
         "layers": model.config.layers,
         "hidden": model.config.hidden,
     }
+
+
+def _check_task(content: dict[str, Any], task: Task, file: str | Path) -> None:
+    if content["task"] != task.name:
+        raise InterventionFileError(
+            f"{file}: is of another task: {reprlib.repr(content['task'])}, expected {task.name!r}"
+        )
+    if set(content["values"]) != set(task.directions):
+        raise InterventionFileError(
+            f"{file}: values: expected the directions {', '.join(task.directions)}, "
+            f"found {reprlib.repr(list(content['values']))}"
+        )
 
 
 def _check_directions(directions: Collection[str], place: str) -> None:

@@ -7,6 +7,8 @@ vmaps it over seeds.
 
 Every random choice of an update comes from ``fold_in(key, number of the update)``, so a run that
 is stopped and taken up again from its `TrainingState` gives the same weights, bit for bit.
+
+An update whose loss or gradient isn't finite isn't made, and ends the training.
 """
 
 from typing import Literal, NamedTuple
@@ -15,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxmask.finite import all_finite, choose
 from jaxmask.logsumexp import cross_entropy
 from jaxmask.lstm import (
     LSTMConfig,
@@ -70,13 +73,18 @@ class Annealing(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """All that an update carries to the next; ``annealing`` is None with AdamW."""
+    """All that an update carries to the next; ``annealing`` is None with AdamW.
+
+    Once an update isn't ``finite``, nothing changes any more, and ``step`` stays at the last that
+    was.
+    """
 
     params: Params
     optimizer: optax.OptState
     hidden: LSTMState
     step: Int[Array, ""]
     annealing: Annealing | None
+    finite: Bool[Array, ""]
 
 
 class TrainingInfo(NamedTuple):
@@ -113,6 +121,7 @@ def init(params: Params, model: LSTMConfig, config: TrainingConfig, columns: int
         zero_state(model, (columns,)),
         jnp.zeros((), jnp.int32),
         annealing,
+        jnp.ones((), bool),
     )
     return jax.tree.map(jnp.copy, state)  # so that each array can be given away on its own
 
@@ -144,7 +153,9 @@ def step(
     params = optax.apply_updates(state.params, updates)
     norm = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(gradient)))
     info = TrainingInfo(value, norm)
-    return TrainingState(params, new, hidden, state.step + 1, state.annealing), info
+    finite = state.finite & all_finite(info)
+    taken = TrainingState(params, new, hidden, state.step + 1, state.annealing, finite)
+    return choose(finite, taken, state._replace(finite=finite)), info
 
 
 def start_epoch(state: TrainingState) -> TrainingState:

@@ -20,7 +20,7 @@ _LARGEST_EXPONENT = 60.0  # exp stays finite in float32, so gradients do too
 
 
 def ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """Eq. 2: p(d) / p(t), flat beyond exp(60)."""
+    """Eq. 2: p(d) / p(t), flat beyond exp(60), where its gradient is 0."""
     return jnp.exp(jnp.minimum(log_ratio, _LARGEST_EXPONENT))
 
 
@@ -63,6 +63,11 @@ def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
 def kl_divergence(
     original: Float[Array, "*batch vocabulary"], intervened: Float[Array, "*batch vocabulary"]
 ) -> Float[Array, "*batch"]:
-    """Eq. 8: KL(p || q) in nats between the softmaxes of two arrays of logits."""
+    """Eq. 8: KL(p || q) in nats between the softmaxes of two arrays of logits.
+
+    What ``p`` rules out, as by a logit of minus infinity, adds nothing; infinite where ``q`` rules
+    out what ``p`` doesn't.
+    """
     log_p, log_q = jax.nn.log_softmax(original), jax.nn.log_softmax(intervened)
-    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
+    p = jnp.exp(log_p)
+    return jnp.sum(p * jnp.where(p > 0.0, log_p - log_q, 0.0), axis=-1)

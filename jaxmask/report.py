@@ -189,7 +189,17 @@ def run_table(summary: Summary) -> Table:
         for run in summary["runs"]
     )
     header = ("Seed", "Accuracy", "Units", "Expected", "KL", "Steps", "Converged", "Which units")
-    return Table("Runs", header, rows)
+    return Table("Runs", header, rows, " ".join(f"{line}." for line in stops(summary)))
+
+
+def stops(summary: Summary) -> list[str]:
+    """A line for each run that ended early, and is reported as it was before that."""
+    return [
+        f"seed {run['seed']} stopped at step {run['stopped_at']}: the loss or its gradient isn't "
+        "finite"
+        for run in summary["runs"]
+        if run.get("stopped_at") is not None
+    ]
 
 
 def shorten(table: Table, most: int = 15, rest: str = "table.md") -> Table:
@@ -232,7 +242,8 @@ def markdown_report(summary: Summary) -> str:
             "intervention."
         ),
         f"{examples['train']} examples to search, {examples['evaluation']} held out to evaluate "
-        f"(by {examples['split']}), {examples['dropped']} dropped. "
+        f"(by {examples['split']}), {examples['dropped']} dropped"
+        + (f", {examples['unknown']} words read as <unk>. " if examples.get("unknown") else ". ")
         + "; ".join(
             f"To {name}: {count['train']} + {count['evaluation']}"
             for name, count in examples["toward"].items()

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
 
     Raises:
         RunFolderError: the folder holds a run of another configuration (the settings that differ
-            are named), or a summary that no configuration explains.
+            are named), or a summary that no configuration explains, or can't be written.
     """
     folder = Path(folder)
+    check_writable(folder)
     file = folder / "config.json"
     if not file.exists():
         if (folder / "summary.json").exists():
@@ -58,6 +60,22 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
         raise RunFolderError(
             f"{folder} holds a run of another configuration; {'; '.join(differing)}"
         )
+
+
+def check_writable(folder: str | Path) -> None:
+    """Makes sure that files can be written to a folder; none stays behind, and it isn't made.
+
+    Raises:
+        RunFolderError: it, or what is to hold it, is a file or can't be written.
+    """
+    folder = Path(folder)
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
+        raise RunFolderError(f"{folder}: expected a folder to write to ({reason})") from fault
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:

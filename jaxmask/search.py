@@ -12,6 +12,9 @@ Two things are done beyond the paper, and both can be switched off (`PAPER`): wh
 constraints ask for shrinks geometrically from ``initial_alpha`` to ``alpha`` and ``beta``, and the
 hard mask is refined by exchanging units (`jaxmask.exchange`).
 
+A step or a round that gives NaN or infinity isn't taken, and ends its run: the state stays at the
+last finite one. `stopped_at` says where that was.
+
 This is single-run code: `jaxmask.ensemble` maps it over seeds, alphas, or both. Every number of
 `SearchConfig` but the static ones may be traced.
 
@@ -23,13 +26,16 @@ from typing import NamedTuple, Protocol
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import exchange, hard_concrete, losses, minmax
 from jaxmask.exchange import ExchangeInfo, Hard
+from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
+from jaxmask.settings import check_range
 
 _INITIAL_VALUE_SCALE = 0.1
 _LAST_ROUNDS, _MOST_RISE = 3, 0.005
@@ -37,6 +43,8 @@ _LAST_ROUNDS, _MOST_RISE = 3, 0.005
 
 class SearchConfig(flax.struct.PyTreeNode):
     """Settings of a search; all but the static ones (last) may be swept in one compiled call.
+
+    `check` says what they can be: settings that can't are refused where their values are known.
 
     Attributes:
         alpha: largest fraction of units to intervene on, in (0, 1] (Eq. 4).
@@ -118,12 +126,14 @@ class SearchState(NamedTuple):
         optimizer: of optax.
         key: for the steps to come.
         step: steps done.
+        finite: were all steps so far? Once one isn't, the state doesn't change any more.
     """
 
     params: dict
     optimizer: optax.OptState
     key: Key[Array, ""]
     step: Int[Array, ""]
+    finite: Bool[Array, ""]
 
 
 class SearchInfo(NamedTuple):
@@ -138,6 +148,7 @@ class SearchInfo(NamedTuple):
         hard_units: number of units of the thresholded mask.
         multiplier: of the first constraint.
         fractional_multiplier: of the second.
+        finite: were this step and all before it? Otherwise it wasn't taken.
     """
 
     loss: Float[Array, ""]
@@ -148,6 +159,7 @@ class SearchInfo(NamedTuple):
     hard_units: Float[Array, ""]
     multiplier: Float[Array, ""]
     fractional_multiplier: Float[Array, ""]
+    finite: Bool[Array, ""]
 
 
 class HardState(NamedTuple):
@@ -157,11 +169,13 @@ class HardState(NamedTuple):
         hard: mask and values, and what they do to all examples.
         key: for the rounds to come.
         judge_key: the same for all rounds.
+        finite: were all steps and rounds so far?
     """
 
     hard: Hard
     key: Key[Array, ""]
     judge_key: Key[Array, ""]
+    finite: Bool[Array, ""]
 
 
 class Relaxation(NamedTuple):
@@ -188,7 +202,12 @@ class History(NamedTuple):
 
 
 def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> SearchState:
-    """The state before the first step: all gates alike, at the first target."""
+    """The state before the first step: all gates alike, at the first target.
+
+    Raises:
+        ValueError: see `check`.
+    """
+    check(config)
     values_key, key = jax.random.split(key)
     masks = 1 if config.shared_mask else objective.n_directions
     first = shrinking_target(jnp.zeros(()), config.alpha, config)
@@ -204,13 +223,18 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
         "multipliers": {"l0": jnp.zeros(()), "fractional": jnp.zeros(())},
     }
     start = jnp.zeros((), jnp.int32)
-    return SearchState(params, _optimizer(start, config).init(params), key, start)
+    return SearchState(
+        params, _optimizer(start, config).init(params), key, start, jnp.ones((), bool)
+    )
 
 
 def step(
     state: SearchState, objective: Objective, config: SearchConfig
 ) -> tuple[SearchState, SearchInfo]:
-    """One descent-ascent step on one batch, with gates sampled anew for every row."""
+    """One descent-ascent step on one batch, with gates sampled anew for every row.
+
+    Where the loss, its gradient or what follows from it isn't finite, the state stays as it was.
+    """
     key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
     batch = objective.sample(batch_key, config.batch_size)
     surrogate = losses.SURROGATES[config.surrogate]
@@ -245,6 +269,7 @@ def step(
         "multipliers": multipliers,
     }
     units = objective.n_units
+    finite = state.finite & all_finite((loss, gradient, params, moments))
     info = SearchInfo(
         loss=loss,
         accuracy=(losses.success(outcome.log_ratio) * outcome.weight).sum(),
@@ -254,8 +279,10 @@ def step(
         hard_units=thresholded(params["location"], config).sum(axis=1).mean(),
         multiplier=multipliers["l0"],
         fractional_multiplier=multipliers["fractional"],
+        finite=finite,
     )
-    return SearchState(params, moments, key, state.step + 1), info
+    taken = SearchState(params, moments, key, state.step + 1, finite)
+    return choose(finite, taken, state._replace(finite=finite)), info
 
 
 def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
@@ -286,13 +313,14 @@ def harden(state: SearchState, config: SearchConfig) -> HardState:
     else:
         mask = thresholded(location, config)
     key, judge_key = jax.random.split(state.key)
-    return HardState(exchange.unjudged(mask, state.params["values"]), key, judge_key)
+    hard = exchange.unjudged(mask, state.params["values"])
+    return HardState(hard, key, judge_key, state.finite)
 
 
 def refine(
     state: HardState, objective: Objective, config: SearchConfig
 ) -> tuple[HardState, ExchangeInfo]:
-    """One round of exchange."""
+    """One round of exchange, which changes nothing if the run has stopped or stops in it."""
     key, round_key = jax.random.split(state.key)
     hard, info = exchange.round_of_exchange(
         round_key,
@@ -305,7 +333,9 @@ def refine(
         refit_rows=config.batch_size,
         kl_rows=config.kl_rows,
     )
-    return HardState(hard, key, state.judge_key), info
+    finite = state.finite & info.finite
+    taken = HardState(hard, key, state.judge_key, finite)
+    return choose(finite, taken, state._replace(finite=finite)), info._replace(finite=finite)
 
 
 def found(state: HardState) -> Intervention:
@@ -326,6 +356,9 @@ def run(
 
     Returns:
         The intervention with its hard mask, and what was observed on the way.
+
+    Raises:
+        ValueError: see `check`.
     """
     start = init(key, objective, config)
     relaxed, steps = jax.lax.scan(
@@ -350,6 +383,8 @@ def converged(
 ) -> Bool[Array, ""]:
     """Does the hard mask keep the constraint, and did its accuracy no longer rise?
 
+    A run that stopped early has not converged.
+
     The accuracy counts as risen if the last rounds of exchange gained more than 0.5 points in all;
     without exchange, if the mean over the last tenth of the steps is that much above the mean over
     the tenth before.
@@ -357,13 +392,59 @@ def converged(
     masks = 1 if config.shared_mask else len(intervention.mask)
     allowed = budget(intervention.mask.shape[1], config.alpha)
     constraint = jnp.all(intervention.mask[:masks].sum(axis=1) <= allowed)
+    observed = history.rounds if config.exchange_rounds else history.steps
+    finite = observed.finite[-1]
     if config.exchange_rounds:
         rise = history.rounds.gain[-_LAST_ROUNDS:].sum()
     else:
         tenth = max(1, config.steps // 10)
         late, before = history.steps.accuracy[-tenth:], history.steps.accuracy[-2 * tenth : -tenth]
         rise = late.mean() - before.mean()
-    return constraint & (rise <= _MOST_RISE)
+    return finite & constraint & (rise <= _MOST_RISE)
+
+
+def stopped_at(history: History, config: SearchConfig) -> Int[Array, ""]:
+    """The gradient step, from 1, that wasn't finite and ended the run; 0 if there was none.
+
+    Rounds of exchange go on counting, ``refit_steps`` each; one that isn't finite ends the run at
+    its last.
+    """
+    taken = jnp.sum(history.steps.finite, dtype=jnp.int32)
+    stopped = jnp.where(taken < config.steps, taken + 1, 0)
+    if config.exchange_rounds:
+        rounds = jnp.sum(history.rounds.finite, dtype=jnp.int32)
+        later = config.steps + (rounds + 1) * config.refit_steps
+        in_rounds = (taken == config.steps) & (rounds < config.exchange_rounds)
+        stopped = jnp.where(in_rounds, later, stopped)
+    return stopped
+
+
+def check(config: SearchConfig) -> None:
+    """Checks settings; those that are being traced have no value yet, and can't be checked.
+
+    Raises:
+        ValueError: a setting is NaN, infinite, or can't be; says which, what was expected and what
+            was found.
+    """
+    hard_concrete.check(config.temperature, config.support)
+    for name in ("alpha", "beta"):
+        check_range(name, getattr(config, name), 0.0, 1.0, above=True)
+    for name in ("initial_alpha", "warmup", "head_start", "multiplier_decay"):
+        check_range(name, getattr(config, name), 0.0, 1.0)
+    for name in ("kl_weight", "location_rate", "value_rate", "multiplier_rate"):
+        check_range(name, getattr(config, name), 0.0)
+    for name in ("exchange_rounds", "refit_steps"):
+        check_range(name, getattr(config, name), 0.0)
+    check_range("kl_rows", 0 if config.kl_rows is None else config.kl_rows, 0.0)
+    for name in ("steps", "batch_size", "exchange_rows"):
+        check_range(name, getattr(config, name), 1.0)
+    for name in ("lowest", "highest"):
+        check_range(name, getattr(config, name))
+    if not isinstance(config.lowest, jax.core.Tracer):
+        check_range("highest", config.highest, np.max(config.lowest), above=True)
+    if config.surrogate not in losses.SURROGATES:
+        known = ", ".join(losses.SURROGATES)
+        raise ValueError(f"surrogate: expected one of {known}, found {config.surrogate!r}")
 
 
 def thresholded(

@@ -54,6 +54,36 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervent
 
 
 @pytest.mark.slow
+def test_a_seed_that_stopped_is_reported(model, tmp_path, monkeypatch, capsys):
+    whole = report_search.ensemble.run
+
+    def stops(*arguments):
+        """The second seed's loss is NaN in step 55."""
+        result = whole(*arguments)
+        steps, rounds = result.history
+        loss, finite = steps.loss.copy(), steps.finite.copy()
+        loss[1, 54:], finite[1, 54:] = np.nan, False
+        rounds = rounds._replace(finite=rounds.finite & np.array([[True], [False]]))
+        history = result.history._replace(
+            steps=steps._replace(loss=loss, finite=finite), rounds=rounds
+        )
+        return result._replace(history=history)
+
+    monkeypatch.setattr(report_search.ensemble, "run", stops)
+    summary = report_search.run(NAME, options(model, tmp_path))
+    first, second = summary["runs"]
+    assert (first["stopped_at"], second["stopped_at"]) == (None, 55)
+    assert not second["converged"]
+    assert first["steps"] > second["steps"] == 55
+    line = "seed 1 stopped at step 55: the loss or its gradient isn't finite"
+    assert line in capsys.readouterr().out
+    assert f"{line}." in (tmp_path / "table.md").read_text()
+    lines = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert {one["step"] for one in lines if one["seed"] == 1} == {50}
+    assert {one["phase"] for one in lines if one["seed"] == 0} == {"relaxation", "exchange"}
+
+
+@pytest.mark.slow
 def test_same_seed_same_result(model, tmp_path):
     first, second = (
         report_search.run(NAME, options(model, tmp_path / name, steps=20)) for name in "ab"
@@ -110,4 +140,4 @@ def test_command_line(model, tmp_path):
 
     done = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --alpha: expected above 0, at most 1")
+    assert done.stderr.startswith("error: --alpha: expected a number from 1e-06 to 1, found 2.0")

@@ -20,7 +20,6 @@ from experiments.setup import OptionError
 from experiments.training_options import TrainingOptions, with_recipe
 from experiments.training_text import build_vocabulary, encode
 from jaxmask import corpus
-from jaxmask.language_model_training import TrainingInfo
 from jaxmask.lstm import LSTMConfig
 from jaxmask.run_folder import RunFolderError
 from jaxmask.store import load_model
@@ -169,7 +168,8 @@ def prepared(chosen):
     chosen = with_recipe(chosen)
     script.folder(chosen).mkdir(parents=True)
     files = script.find_files(chosen.data, chosen.train, chosen.valid, chosen.vocabulary)
-    return chosen, files, None, script.read_vocabulary(chosen, files)
+    vocabulary = script.read_vocabulary(chosen, files)
+    return chosen, files, script.new_sizes(chosen, vocabulary), None, vocabulary
 
 
 def test_snapshots_are_model_folders(texts, tmp_path):
@@ -202,13 +202,13 @@ def test_other_text_is_refused(texts, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"columns": 0}, "--columns: expected 1 or more, found 0"),
+        ({"columns": 0}, "--columns: expected a whole number from 1 to .*, found 0"),
         ({"columns": 5000}, "--columns: expected fewer than 5000"),
         ({"dropout": 1.0}, "--dropout"),
         ({"learning_rate": 0.0}, "--learning-rate"),
         ({"epochs": 2}, "--epochs: expected it or --steps"),
         ({"embedding": 7}, "--embedding: expected 5, as --hidden, or --no-tied"),
-        ({"snapshots": (25,)}, "--snapshots: expected updates from 1 to 24"),
+        ({"snapshots": (25,)}, "--snapshots: expected at most --steps, 24, found 25"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(texts, tmp_path, changes, message):
@@ -216,12 +216,61 @@ def test_options_that_cannot_be_used_are_refused(texts, tmp_path, changes, messa
         script.train(options(texts, tmp_path / "out", **changes))
 
 
-@pytest.mark.parametrize("values", [([1.0, np.nan], [1.0, 1.0]), ([1.0, 1.0], [np.inf, 1.0])])
-def test_an_update_that_is_not_finite_ends_the_run(tmp_path, values):
-    metrics = training_run.Metrics(tmp_path / "metrics.jsonl", [0, 1], 0)
-    metrics.observe(6, TrainingInfo(jnp.ones(2), jnp.ones(2)))
-    with pytest.raises(OptionError, match="--learning-rate: too high, update 7"):
-        metrics.observe(7, TrainingInfo(*map(jnp.array, values)))
+@pytest.fixture
+def poison(monkeypatch):
+    """Has the loss of one seed be NaN from an update on; ``poison(seed, update)``."""
+    plain = training_run.training.window_loss
+
+    def of(seed, number):
+        key = training_run.split_keys(jnp.array([seed]))[1][0]
+        bad = jax.random.key_data(jax.random.fold_in(key, number - 1))
+
+        def window_loss(key, *arguments):
+            value, hidden = plain(key, *arguments)
+            here = (jax.random.key_data(key) == bad).all()
+            return jnp.where(here, jnp.nan, value), hidden
+
+        monkeypatch.setattr(training_run.training, "window_loss", window_loss)
+        training_run.update.clear_cache()
+
+    yield of
+    training_run.update.clear_cache()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
+def test_a_seed_that_is_not_finite_stops_and_the_others_go_on(
+    texts, tmp_path, poison, capsys, optimizer
+):
+    changes = {"optimizer": optimizer, "seeds": 3, "together": 3, "snapshots": (3, 20)}
+    poison(99, 1)  # none of the seeds
+    whole = script.train(options(texts, tmp_path / "whole", **changes))
+    poison(1, 14)
+    chosen = options(texts, tmp_path / "out", **changes)
+    found = script.train(chosen)
+    assert found[1] == training_run.Stopped(1, 14)
+    assert_equal_trees(weights(found[::2]), weights(whole[::2]))
+    assert not (tmp_path / "out" / "seed_1" / "params.safetensors").exists()
+    snapshots = tmp_path / "out" / "seed_1" / "snapshots"
+    assert [file.name for file in snapshots.iterdir()] == ["3"]
+    file = tmp_path / "out" / "training" / "seeds_0_1_2" / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["update"] for line in lines if line["seed"] == 1] == [3, 10]
+    assert [line["update"] for line in lines if line["seed"] == 2] == [3, 10, 20, 24]
+    with pytest.raises(OptionError, match=r"^--learning-rate: .*, stopped seed 1 at update 14$"):
+        script.work(chosen)  # a finished run, which isn't run again
+    assert "seed_2" in capsys.readouterr().out
+
+    parts = dataclasses.replace(chosen, out=tmp_path / "parts")
+    script.train(dataclasses.replace(parts, stop=17))
+    again = script.train(parts)
+    assert again[1] == training_run.Stopped(1, 14)
+    assert_equal_trees(weights(again[::2]), weights(whole[::2]))
+
+
+def test_a_run_that_stops_ends_at_once(texts, tmp_path, poison):
+    poison(0, 2)
+    chosen = options(texts, tmp_path / "out", steps=10**6)
+    assert script.train(chosen) == [training_run.Stopped(0, 2)]
 
 
 def test_damaged_and_empty_text_is_refused(texts, tmp_path):

@@ -1,7 +1,8 @@
 """Watches what Python does while a file is read: what is opened, run or imported, time and memory.
 
 Python tells an audit hook of every such act (PEP 578), whatever module it happens in. `watch` notes
-all that reading a file has no use for; `attempt` also measures.
+all that reading a file has no use for; `attempt` also measures, and `checked` sees that what is
+promised of reading (SECURITY.md) was kept.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+SECONDS = 1.0  # of processor time, for any file
+LONGEST = 1500  # characters of an error
 HARMLESS = {"builtins.id", "object.__getattr__"}  # JAX asks for these when it sees a new shape
 
 _noted: list[str] | None = None
@@ -92,6 +95,29 @@ def attempt(function: Callable[[], Any], *readable: Path) -> Outcome:
         tracemalloc.stop()
     gc.unfreeze()
     return Outcome(value, fault, acts, seconds, peak)
+
+
+def checked(outcome: Outcome, case: str, most: float, faults: tuple[type, ...], place: Path) -> Any:
+    """What was read, or the message of the error that refused it, once all promises are checked.
+
+    Args:
+        outcome: of reading.
+        case: for failures of the test.
+        most: bytes that reading may take.
+        faults: types of error that may refuse it.
+        place: that errors name.
+    """
+    assert outcome.acts == [], case
+    assert outcome.seconds < SECONDS, case
+    assert outcome.peak < most, case
+    if outcome.fault is None:
+        return outcome.value
+    message = str(outcome.fault)
+    assert type(outcome.fault) in faults, f"{case}: {message}"
+    assert str(place) in message, case
+    assert message.isprintable(), f"{case}: {message!r}"
+    assert len(message) < LONGEST, case
+    return message
 
 
 def _run(function: Callable[[], Any]) -> tuple[Any, Exception | None]:

@@ -24,10 +24,11 @@ import flax
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import exchange, losses, minmax, search
 from jaxmask.baselines import candidates, selection
+from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import Intervention
 from jaxmask.protocol import Objective
 
@@ -91,6 +92,7 @@ class ReinforceState(NamedTuple):
         averages: the estimator's baselines.
         key: for the steps to come.
         step: steps done.
+        finite: were all steps so far? Once one isn't, the state doesn't change any more.
     """
 
     params: dict
@@ -98,6 +100,7 @@ class ReinforceState(NamedTuple):
     averages: Averages
     key: Key[Array, ""]
     step: Int[Array, ""]
+    finite: Bool[Array, ""]
 
 
 class ReinforceInfo(NamedTuple):
@@ -111,6 +114,7 @@ class ReinforceInfo(NamedTuple):
         target: what ``expected_l0`` was to come down to.
         hard_units: number of units of the hard mask.
         multiplier: of the constraint.
+        finite: were this step and all before it? Otherwise it wasn't taken.
     """
 
     loss: Float[Array, ""]
@@ -120,6 +124,7 @@ class ReinforceInfo(NamedTuple):
     target: Float[Array, ""]
     hard_units: Float[Array, ""]
     multiplier: Float[Array, ""]
+    finite: Bool[Array, ""]
 
 
 def init(key: Key[Array, ""], objective: Objective, config: ReinforceConfig) -> ReinforceState:
@@ -135,9 +140,8 @@ def init(key: Key[Array, ""], objective: Objective, config: ReinforceConfig) -> 
     }
     # A surrogate is measured in units of its value where nothing has been flipped yet.
     averages = Averages(jnp.ones(shape[0]), jnp.zeros(()))
-    return ReinforceState(
-        params, _optimizer(config).init(params), averages, key, jnp.zeros((), jnp.int32)
-    )
+    step, finite = jnp.zeros((), jnp.int32), jnp.ones((), bool)
+    return ReinforceState(params, _optimizer(config).init(params), averages, key, step, finite)
 
 
 def gradient(
@@ -227,6 +231,7 @@ def step(
         observed,
     )
     units = objective.n_units
+    finite = state.finite & all_finite((loss, gradients, params, moments, averages))
     info = ReinforceInfo(
         loss=loss,
         accuracy=accuracy,
@@ -235,8 +240,10 @@ def step(
         target=target * units,
         hard_units=hard_mask(params["location"], config).sum(),
         multiplier=multipliers["l0"],
+        finite=finite,
     )
-    return ReinforceState(params, moments, averages, key, state.step + 1), info
+    taken = ReinforceState(params, moments, averages, key, state.step + 1, finite)
+    return choose(finite, taken, state._replace(finite=finite)), info
 
 
 def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Float[Array, " units"]:

@@ -83,7 +83,7 @@ def read(folder: str | Path) -> Task:
 
     The file lists [profession, definitional score, stereotypical score], with scores from -1 to 1.
     Suitable are professions of one word, without ``_``, with a definitional score from
-    -`MOST_DEFINITIONAL` to `MOST_DEFINITIONAL`.
+    -`MOST_DEFINITIONAL` to `MOST_DEFINITIONAL`; how many aren't is in the task's ``left_out``.
 
     Raises:
         TaskDataError: the file is missing, isn't UTF-8 or JSON, has more than `MOST_ENTRIES`, an
@@ -91,17 +91,28 @@ def read(folder: str | Path) -> Task:
     """
     file = Path(folder) / "professions.json"
     definitional = _read_scores(file)
+    of_one_word = {
+        profession: (entry, score)
+        for entry, (profession, score) in enumerate(definitional.items(), start=1)
+        if "_" not in profession
+    }
     suitable = {
         profession: entry
-        for entry, (profession, score) in enumerate(definitional.items(), start=1)
-        if "_" not in profession and abs(score) <= MOST_DEFINITIONAL
+        for profession, (entry, score) in of_one_word.items()
+        if abs(score) <= MOST_DEFINITIONAL
     }
     if not suitable:
         raise TaskDataError(
             f"{file}: expected single words with definitional scores from -{MOST_DEFINITIONAL} to "
             f"{MOST_DEFINITIONAL}, found none among {len(definitional)}"
         )
-    return _combine(suitable)._replace(lines=[*suitable.values()] * len(TEMPLATES))
+    left_out = {
+        "professions of several words": len(definitional) - len(of_one_word),
+        "professions of a gender by their meaning": len(of_one_word) - len(suitable),
+    }
+    return _combine(suitable)._replace(
+        lines=[*suitable.values()] * len(TEMPLATES), left_out=tuple(left_out.items())
+    )
 
 
 def _combine(professions: Iterable[str]) -> Task:
