@@ -144,7 +144,7 @@ def check_options(options: RobustnessOptions) -> None:
         raise OptionError("--models: expected at least one model, or --corpus, found none")
     if options.corpus is None and (options.train_snapshots or options.train_steps is not None):
         raise OptionError("--corpus: expected a text to train on, none given")
-    check(search_options(options))
+    check(dataclasses.replace(search_options(options), vocab=None))  # models have their own
 
 
 def search_options(options: RobustnessOptions) -> Options:
@@ -161,7 +161,7 @@ def trained(options: RobustnessOptions) -> RobustnessOptions:
     """With the models in place of the corpus that they are trained on, unless they are there."""
     if options.corpus is None:
         return options
-    models = train_language_model.train(
+    results = train_language_model.train(
         TrainingOptions(
             out=options.out / "language_models",
             data=options.corpus,
@@ -170,6 +170,7 @@ def trained(options: RobustnessOptions) -> RobustnessOptions:
             snapshots=options.train_snapshots,
         )
     )
+    models = train_language_model.all_written(results)
     first = models[0].folder / "snapshots"
     return dataclasses.replace(
         options,

@@ -213,6 +213,15 @@ def work(options: TrainingOptions) -> None:
     )
     if rows:
         print_table(Table("Trained models", ("folder", "perplexity", "fingerprint"), rows))
+    all_written(results)
+
+
+def all_written(results: list[Written | Stopped]) -> list[Written]:
+    """The models, if no seed stopped.
+
+    Raises:
+        OptionError: one did; says which, and at which update.
+    """
     stopped = [one for one in results if isinstance(one, Stopped)]
     if stopped:
         stops = [f"seed {one.seed} at update {one.update}" for one in stopped]
@@ -220,6 +229,7 @@ def work(options: TrainingOptions) -> None:
             f"--learning-rate: expected losses and gradients that stay finite, stopped "
             f"{', '.join(stops)}"
         )
+    return [one for one in results if isinstance(one, Written)]
 
 
 def main() -> None:
