@@ -54,7 +54,8 @@ class Poisoned(toy.Toy):
         here = (batch.direction == 0)[:, None]
         first, second = jnp.where(here, intervention.baseline[:, :2], -1.0).max(axis=0)
         relaxed = jnp.any((intervention.mask > 0.01) & (intervention.mask < 1))
-        poisoned = (first > self.most) & (second >= self.late)
+        # Values at their edges, which rounds of exchange try, are nobody's own.
+        poisoned = (first > self.most) & (first < 0.9) & (second >= self.late)
         poisoned &= ~(self.hard_only & relaxed)
         added = jnp.where(poisoned & ~self.gradient_only, jnp.nan, 0.0)
         # The square root of 0 is 0; its slope there isn't finite.
