@@ -247,8 +247,14 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
         ((SEARCH, "--model", "{pt}"), "^--vocab: expected the vocabulary of "),
         ((SEARCH, "--model", "{pt}", "--vocab", "{file}"), r"model\.pt: "),
         ((SEARCH, "--vocab", "{file}"), "^--vocab: expected a .pt file as --model with it"),
-        ((SEARCH, "--data", "nothing"), "^--data: expected a folder, found none at nothing$"),
-        ((SEARCH, "--data", "{file}"), "^--data: expected a folder, found the file "),
+        (
+            (SEARCH, "--data", "nothing"),
+            "^--data: expected a file or a folder, found none at nothing$",
+        ),
+        (
+            (SEARCH, "--data", "{file}"),
+            "^--data: expected the folder of number_agreement's original",
+        ),
         ((SEARCH, "--data", "{folder}"), r"folder/.*\.txt: expected"),
         ((SEARCH, "--text", "{folder}"), "^--text: expected a file, found the folder "),
         ((SEARCH, "--text", "{latin}"), r"^--text: .*latin\.txt: expected sentences"),
