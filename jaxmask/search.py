@@ -335,7 +335,8 @@ def refine(
     )
     finite = state.finite & info.finite
     taken = HardState(hard, key, state.judge_key, finite)
-    return choose(finite, taken, state._replace(finite=finite)), info._replace(finite=finite)
+    info = info._replace(finite=finite, settled=info.settled | ~finite)
+    return choose(finite, taken, state._replace(finite=finite)), info
 
 
 def found(state: HardState) -> Intervention:
