@@ -166,6 +166,11 @@ def test_annealing_divides_by_4_whenever_the_best_perplexity_is_not_beaten():
     assert state.annealing.perplexity == 6.0
 
 
+def test_adamw_is_not_annealed():
+    with pytest.raises(ValueError, match="only the learning rate of SGD"):
+        training.anneal(random_state(SETTINGS), jnp.float32(9.0), SETTINGS)
+
+
 def test_seeds_under_vmap_are_those_alone():
     states = [random_state(CLIPPED, seed) for seed in (0, 1)]
     keys = jax.random.split(jax.random.key(3))

@@ -127,6 +127,14 @@ def setting():
     return Setting(*CASES["anywhere"])
 
 
+@pytest.mark.parametrize("by_direction", [False, True])
+def test_a_sampled_kl_needs_a_key(setting, by_direction):
+    batch = setting.fast.everything(by_direction)
+    one = jax.tree.map(lambda x: x[0], interventions(len(batch.direction), setting.fast.n_units))
+    with pytest.raises(ValueError, match="needs a key"):
+        jax.eval_shape(lambda: setting.fast(one, batch, None, 2))
+
+
 def test_a_mask_of_zeros_changes_nothing(setting):
     everything = setting.fast.everything()
     zeros = jnp.zeros((len(everything.direction), setting.fast.n_units))
