@@ -25,7 +25,7 @@ from experiments.comparison_runs import (
 from experiments.console import console, print_table
 from experiments.setup import load_task, prepare, read_model, run_script
 from jaxmask import figures
-from jaxmask.run_folder import check_writable, make_folder, plain, write_text
+from jaxmask.run_folder import check_writable, plain, write_text
 
 
 def work(options: CompareOptions) -> dict[str, Any]:
@@ -39,7 +39,6 @@ def work(options: CompareOptions) -> dict[str, Any]:
     check_writable(folder)
     jobs = jobs_of(options, model.config.units)
     material = prepare(common(options), task, model)
-    make_folder(folder)
     results = run_all(jobs, options, material, folder, task.directions)
     summary = summarise(options, material, results, time.perf_counter() - started)
     config = {

@@ -38,7 +38,7 @@ from experiments.setup import (
 from jaxmask import examples, paper, paper_tables
 from jaxmask.programs import Programs
 from jaxmask.report import Setting
-from jaxmask.run_folder import check_writable, make_folder
+from jaxmask.run_folder import check_writable
 from jaxmask.store import LanguageModel
 
 
@@ -115,7 +115,6 @@ def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[Paper
     check(options)
     common = model_options(options, name)
     model = read_model(common)
-    make_folder(options.out / model.name)
     runs, spent = [], []  # seconds of the settings that weren't there yet
     for number, setting in enumerate(paper.RESULTS):
         left = len(paper.RESULTS) - number

@@ -66,13 +66,14 @@ def check_writable(folder: str | Path) -> None:
     """Makes sure that files can be written to a folder; none stays behind, and it isn't made.
 
     Raises:
-        RunFolderError: it, or what is to hold it, is a file or can't be written.
+        RunFolderError: it, or what is to hold it, is a file or can't be written, or its disk is
+            full.
     """
     folder = Path(folder)
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(bytes(_PROBE))
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
         raise RunFolderError(f"{folder}: expected a folder to write to ({reason})") from fault
@@ -97,23 +98,11 @@ def open_run(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Makes a folder, if need be, and its ``config.json``: call it before a long run.
 
     Raises:
-        RunFolderError: see `check_run_folder`; or the folder can't be written to.
+        RunFolderError: see `check_run_folder` and `write_text`.
     """
     check_run_folder(folder, config)
     text = json.dumps(plain(config, "config"), indent=2) + "\n"
-    make_folder(folder)
     write_text(Path(folder) / "config.json", text)
-
-
-def make_folder(folder: str | Path) -> None:
-    """Makes a folder, if need be, and tries that files can be written there.
-
-    Raises:
-        RunFolderError: they can't.
-    """
-    probe = Path(folder) / "probe"
-    write_text(probe, " " * _PROBE)
-    probe.unlink(missing_ok=True)
 
 
 def write_run(

@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -113,16 +114,17 @@ def test_a_run_that_has_only_begun_refuses_another_one(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told_before_a_run(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match=r"probe: can't be written \(Not a directory\)"):
+    with pytest.raises(RunFolderError, match=r"expected a folder to write to \(Not a directory\)"):
         open_run(tmp_path / "file" / "run", CONFIG)
 
-    def full(source, target):
-        raise OSError(28, "No space left on device")
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(RunFolderError, match=r"probe: can't be written \(No space left on device"):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: Full())
+    with pytest.raises(RunFolderError, match=r"write to \(No space left on device\)"):
         open_run(tmp_path / "run", CONFIG)
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 def test_plain():
