@@ -195,13 +195,11 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
 
 def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
     """The words that a vocabulary lacks; `UNKNOWN` itself is none that could be measured."""
-
-    def lacking(words: Sequence[str]) -> tuple[str, ...]:
-        return tuple(word for word in words if word not in vocabulary or word == UNKNOWN)
-
     words, at = stimulus.words, stimulus.position
+    parts = stimulus.pair, words[at : at + 1], words[:at] + words[at + 1 :]
+    # No function within: in the tests each would be checked anew, thousands of times.
     return Unknown(
-        lacking(stimulus.pair), lacking(words[at : at + 1]), lacking(words[:at] + words[at + 1 :])
+        *(tuple(w for w in part if w not in vocabulary or w == UNKNOWN) for part in parts)
     )
 
 
