@@ -258,7 +258,8 @@ def test_a_seed_that_is_not_finite_stops_and_the_others_go_on(
     assert [line["update"] for line in lines if line["seed"] == 2] == [3, 10, 20, 24]
     with pytest.raises(OptionError, match=r"^--learning-rate: .*, stopped seed 1 at update 14$"):
         script.work(chosen)  # a finished run, which isn't run again
-    assert "seed_2" in capsys.readouterr().out
+    assert found[2].fingerprint in capsys.readouterr().out
+    assert (tmp_path / "out" / "seed_2" / "params.safetensors").exists()
 
     parts = dataclasses.replace(chosen, out=tmp_path / "parts")
     script.train(dataclasses.replace(parts, stop=17))
