@@ -47,7 +47,7 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervent
     )
 
     monkeypatch.setattr(ensemble, "run", None)  # what follows is before any work is done
-    with pytest.raises(RunFolderError, match="expected a folder to write to"):
+    with pytest.raises(OptionError, match="--out: expected a folder that can be written"):
         report_search.run(NAME, options(model, folder / "table.md" / "run"))
     with pytest.raises(RunFolderError, match="alpha"):
         report_search.run(NAME, options(model, folder, intervention=intervention, alpha=0.5))

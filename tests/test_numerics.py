@@ -237,7 +237,8 @@ def test_surrogates(name, log_ratio):
     # 1 - s in float32 is exact to EPSILON only: slopes of a sigmoid near 1 are small, not exact.
     assert np.isfinite(slope).all()
     expected = SLOPES[name](exact)
-    assert (np.abs(slope - expected) <= error * np.abs(expected) + EPSILON)[elsewhere].all()
+    rounding = 2 * EPSILON if name == "failure" else EPSILON  # the slope of s(2x) is twice s'(2x)
+    assert (np.abs(slope - expected) <= error * np.abs(expected) + rounding)[elsewhere].all()
     np.testing.assert_array_equal(losses.success(jnp.asarray(log_ratio)), exact < 0)
 
 
