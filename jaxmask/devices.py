@@ -1,9 +1,10 @@
 """Where the runs of an ensemble are computed: on all devices, as many at once as fit into memory.
 
-Runs don't depend on each other. Each device therefore gets some of them, and all of what they share
-(`jax.shard_map`): nothing travels between devices until results are gathered. Leaving the partition
-to the compiler wouldn't do: what runs do one after another (`jaxmask.exchange`) would be
-gathered and done by every device for all of them.
+Devices are in groups. Each group gets some of the runs (`jax.shard_map`), and each device of a group
+some rows of their batches (`spread`, the rest is the compiler's). With as many runs as devices a
+group is one device, and nothing travels between devices until results are gathered. Leaving runs to
+the compiler too wouldn't do: what they do one after another (`jaxmask.exchange`) would be gathered
+and done by every device for all of them.
 """
 
 import os
@@ -14,24 +15,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 SHARE_OF_MEMORY = 0.5  # of a device's, that runs of one program may take together
 _RUNS = "runs"
+_ROWS = "rows"
 
 
 def mesh(runs: int) -> Mesh | None:
-    """All devices of all processes in a row; None if there is one, or one run.
+    """All devices of all processes, groups of them in rows; None if there is one.
 
-    Each run is on one device: with fewer runs than devices, as many devices as runs are busy.
+    There are as many groups as runs, or as the next larger number that divides the devices, so that
+    all of them, and with them all processes, have a part.
     """
-    devices = jax.devices()
-    return Mesh(np.array(devices), (_RUNS,)) if len(devices) > 1 and runs > 1 else None
+    devices = np.array(jax.devices())
+    if len(devices) == 1:
+        return None
+    groups = next(
+        n for n in range(min(runs, len(devices)), len(devices) + 1) if len(devices) % n == 0
+    )
+    return Mesh(devices.reshape(groups, -1), (_RUNS, _ROWS))
 
 
 def padded(runs: int, mesh: Mesh | None) -> int:
-    """The number of runs, rounded up to as many on each device."""
-    return runs if mesh is None else -(-runs // mesh.size) * mesh.size
+    """The number of runs, rounded up to as many on each group of devices."""
+    groups = _groups(mesh)
+    return -(-runs // groups) * groups
+
+
+def spread(rows: Any) -> Any:
+    """Arrays with a row each for what a batch has, with some of the rows on each device of a group.
+
+    Under another program than that of `on_all` they stay as they are.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if dict(zip(mesh.axis_names, mesh.axis_types, strict=True)).get(_ROWS) != AxisType.Auto:
+        return rows
+    return jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(_ROWS)))
 
 
 def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
@@ -46,9 +66,20 @@ def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
         return function
     specs = jax.tree.map(_spec, stacked)
     # Scans begin with constants, which replication rules would want marked as varying.
-    return jax.shard_map(
-        function, mesh=mesh, in_specs=specs, out_specs=_spec(True), check_vma=False
+    mapped = jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=_spec(True),
+        axis_names={_RUNS},
+        check_vma=False,
     )
+    whole = NamedSharding(mesh, _spec(True))  # where the next program wants it
+
+    def placed(*args: Any) -> Any:
+        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, whole), mapped(*args))
+
+    return placed
 
 
 def place(tree: Any, mesh: Mesh | None, stacked: Any) -> Any:
@@ -90,7 +121,7 @@ def together(runs: int, taken: Callable[[int], int], mesh: Mesh | None = None) -
         taken: bytes that a program of so many runs takes on a device, see `memory`.
         mesh: of devices.
     """
-    each = 1 if mesh is None else mesh.size
+    each = _groups(mesh)
     all_of_them = -(-runs // each)  # on a device
     limit = SHARE_OF_MEMORY * _memory_of_device()
     if all_of_them == 1 or (most := taken(all_of_them * each)) <= limit:
@@ -120,6 +151,10 @@ def _memory_of_device() -> float:
         return told
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return machine / jax.local_device_count()
+
+
+def _groups(mesh: Mesh | None) -> int:
+    return 1 if mesh is None else mesh.shape[_RUNS]
 
 
 def _spec(stacked: bool) -> PartitionSpec:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import lstm, prefix_tree, tables
+from jaxmask import devices, lstm, prefix_tree, tables
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention, intervene
 from jaxmask.logsumexp import linear_logsumexp, logsumexp_and_mean
@@ -215,7 +215,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
         Steps are computed in segments that end where a stratum ends, for the rows still running.
         """
-        rows = batch.rows
+        rows, intervention = devices.spread((batch.rows, intervention))
         start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
         where = self.where[rows]
         if self.upward:  # the upper layers hear of the altered state as they read this very word

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask import lstm
+from jaxmask import devices, lstm
 from jaxmask.intervention import Intervention, intervene
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.packing import Packed
@@ -116,7 +116,7 @@ def read(
         upward: see `jaxmask.lstm.unroll`.
     """
     tops = []
-    for step, level in enumerate(tree.levels):
+    for step, level in enumerate(map(devices.spread, tree.levels)):
         here = jax.tree.map(lambda x, level=level: x[level.row], intervention)
         at = where[level.row, step]
         if step or upward:

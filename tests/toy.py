@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmask import losses
+from jaxmask import devices, losses
 from jaxmask.intervention import Intervention, intervene
 from jaxmask.protocol import Outcome
 
@@ -57,9 +57,10 @@ class Toy(flax.struct.PyTreeNode):
 
     def __call__(self, intervention, batch, key=None, kl_rows=None):
         calls.append(intervention.mask.shape)
-        hidden = self.hidden[batch.row]
+        row, intervention = devices.spread((batch.row, intervention))
+        hidden = self.hidden[row]
         moved = intervene(hidden, *intervention) - hidden
-        log_ratio = self.margin[batch.row] + jnp.sum(self.effect[batch.row] * moved, axis=1)
+        log_ratio = self.margin[row] + jnp.sum(self.effect[row] * moved, axis=1)
         kl = jnp.zeros(()) if kl_rows == 0 else jnp.mean(moved**2 @ self.cost)
         return Outcome(jnp.stack([log_ratio, jnp.full_like(log_ratio, 99.0)], 1), batch.weight, kl)
 
