@@ -1,7 +1,7 @@
 """Where the runs of an ensemble are computed: on all devices, as many at once as fit into memory.
 
-Devices are in groups. Each group gets some of the runs (`jax.shard_map`), and each device of a group
-some rows of their batches (`spread`, the rest is the compiler's). With as many runs as devices a
+Devices are in groups. Each group gets some of the runs (`jax.shard_map`), and each of its devices
+some rows of their batches (`spread`; the rest is the compiler's). With as many runs as devices, a
 group is one device, and nothing travels between devices until results are gathered. Leaving runs to
 the compiler too wouldn't do: what they do one after another (`jaxmask.exchange`) would be gathered
 and done by every device for all of them.

@@ -120,6 +120,60 @@ print(json.dumps({
     assert result["compiled"] == 1
 
 
+def test_with_fewer_runs_than_devices_each_has_some_rows():
+    code = """
+import re
+import jax.numpy as jnp
+from jaxmask import exchange, search
+from jaxmask.intervention import Intervention
+
+objective, config = toy.toy(seed=4, units=8), SearchConfig(batch_size=16)
+
+@jax.custom_batching.sequential_vmap
+def one_after_another(mask, objective):
+    batch = objective.everything()
+    outcome = objective(Intervention(mask, 0 * mask).toward(batch.direction), batch, None, 0)
+    return (outcome.log_ratio * outcome.weight).sum()
+
+def of_run(key, objective, config):
+    state, info = search.step(search.init(key, objective, config), objective, config)
+    mask = jnp.tile(state.params["location"], (2, 1))
+    return info.loss, state.params["values"], one_after_another(mask, objective)
+
+def computed(runs, mesh):
+    keys = jax.random.split(jax.random.key(0), runs)[np.arange(devices.padded(runs, mesh)) % runs]
+    placed = [devices.place(x, mesh, over) for x, over in ((keys, True), (objective, False))]
+    program = devices.on_all(jax.vmap(lambda *x: of_run(*x, config), (0, None)), mesh, True, False)
+    compiled = jax.jit(program).lower(*placed).compile()
+    found = [x[:runs].tolist() for x in devices.gather(compiled(*placed))]
+    # Which shapes there are of rows and units: all 16 or 24 rows, or a device's part of them?
+    shapes = {int(rows) for rows in re.findall(r"f32\\[(?:1,)?(\\d+),8\\]", compiled.as_text())}
+    return {"found": found, "rows": sorted(shapes), "text": compiled.as_text()}
+
+result = {}
+for runs in (1, 2, 3, 5):
+    mesh = devices.mesh(runs)
+    eight, one = computed(runs, mesh), computed(runs, None)
+    result[runs] = {
+        "groups": list(mesh.shape.values()),
+        "numbers": [eight["found"], one["found"]],
+        "rows": [eight["rows"], one["rows"]],
+        "talk": "all-reduce" in eight["text"],
+    }
+print(json.dumps(result))
+"""
+    result = told(started(code, XLA_FLAGS=EIGHT))
+    groups = {runs: tuple(one["groups"]) for runs, one in result.items()}
+    assert groups == {"1": (1, 8), "2": (2, 4), "3": (4, 2), "5": (8, 1)}
+    for runs, (_, devices_of_a_run) in groups.items():
+        for eight, one in zip(*result[runs]["numbers"], strict=True):
+            np.testing.assert_allclose(eight, one, rtol=1e-5, atol=1e-6)
+        eight, one = map(set, result[runs]["rows"])
+        assert {16, 24} <= one
+        assert {16 // devices_of_a_run, 24 // devices_of_a_run} <= eight
+        assert result[runs]["talk"] == (devices_of_a_run > 1) != bool({16, 24} & eight)
+
+
 @pytest.mark.slow
 def test_eight_devices_do_as_one_does():
     code = """
