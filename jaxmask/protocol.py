@@ -68,5 +68,6 @@ class Objective(Protocol):
         """Intervenes, with a row of mask and baseline for each row of the batch.
 
         The KL is exact if ``kl_rows`` is None, not computed if it is 0, else an unbiased estimate
-        from that many rows, drawn with ``key``.
+        from that many rows, drawn with ``key``. `jaxmask.devices.spread` of the batch's rows and
+        of the intervention divides the work where a run has several devices.
         """

@@ -21,11 +21,11 @@ from jaxmask import devices, ensemble
 from jaxmask.programs import Programs
 from jaxmask.search import SearchConfig
 
-def found(runs, programs=None):
+def found(runs, programs=None, objective=None):
     config = SearchConfig(steps=50, batch_size=24, exchange_rounds=2, exchange_rows=24)
     config = config.replace(alpha=np.linspace(0.2, 0.5, runs))
     keys = jax.random.split(jax.random.key(0), runs)
-    objective = toy.toy(seed=4, units=8, cost=0.1)
+    objective = toy.toy(seed=4, units=8, cost=0.1) if objective is None else objective
     seen = []
     observe = lambda done, info: seen.append((done, len(info.loss)))
     result = ensemble.run(keys, objective, config, observe, programs)
@@ -198,6 +198,34 @@ print(json.dumps({
     assert not result["talk"]
     assert all(result["partitions"])
     assert len(result["partitions"]) == 2 * 4  # init, steps, harden, rounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [1, 3])
+def test_rows_of_a_language_model_are_spread(runs):
+    code = f"""
+import re
+import small_model
+from jaxmask import lstm
+from jaxmask.objective import build
+
+config = small_model.CONFIG._replace(hidden=12)
+examples = small_model.examples(size=200, longest=3)
+examples = examples._replace(direction=np.arange(200, dtype=np.int32) % 2)
+where = small_model.places("single", examples)
+objective = build(small_model.model(config), examples, where, lstm.zero_state(config, ()))
+programs = Programs()
+eight = found({runs}, programs, objective)
+text = next(one.as_text() for (name, *_), one in programs._compiled.items() if "step" in name)
+products = re.findall(r"f32\\[(\\d+),48\\]\\S* dot\\(", text)
+devices.mesh = lambda runs: None
+one = found({runs}, None, objective)
+print(json.dumps({{"eight": eight, "one": one, "rows": sorted(map(int, set(products)))}}))
+"""
+    result = told(started(code, XLA_FLAGS=EIGHT))
+    assert_close(result["eight"], result["one"])
+    assert 24 // {1: 8, 3: 2}[runs] in result["rows"]
+    assert 24 not in result["rows"]
 
 
 @pytest.mark.slow
