@@ -94,13 +94,7 @@ def activations(
         _activation_panel(panel, original[:, unit - 1], intervened[:, unit - 1], where)
         layer, column = unit_place(unit, hidden)
         panel.set_title(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
-        panel.set_xticks(
-            range(len(words)),
-            [_text(word) for word in words],
-            rotation=45,
-            ha="right",
-            rotation_mode="anchor",
-        )
+        _words_below(panel, words)
     for panel in grid[::columns]:
         panel.set_ylabel("activation")
     entries = grid[0].get_legend_handles_labels()
@@ -305,14 +299,7 @@ def _heat_panel(
         interpolation="nearest",  # none across words
     )
     panel.set_title(title, fontsize=8, pad=8)
-    panel.set_xticks(
-        range(len(words)),
-        [_text(word) for word in words],
-        rotation=45,
-        ha="right",
-        rotation_mode="anchor",
-        fontsize=8,
-    )
+    _words_below(panel, words, fontsize=8)
     counts = np.array(list(rows.values()))
     ends = np.cumsum(counts)
     panel.set_yticks(ends - counts / 2 - 0.5, [_text(name) for name in rows], fontsize=8)
@@ -354,6 +341,12 @@ def _line(axes: Axes, x: np.ndarray, y: np.ndarray, style: tuple, label: str | N
         label=label,
     )
     _plain_frame(axes)
+
+
+def _words_below(axes: Axes, words: Sequence[str], **how: Any) -> None:
+    """The words of a sentence as ticks, slanting."""
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(words)), [_text(word) for word in words], **slanted, **how)
 
 
 def _plain_frame(axes: Axes) -> None:
