@@ -40,7 +40,7 @@ def found(runs, programs=None, objective=None):
 EIGHT = "--xla_force_host_platform_device_count=8"
 
 
-def started(code, **environment):
+def started(code, *arguments, **environment):
     """A process of its own with the toy objective at hand; what it prints is JSON."""
     here = Path(__file__).parent
     environment = {
@@ -50,7 +50,7 @@ def started(code, **environment):
         **environment,
     }
     return subprocess.Popen(
-        [sys.executable, "-c", RUN + code],
+        [sys.executable, "-c", RUN + code, *map(str, arguments)],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -120,11 +120,20 @@ print(json.dumps({
     assert result["compiled"] == 1
 
 
-def test_with_fewer_runs_than_devices_each_has_some_rows():
+@pytest.mark.parametrize(
+    ("runs", "groups", "of_a_run"),
+    [
+        pytest.param(1, 1, 8, marks=pytest.mark.slow),
+        (2, 2, 4),
+        pytest.param(3, 4, 2, marks=pytest.mark.slow),
+        pytest.param(5, 8, 1, marks=pytest.mark.slow),
+    ],
+)
+def test_with_fewer_runs_than_devices_each_has_some_rows(runs, groups, of_a_run):
     code = """
 import re
 import jax.numpy as jnp
-from jaxmask import exchange, search
+from jaxmask import search
 from jaxmask.intervention import Intervention
 
 objective, config = toy.toy(seed=4, units=8), SearchConfig(batch_size=16)
@@ -146,32 +155,20 @@ def computed(runs, mesh):
     program = devices.on_all(jax.vmap(lambda *x: of_run(*x, config), (0, None)), mesh, True, False)
     compiled = jax.jit(program).lower(*placed).compile()
     found = [x[:runs].tolist() for x in devices.gather(compiled(*placed))]
-    # Which shapes there are of rows and units: all 16 or 24 rows, or a device's part of them?
-    shapes = {int(rows) for rows in re.findall(r"f32\\[(?:1,)?(\\d+),8\\]", compiled.as_text())}
-    return {"found": found, "rows": sorted(shapes), "text": compiled.as_text()}
+    rows = {int(rows) for rows in re.findall(r"f32\\[(?:1,)?(\\d+),8\\]", compiled.as_text())}
+    return found, sorted(rows), "all-reduce" in compiled.as_text()
 
-result = {}
-for runs in (1, 2, 3, 5):
-    mesh = devices.mesh(runs)
-    eight, one = computed(runs, mesh), computed(runs, None)
-    result[runs] = {
-        "groups": list(mesh.shape.values()),
-        "numbers": [eight["found"], one["found"]],
-        "rows": [eight["rows"], one["rows"]],
-        "talk": "all-reduce" in eight["text"],
-    }
-print(json.dumps(result))
+runs = int(sys.argv[1])
+mesh = devices.mesh(runs)
+print(json.dumps([list(mesh.shape.values()), computed(runs, mesh), computed(runs, None)]))
 """
-    result = told(started(code, XLA_FLAGS=EIGHT))
-    groups = {runs: tuple(one["groups"]) for runs, one in result.items()}
-    assert groups == {"1": (1, 8), "2": (2, 4), "3": (4, 2), "5": (8, 1)}
-    for runs, (_, devices_of_a_run) in groups.items():
-        for eight, one in zip(*result[runs]["numbers"], strict=True):
-            np.testing.assert_allclose(eight, one, rtol=1e-5, atol=1e-6)
-        eight, one = map(set, result[runs]["rows"])
-        assert {16, 24} <= one
-        assert {16 // devices_of_a_run, 24 // devices_of_a_run} <= eight
-        assert result[runs]["talk"] == (devices_of_a_run > 1) != bool({16, 24} & eight)
+    shape, (eight, rows, talk), (one, *_) = told(started(code, runs, XLA_FLAGS=EIGHT))
+    assert shape == [groups, of_a_run]
+    for ours, theirs in zip(eight, one, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert talk == (of_a_run > 1)
+    # Of a batch, and of all there are; a device's part of either.
+    assert {16 // of_a_run, 24 // of_a_run} <= set(rows)
 
 
 @pytest.mark.slow
