@@ -211,22 +211,21 @@ examples = examples._replace(direction=np.arange(200, dtype=np.int32) % 2)
 where = small_model.places("single", examples)
 objective = build(small_model.model(config), examples, where, lstm.zero_state(config, ()))
 
-def products(programs):
-    text = next(one.as_text() for (name, *_), one in programs._compiled.items()
-                if name.endswith("of jaxmask.search.step"))
-    rows = re.findall(r"f32\\[(?:1,)?(\\d+),48\\]\\S* dot\\(", text)
-    return sorted(map(int, set(rows)))
+counts = np.cumsum(objective.sample(jax.random.key(0), 24).counts)
+running = [int(n) for n, stratum in zip(counts, objective.strata) if stratum.steps]
 
 eight = found(3, programs := Programs(), objective)
-of_eight = products(programs)
+text = next(one.as_text() for (name, *_), one in programs._compiled.items()
+            if name.endswith("of jaxmask.search.step"))
+products = {int(n) for n in re.findall(r"f32\\[(\\d+),48\\]\\S* dot\\(", text)}
 devices.mesh = lambda runs: None
-one = found(3, programs := Programs(), objective)
-print(json.dumps({"found": [eight, one], "rows": [of_eight, products(programs)]}))
+one = found(3, None, objective)
+print(json.dumps({"found": [eight, one], "running": running, "products": sorted(products)}))
 """
     result = told(started(code, XLA_FLAGS=EIGHT))
     assert_close(*result["found"])
-    of_eight, of_one = result["rows"]
-    assert set(of_eight) == {-(-rows // 2) for rows in of_one} != set(of_one)
+    # Four groups of two devices.
+    assert result["products"] == sorted({-(-rows // 2) for rows in result["running"]})
 
 
 @pytest.mark.slow
