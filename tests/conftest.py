@@ -15,6 +15,9 @@ install_import_hook([f"jaxmask.{name}" for name in CHECKED], "beartype.beartype"
 # Most of the tests' time is compilation: halve it. What is true bit for bit is tested with
 # optimisations, see `optimized`.
 jax.config.update("jax_disable_most_optimizations", True)
+# Scripts called from here set up a cache of programs on disk, for all that comes after: without it
+# no test depends on what earlier ones left, and loading a model writes nothing.
+jax.config.update("jax_enable_compilation_cache", False)
 
 
 @pytest.fixture
