@@ -169,6 +169,7 @@ def test_ratios_are_those_of_the_times_of_one_seed(monkeypatch):
     assert found["no KL", "ours", 1]["times_pytorch"] is None
 
 
+@pytest.mark.slow
 def test_a_folder_of_what_was_measured(tmp_path, capsys):
     chosen = dataclasses.replace(QUICK, only=("evaluation",), out=tmp_path / "run")
     summary = benchmark.work(chosen)

@@ -100,6 +100,7 @@ def test_separate_masks_and_no_kl(model, tmp_path):
         assert len(run["values"]["singular"]) == len(run["values"]["plural"]) == 3
 
 
+@pytest.mark.slow
 def test_paper_settings_run(model, tmp_path):
     chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30, seeds=1)
     summary = report_search.run(NAME, chosen)
