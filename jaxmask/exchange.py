@@ -157,7 +157,7 @@ def round_of_exchange(
     improve = partial(_improve, rows=rows, kl_rows=-(-kl_rows * rows // refit_rows))
 
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
-    # grow with runs, and those that are settled cost nothing.
+    # grow with runs, and those that are settled cost no more than the refit above.
     @jax.custom_batching.sequential_vmap
     def of_run(present: Hard, *args: Any) -> tuple[Hard, Bool[Array, ""]]:
         def leave(present: Hard, *_: Any) -> tuple[Hard, Bool[Array, ""]]:
