@@ -7,14 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxmask import losses, lstm
+from jaxmask import losses, lstm, reading
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention
 from jaxmask.logsumexp import linear_logsumexp
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.protocol import Objective
-
-_SENTENCES_AT_ONCE = 1024
 
 
 class Evaluation(NamedTuple):
@@ -33,42 +31,25 @@ class Evaluation(NamedTuple):
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
     """The state, from zero, after reading ``tokens``; what every sentence starts from."""
-    zeros = jnp.zeros((len(params["lstm"]) * lstm.hidden_per_layer(params),), jnp.float32)
-    state = LSTMState(zeros, zeros)
-    if not tokens:
-        return state
-    return _read(params, state, np.array(tokens))
-
-
-@jax.jit
-def _read(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
-    return lstm.unroll(params, state, lstm.input_gates(params, lstm.embed(params, tokens)))[1]
+    zeros = np.zeros(len(params["lstm"]) * lstm.hidden_per_layer(params), np.float32)
+    state = reading.read_all(params, LSTMState(zeros, zeros), [tokens])
+    return jax.tree.map(lambda x: jnp.asarray(x[0]), state)
 
 
 def log_odds(
     params: Params, examples: Examples, context: LSTMState
 ) -> Float[np.ndarray, " examples"]:
     """The log-odds log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
-    rows = np.concatenate([examples.length[:, None], examples.tokens], axis=1)
-    sentences, which = np.unique(rows, axis=0, return_inverse=True)
-    top = np.asarray(_last_states(params, context, sentences))[which.reshape(-1)]
+    sentences: dict[tuple[int, ...], int] = {}
+    which = [
+        sentences.setdefault(tuple(tokens[:length]), len(sentences))
+        for tokens, length in zip(examples.tokens.tolist(), examples.length.tolist(), strict=True)
+    ]
+    states = reading.read_all(params, context, tuple(sentences))
+    top = lstm.top_layer(params, states.hidden)[np.array(which, int)]
     weight, bias = np.asarray(lstm.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     a, b = examples.pair.T
     return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
-
-
-@jax.jit
-def _last_states(
-    params: Params, context: LSTMState, sentences: Int[Array, "sentences columns"]
-) -> Float[Array, "sentences hidden"]:
-    """The top layer's state at the end of each sentence; a row is its length, then its words."""
-
-    def last(row: Int[Array, " columns"]) -> Float[Array, " hidden"]:
-        gates = lstm.input_gates(params, lstm.embed(params, row[1:]))
-        hidden, _ = lstm.unroll(params, context, gates)
-        return lstm.top_layer(params, hidden[row[0] - 1])
-
-    return jax.lax.map(last, sentences, batch_size=_SENTENCES_AT_ONCE)
 
 
 def log_probs(

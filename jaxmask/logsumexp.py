@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-CHUNK = 4096  # words
+CHUNK = 4096  # words, at most
 ROWS = 320  # of hidden, whose logits over the whole vocabulary are held at a time in training
 
 
@@ -42,7 +42,8 @@ def logsumexp_and_mean(
 
 def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[Array, Array]:
     words, n = len(bias), len(hidden)
-    chunk = min(CHUNK, words)
+    chunks = -(-words // CHUNK)
+    chunk = -(-words // chunks)  # alike, or the last would compute much that is left out
 
     def add(number: Array, carry: tuple) -> tuple:
         highest, total, weighted = carry
@@ -66,7 +67,7 @@ def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[A
         jnp.zeros((n,), hidden.dtype),
         jnp.zeros(hidden.shape if with_mean else (0,), hidden.dtype),
     )
-    highest, total, weighted = jax.lax.fori_loop(0, -(-words // chunk), add, start)
+    highest, total, weighted = jax.lax.fori_loop(0, chunks, add, start)
     mean = weighted / total[:, None] if with_mean else weighted
     return highest + jnp.log(total), mean
 

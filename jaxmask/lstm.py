@@ -287,8 +287,8 @@ def forward(
 
 
 def top_layer(
-    params: Params, hidden: Float[Array, "*batch units"]
-) -> Float[Array, "*batch hidden"]:
+    params: Params, hidden: Float[Array | np.ndarray, "*batch units"]
+) -> Float[Array | np.ndarray, "*batch hidden"]:
     """The last layer's part of the hidden states: what the decoder reads."""
     return hidden[..., -hidden_per_layer(params) :]
 

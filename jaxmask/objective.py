@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask import devices, lstm, prefix_tree, tables
 from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention, intervene
-from jaxmask.logsumexp import linear_logsumexp, logsumexp_and_mean
+from jaxmask.logsumexp import linear_logsumexp
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.packing import Stratum, pack
 from jaxmask.prefix_tree import Tree
@@ -210,7 +210,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         """Cuts an array of batch rows into one array a stratum."""
         return jnp.split(x, np.cumsum(batch.counts)[:-1])
 
-    def _hidden(self, batch: Batch, intervention: Intervention | None) -> list[Array]:
+    def _hidden(self, batch: Batch, intervention: Intervention) -> list[Array]:
         """Top layer's states after the prefix and after each suffix word, an array a stratum.
 
         Steps are computed in segments that end where a stratum ends, for the rows still running.
@@ -223,7 +223,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
             _, start = lstm.unroll(
                 self.params, start, gates, intervention, where[:, :1], upward=True
             )
-        elif intervention is not None:
+        else:
             mask = intervention.mask * where[:, :1]
             hidden = intervene(start.hidden, mask, intervention.baseline)
             start = start._replace(hidden=hidden)
@@ -239,7 +239,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
                 self.params,
                 state,
                 self.word_gates[self.suffix[rows[:n], done : stratum.steps]],
-                None if intervention is None else jax.tree.map(lambda x, n=n: x[:n], intervention),
+                jax.tree.map(lambda x, n=n: x[:n], intervention),
                 where[:n, done + 1 : stratum.steps + 1],
                 upward=self.upward,
             )
@@ -327,14 +327,9 @@ def build(
     if (examples.direction < 0).any():
         raise ValueError("the directions of the examples aren't known yet")
     packed = pack(examples, where, both_directions=both_directions)
-    known = tables.compute(params, packed, context, upward)
-    nothing = np.zeros((0, known.difference.shape[1]), np.float32)
-    objective = LSTMObjective(
+    return LSTMObjective(
         params=params,
-        **known._asdict(),
-        original_hidden=jnp.asarray(nothing),
-        original_logsumexp=jnp.asarray(nothing[:, 0]),
-        original_mean=jnp.asarray(nothing),
+        **tables.compute(params, packed, context, upward)._asdict(),
         prefix=jnp.asarray(packed.prefix),
         first=jnp.asarray(packed.first),
         suffix=jnp.asarray(packed.suffix),
@@ -350,24 +345,3 @@ def build(
         strata=packed.strata,
         upward=upward,
     )
-    top, normaliser, mean = _original(objective, packed.nodes)
-    return objective.replace(original_hidden=top, original_logsumexp=normaliser, original_mean=mean)
-
-
-@jax.jit
-def _original(
-    objective: LSTMObjective, nodes: Int[Array, "nodes 2"]
-) -> tuple[Float[Array, "nodes hidden"], Float[Array, " nodes"], Float[Array, "nodes hidden"]]:
-    """What the KL needs of the untouched model at nodes (row, step).
-
-    Its top layer's state h, the log-normaliser A(h), and the expected decoder row, grad A(h).
-    """
-    hidden = objective._hidden(objective.everything(), None)
-    row, step = nodes.T
-    top = jnp.zeros((len(row), objective.difference.shape[1]))
-    for stratum, h in zip(objective.strata, hidden, strict=True):
-        here = (stratum.start <= row) & (row < stratum.stop)
-        top = jnp.where(here[:, None], h[jnp.where(here, row - stratum.start, 0), step], top)
-    weight, bias = lstm.decoder_weight(objective.params), objective.params["decoder"]["bias"]
-    normaliser, mean = logsumexp_and_mean(top, weight, bias)
-    return top, normaliser, mean

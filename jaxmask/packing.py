@@ -41,13 +41,13 @@ class Packed(NamedTuple):
         prefixes: the distinct prefixes, as tuples of word indices.
         words: the distinct words of all suffixes, and the last words of the prefixes.
         differences: the distinct pairs of word indices.
-        nodes: for each distinct (prefix, suffix so far), one (row, step) where it occurs.
+        nodes: the distinct sentences so far, after the prefix and after each word of the suffix.
         prefix: index into ``prefixes``.
         first: index into ``words`` of the prefix's last word, the first that is intervened on.
         suffix: indices into ``words``, padded with 0.
         steps: number of words of the suffix.
         where: is the state after the prefix, and after each word of the suffix, intervened on?
-        node: index into ``nodes`` of the sentence so far, after the prefix and each suffix word.
+        node: index into ``nodes`` of the prefix, and of what was read with each word of the suffix.
         kl_share: (steps + 1) / sentence length: the part of the sentence's positions at which an
             intervention may change the prediction.
         direction: index of the form to turn to.
@@ -59,7 +59,7 @@ class Packed(NamedTuple):
     prefixes: tuple[tuple[int, ...], ...]
     words: Int[np.ndarray, " words"]
     differences: Int[np.ndarray, "differences 2"]
-    nodes: Int[np.ndarray, "nodes 2"]
+    nodes: tuple[tuple[int, ...], ...]
     prefix: Int[np.ndarray, " rows"]
     first: Int[np.ndarray, " rows"]
     suffix: Int[np.ndarray, "rows steps"]
@@ -112,7 +112,7 @@ def pack(
     prefixes: dict[tuple[int, ...], int] = {}
     words: dict[int, int] = {}
     differences: dict[tuple[int, int], int] = {}
-    nodes: dict[tuple[tuple[int, ...], int], tuple[int, int, int]] = {}
+    nodes: dict[tuple[int, ...], int] = {}
     steps = np.array([len(tokens) - 1 - first for tokens, _, first, _ in order])
     rows, longest = len(order), int(steps.max())
     most_pairs = max(map(len, merged.values()))
@@ -128,7 +128,7 @@ def pack(
         first_word[row] = words.setdefault(tokens[first_at], len(words))
         for step, end in enumerate(range(first_at + 1, len(tokens) + 1)):
             where_packed[row, step] = at[end - 1]
-            node[row, step] = nodes.setdefault((tokens[:end], first_at), (len(nodes), row, step))[0]
+            node[row, step] = nodes.setdefault(tokens[:end], len(nodes))
             if step:
                 suffix[row, step - 1] = words.setdefault(tokens[end - 1], len(words))
         for column, (forms, count) in enumerate(merged[key].items()):
@@ -138,7 +138,7 @@ def pack(
         prefixes=tuple(prefixes),
         words=np.array(list(words), np.int32),
         differences=np.array(list(differences), np.int32),
-        nodes=np.array([place[1:] for place in nodes.values()], np.int32),
+        nodes=tuple(nodes),
         prefix=prefix,
         first=first_word,
         suffix=suffix,

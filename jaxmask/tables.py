@@ -1,19 +1,22 @@
 """What no intervention changes, computed once for all of an objective's gradients.
 
-States before the first intervened word, input gates of each distinct word, and differences of
-decoder rows: from them on, neither the embedding nor most of the decoder is needed.
+States before the first intervened word, input gates of each distinct word, differences of decoder
+rows, and what the KL needs of the untouched model: from them on, the embedding isn't needed, and of
+the decoder only its product with altered states.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxmask import lstm
+from jaxmask import lstm, reading
+from jaxmask.logsumexp import logsumexp_and_mean
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.packing import Packed
+
+_NODES_AT_ONCE = 1024  # memory doesn't grow with the examples
 
 
 class Tables(NamedTuple):
@@ -24,16 +27,22 @@ class Tables(NamedTuple):
         word_gates: layer 1's input gates of each distinct word.
         difference: decoder rows of pair[0] minus pair[1].
         difference_bias: likewise.
+        original_hidden: the untouched top layer's states h, at all nodes.
+        original_logsumexp: of its logits, A(h).
+        original_mean: its expected decoder row, grad A(h) = softmax(W h + b) W.
     """
 
     prefix_state: LSTMState
     word_gates: Float[Array, "words gates"]
     difference: Float[Array, "differences hidden"]
     difference_bias: Float[Array, " differences"]
+    original_hidden: Float[Array, "nodes hidden"]
+    original_logsumexp: Float[Array, " nodes"]
+    original_mean: Float[Array, "nodes hidden"]
 
 
 def compute(params: Params, packed: Packed, context: LSTMState, upward: bool) -> Tables:
-    """All tables, as one program.
+    """All tables.
 
     Args:
         params: the frozen model.
@@ -41,46 +50,36 @@ def compute(params: Params, packed: Packed, context: LSTMState, upward: bool) ->
         context: the state before the first word of every sentence.
         upward: see `jaxmask.lstm.unroll`.
     """
-    prefixes, length = _padded(packed, upward)
-    return _compute(params, prefixes, length, packed.words, packed.differences, context)
-
-
-def _padded(
-    packed: Packed, upward: bool
-) -> tuple[Int[np.ndarray, "time prefixes"], Int[np.ndarray, " prefixes"]]:
-    """The prefixes, a column each, and their lengths.
-
-    If interventions go upward, the last word isn't read: how it is depends on them.
-    """
+    # If interventions go upward, the last word isn't read: how it is depends on them.
     prefixes = [prefix[:-1] if upward else prefix for prefix in packed.prefixes]
-    length = np.array([len(prefix) for prefix in prefixes], np.int32)
-    tokens = np.zeros((length.max(), len(prefixes)), np.int32)
-    for column, prefix in enumerate(prefixes):
-        tokens[: len(prefix), column] = prefix
-    return tokens, length
+    state = reading.read_all(params, context, (*prefixes, *packed.nodes))
+    prefix_state = jax.tree.map(lambda x: jnp.asarray(x[: len(prefixes)]), state)
+    top = lstm.top_layer(params, state.hidden[len(prefixes) :])
+    return Tables(
+        prefix_state, *_of_words(params, packed.words, packed.differences), *_original(params, top)
+    )
 
 
 @jax.jit
-def _compute(
-    params: Params,
-    prefixes: Int[Array, "time prefixes"],
-    length: Int[Array, " prefixes"],
-    words: Int[Array, " words"],
-    differences: Int[Array, "differences 2"],
-    context: LSTMState,
-) -> Tables:
-    columns = len(length)
-    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (columns, x.shape[-1])), context)
-
-    def read(state: LSTMState, word: tuple[Array, Array]) -> tuple[LSTMState, None]:
-        tokens, time = word
-        gates = lstm.input_gates(params, lstm.embed(params, tokens))
-        _, after = lstm.unroll(params, state, gates[:, None])
-        goes_on = (time < length)[:, None]
-        return jax.tree.map(lambda new, old: jnp.where(goes_on, new, old), after, state), None
-
-    state, _ = jax.lax.scan(read, start, (prefixes, jnp.arange(len(prefixes))))
-    word_gates = lstm.input_gates(params, lstm.embed(params, words))
+def _of_words(
+    params: Params, words: Int[Array, " words"], differences: Int[Array, "differences 2"]
+) -> tuple[
+    Float[Array, "words gates"], Float[Array, "differences hidden"], Float[Array, " differences"]
+]:
     decoder, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
     a, b = differences.T
-    return Tables(state, word_gates, decoder[a] - decoder[b], bias[a] - bias[b])
+    gates = lstm.input_gates(params, lstm.embed(params, words))
+    return gates, decoder[a] - decoder[b], bias[a] - bias[b]
+
+
+@jax.jit
+def _original(
+    params: Params, top: Float[Array, "nodes hidden"]
+) -> tuple[Float[Array, "nodes hidden"], Float[Array, " nodes"], Float[Array, "nodes hidden"]]:
+    decoder, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
+
+    def at(node: Float[Array, " hidden"]) -> tuple[Array, Array]:
+        normaliser, mean = logsumexp_and_mean(node[None], decoder, bias)
+        return normaliser[0], mean[0]
+
+    return top, *jax.lax.map(at, top, batch_size=_NODES_AT_ONCE)

@@ -15,7 +15,7 @@ HOUSE = """
 intervention minmax logsumexp losses vocabulary paper settings finite devices
 hard_concrete
 examples protocol lstm corpus
-exchange packing tasks programs
+exchange packing tasks programs reading
 search prefix_tree tables ordinary_text phases
 objective
 evaluate
@@ -30,8 +30,8 @@ CORE = {"jax", "flax", "optax", "numpy", "safetensors", "jaxtyping"}
 EXTRA = {"figures": {"matplotlib"}}
 
 LANGUAGE_MODELS = {
-    "lstm", "objective", "packing", "prefix_tree", "tables", "examples", "vocabulary", "tasks",
-    "evaluate", "store",
+    "lstm", "objective", "packing", "prefix_tree", "reading", "tables", "examples", "vocabulary",
+    "tasks", "evaluate", "store",
 }  # fmt: skip
 KNOW_NO_LANGUAGE_MODEL = (
     "intervention", "hard_concrete", "losses", "minmax", "protocol", "exchange", "search",

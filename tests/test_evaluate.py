@@ -6,7 +6,6 @@ import toy
 from small_model import CONFIG, examples, model, places
 
 from experiments import benchmark_naive as naive
-from jaxmask import evaluate as module
 from jaxmask import logsumexp, lstm
 from jaxmask.evaluate import directed, evaluate, log_odds, log_probs, read_context
 from jaxmask.intervention import Intervention
@@ -41,8 +40,7 @@ def test_context_is_read_from_a_zero_state():
     )
 
 
-def test_log_odds_and_directions_are_the_naive_ones(context, monkeypatch):
-    monkeypatch.setattr(module, "_SENTENCES_AT_ONCE", 5)
+def test_log_odds_and_directions_are_the_naive_ones(context):
     given = examples()
     odds = log_odds(PARAMS, given, context)
     toward_first = given._replace(direction=np.zeros(given.size, np.int32))

@@ -38,8 +38,7 @@ def test_nodes_are_the_distinct_beginnings_of_sentences():
             node = int(packed.node[entry.row, step])
             assert read.setdefault(node, entry.tokens[: step + 1]) == entry.tokens[: step + 1]
     assert len(set(read.values())) == len(read) == len(packed.nodes)
-    for node, (row, step) in enumerate(packed.nodes):
-        assert packed.node[row, step] == node
+    assert all(tokens == packed.nodes[node] for node, tokens in read.items())
 
 
 @settings(max_examples=40, deadline=None)
