@@ -31,7 +31,7 @@ from experiments.option_types import (
     TextFile,
     Weight,
 )
-from jaxmask import examples, objective, search
+from jaxmask import examples, lstm, objective, search
 from jaxmask.evaluate import directed, read_context
 from jaxmask.examples import Encoded, Examples, Task, TaskDataError
 from jaxmask.intervention import every_step, single_step
@@ -176,16 +176,13 @@ class Material:
         return self._objective(self.evaluation)
 
     def _objective(self, part: Examples) -> LSTMObjective:
-        built = objective.build(
+        return objective.build(
             self.model.params,
             part,
             where(self.intervention, part),
             self.context,
             both_directions=self.both_directions,
         )
-        if not np.isfinite(built.original_logsumexp).all():
-            raise ModelError(f"{self.model.name}: expected finite logits, found NaN or infinity")
-        return built
 
     def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
         """How many examples of a part are to be turned to a direction."""
@@ -325,6 +322,12 @@ def prepare(
         known = directed(model.params, encoded.examples, context)
     except ValueError as fault:
         raise ModelError(f"{model.name}: {fault}") from fault
+    # No hidden state is beyond -1 or 1. Known without waiting for the logits of all examples.
+    decoder = np.asarray(lstm.decoder_weight(model.params))
+    with np.errstate(over="ignore"):
+        most = np.abs(decoder).sum(axis=1) + np.abs(model.params["decoder"]["bias"])
+    if not np.isfinite(most).all():
+        raise ModelError(f"{model.name}: expected finite logits, found weights that exceed them")
     train, evaluation = map(known.take, rows)
     right = known.correct >= 0
     preferred = 1 - known.direction

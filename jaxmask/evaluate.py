@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -31,9 +30,9 @@ class Evaluation(NamedTuple):
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
     """The state, from zero, after reading ``tokens``; what every sentence starts from."""
-    zeros = np.zeros(len(params["lstm"]) * lstm.hidden_per_layer(params), np.float32)
-    state = reading.read_all(params, LSTMState(zeros, zeros), [tokens])
-    return jax.tree.map(lambda x: jnp.asarray(x[0]), state)
+    zeros = jnp.asarray(np.zeros(len(params["lstm"]) * lstm.hidden_per_layer(params), np.float32))
+    states = reading.read_all(params, LSTMState(zeros, zeros), [tokens])
+    return LSTMState(*(jnp.asarray(x[0]) for x in states))
 
 
 def log_odds(
@@ -45,11 +44,12 @@ def log_odds(
         sentences.setdefault(tuple(tokens[:length]), len(sentences))
         for tokens, length in zip(examples.tokens.tolist(), examples.length.tolist(), strict=True)
     ]
-    states = reading.read_all(params, context, tuple(sentences))
-    top = lstm.top_layer(params, states.hidden)[np.array(which, int)]
+    hidden, _ = reading.read_all(params, context, tuple(sentences))
+    top = lstm.top_layer(params, hidden)[np.array(which, int)]
     weight, bias = np.asarray(lstm.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     a, b = examples.pair.T
-    return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
+    with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
+        return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
 
 
 def log_probs(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxmask import lstm
 from jaxmask.lstm import LSTMState, Params
@@ -19,8 +19,10 @@ from jaxmask.lstm import LSTMState, Params
 _FEWEST = 64
 
 
-def read_all(params: Params, context: LSTMState, sequences: Sequence[Sequence[int]]) -> LSTMState:
-    """The states after each sequence, as numpy arrays of ``sequences units``.
+def read_all(
+    params: Params, context: LSTMState, sequences: Sequence[Sequence[int]]
+) -> tuple[Float[np.ndarray, "sequences units"], Float[np.ndarray, "sequences units"]]:
+    """The hidden and cell states after each sequence.
 
     Args:
         params: the frozen model.
@@ -34,7 +36,7 @@ def read_all(params: Params, context: LSTMState, sequences: Sequence[Sequence[in
     ]
     state = jax.tree.map(lambda x: jnp.broadcast_to(x, (_FEWEST, len(x))), context)
     entry = np.zeros(len(sequences), np.int64)  # of each sequence, on the present level
-    ends = LSTMState(*(np.zeros((len(sequences), len(x)), np.float32) for x in context))
+    hidden, cell = (np.zeros((len(sequences), len(x)), np.float32) for x in context)
     vocabulary = len(params["encoder"]["embedding"])
     for time in range(words.shape[1] + 1):
         if time:
@@ -47,9 +49,9 @@ def read_all(params: Params, context: LSTMState, sequences: Sequence[Sequence[in
             parent, word = np.divmod(padded, vocabulary)
             state = _read(params, state, parent.astype(np.int32), word.astype(np.int32))
         here = np.flatnonzero(length == time)
-        for end, x in zip(ends, state, strict=True):
-            end[here] = np.asarray(x)[entry[here]]
-    return ends
+        hidden[here] = np.asarray(state.hidden)[entry[here]]
+        cell[here] = np.asarray(state.cell)[entry[here]]
+    return hidden, cell
 
 
 @jax.jit

@@ -52,9 +52,9 @@ def compute(params: Params, packed: Packed, context: LSTMState, upward: bool) ->
     """
     # If interventions go upward, the last word isn't read: how it is depends on them.
     prefixes = [prefix[:-1] if upward else prefix for prefix in packed.prefixes]
-    state = reading.read_all(params, context, (*prefixes, *packed.nodes))
-    prefix_state = jax.tree.map(lambda x: jnp.asarray(x[: len(prefixes)]), state)
-    top = lstm.top_layer(params, state.hidden[len(prefixes) :])
+    states = reading.read_all(params, context, (*prefixes, *packed.nodes))
+    prefix_state = LSTMState(*(jnp.asarray(x[: len(prefixes)]) for x in states))
+    top = jnp.asarray(lstm.top_layer(params, states[0][len(prefixes) :]))
     return Tables(
         prefix_state, *_of_words(params, packed.words, packed.differences), *_original(params, top)
     )
