@@ -41,10 +41,15 @@ def measure(model: str, vocab: Path | None) -> dict[str, Any]:
 def _start(model: str, vocab: Path | None, folder: Path) -> dict[str, float]:
     command = [sys.executable, "-m", __name__, "--model", model, "--out", str(folder / "run")]
     command += [] if vocab is None else ["--vocab", str(vocab)]
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
+    # Python keeps the bytecode of what it imports, unless it has been told not to.
+    kept = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     started = time.time()
     done = subprocess.run(
-        command, env=os.environ | cache, stdout=subprocess.PIPE, text=True, check=True
+        command, env=os.environ | kept, stdout=subprocess.PIPE, text=True, check=True
     )
     seen = json.loads(done.stdout.splitlines()[-1])
     importing = seen.pop("imported") - started

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import hashlib
 import os
 import re
@@ -206,7 +207,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
 
 
 def parse(options: type, script: str, description: str) -> Any:
-    """Options from the command line; also sets up JAX's cache of compiled programs and hosts."""
+    """Options from the command line; also sets up the process, JAX's cache and hosts."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
     jax.config.update("jax_compilation_cache_dir", str(cache))
     # Of all programs: a start compiles dozens of small ones.
@@ -219,6 +220,7 @@ def parse(options: type, script: str, description: str) -> Any:
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
     )
     hosts.join()
+    gc.freeze()  # what is imported stays: tracing would set off searches of it, a tenth of a start
     return chosen
 
 
