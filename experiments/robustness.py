@@ -25,6 +25,7 @@ from experiments.console import console, print_table
 from experiments.option_types import (
     Count,
     CountOrZero,
+    Data,
     DataFolder,
     Fraction,
     Model,
@@ -36,7 +37,7 @@ from experiments.option_types import (
     Weight,
 )
 from experiments.robustness_runs import Goal, Named
-from experiments.setup import OptionError, Options, check, load_task, run_script
+from experiments.setup import OptionError, Options, TaskName, check, load_task, run_script
 from experiments.training_options import TrainingOptions
 from jaxmask import figures, paper
 from jaxmask.programs import Programs
@@ -60,12 +61,13 @@ class RobustnessOptions:
     """Updates of each; its own number if not given."""
     train_snapshots: tuple[Count, ...] = ()
     """Updates at which to keep snapshots; those of the first model are then --snapshots."""
-    task: Literal["number_agreement", "gender_bias"] = "number_agreement"
-    """What to search for."""
+    task: TaskName = "number_agreement"
+    """What to search for; minimal_pairs stands for a file of your own (--data)."""
     vocab: TextFile | None = None
     """Vocabulary of .pt files: one word a line."""
-    data: DataFolder | None = None
-    """Folder of the task's original files; if not given, the task is generated."""
+    data: Data | None = None
+    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
+    their file."""
     valid: TextFile | None = None
     """Text to measure perplexity on; if not given, it is what the training of a model folder has
     measured last (of weights that weren't averaged with others)."""
@@ -89,7 +91,7 @@ class RobustnessOptions:
     rounds: CountOrZero | None = None
     """Rounds of exchange; the method's own number if not given."""
     evaluation: Count | None = None
-    """Examples held out; as many as in the paper if not given."""
+    """Examples held out; as many as in the paper if not given, or a fifth of minimal pairs."""
     split: Literal["example", "word"] = "example"
     """Hold out examples, or words: no subject (profession) is in both parts."""
     split_seed: Seed = 0
@@ -118,7 +120,8 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
 
     found = results(models, options.out / "models"), results(snapshots, options.out / "snapshots")
     summary = {
-        **{name: getattr(options, name) for name in ("task", "intervention", "context")},
+        "task": task.name,
+        **{name: getattr(options, name) for name in ("intervention", "context")},
         "kl_weight": options.kl_weight,
         "wanted": options.accuracy,
         "alpha": options.alpha,
