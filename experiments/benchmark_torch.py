@@ -20,10 +20,11 @@ from torch.nn import functional
 from converters.to_torch import state_dict
 from jaxmask import losses, search
 from jaxmask.examples import Examples
-from jaxmask.exchange import EDGE
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import EDGE, Intervention
 from jaxmask.lstm import LSTMState, Params
 from jaxmask.search import SearchConfig
+
+TOP = math.tanh(EDGE)  # values clipped to [-EDGE, EDGE] reach baselines of -1 and 1
 
 
 class LanguageModel(torch.nn.Module):
@@ -91,7 +92,7 @@ class PlainSearch:
 
     Attributes:
         location: of the gates, (masks, units).
-        values: baselines before their tanh, (directions, units).
+        values: baselines before `to_baseline`, (directions, units).
         multipliers: of the constraints on gates that aren't 0, and on those between 0 and 1.
     """
 
@@ -169,7 +170,7 @@ class PlainSearch:
         context = tuple(x.expand(-1, len(rows), -1).contiguous() for x in self.context)
         gates = self._gates(noise, self.location[direction % len(self.location)])
         top = self.model.altered_states(
-            tokens, context, self.position, gates, torch.tanh(self.values)[direction]
+            tokens, context, self.position, gates, torch.tanh(self.values)[direction] / TOP
         )
         each, last = torch.arange(len(rows)), length - 1
         if self.softmaxes == "last":
@@ -218,7 +219,7 @@ class PlainSearch:
         units = int(search.budget(self.location.shape[1], self.config.alpha))
         mask = torch.zeros_like(self.location)
         mask.scatter_(1, self.location.detach().topk(units, dim=1).indices, 1.0)
-        baseline = torch.tanh(self.values.detach())
+        baseline = torch.tanh(self.values.detach()) / TOP
         return Intervention(
             jnp.asarray(mask.expand_as(baseline).numpy()), jnp.asarray(baseline.numpy())
         )

@@ -29,13 +29,12 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import losses
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
 CHAIN = 4  # exchanges a round
 PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
-EDGE = 4.0  # a unit that comes in gets the value +-tanh(EDGE), +-0.9993
 REFIT_RATE = 0.05
 _NEXT_TO_NOTHING = 1e-6  # a mask at which a unit's gradients are there and the unit isn't
 
@@ -45,7 +44,7 @@ class Hard(NamedTuple):
 
     Attributes:
         mask: zeros and ones; one row for a mask that directions share, else one a direction.
-        values: baselines before their tanh.
+        values: baselines before `to_baseline`.
         loss: failures and weighted KL, for each row of the mask; infinite before the first round.
         accuracy: fraction of all decisions that are flipped and of a direction that this row of the
             mask answers for; they add up to the accuracy.
@@ -200,7 +199,7 @@ def _improve(
     mask, masks = present.mask, len(present.mask)
     batch = objective.sample(sample_key, rows)
     member = _membership(mask, batch.direction)
-    linear = linearise(mask, jnp.tanh(values), objective, batch, jnp.tanh(EDGE), kl_key, kl_rows)
+    linear = linearise(mask, to_baseline(values), objective, batch, kl_key, kl_rows)
     links = _chain(mask, linear, member, batch.direction, values.shape[0])
 
     def loss(outcome: Outcome) -> Float[Array, " masks"]:
@@ -272,7 +271,7 @@ def refit(
     rows: int,
     kl_rows: int,
 ) -> Float[Array, "directions units"]:
-    """Gradient steps on the values of a fixed mask; ``values`` are baselines before their tanh."""
+    """Gradient steps on the values of a fixed mask; ``values`` as in `Hard`."""
     optimizer = optax.adam(REFIT_RATE)
 
     def loss(values: Array, key: Array) -> Array:
@@ -296,7 +295,6 @@ def linearise(
     baseline: Float[Array, "directions units"],
     objective: Objective,
     batch: Any,
-    edge: float | Float[Array, ""],
     kl_key: Key[Array, ""] | None = None,
     kl_rows: int = 0,
 ) -> Linear:
@@ -307,7 +305,6 @@ def linearise(
         baseline: values of the units inside.
         objective: how the model responds.
         batch: the rows.
-        edge: units outside would be given ``edge`` or ``-edge``.
         kl_key: of the outcome's KL.
         kl_rows: of the outcome's KL.
     """
@@ -324,7 +321,7 @@ def linearise(
         return (outcome.log_ratio * share).sum(), outcome
 
     slope, outcome = jax.grad(respond, has_aux=True)(given)
-    reach = jnp.where(inside, 0.0, edge / _NEXT_TO_NOTHING * slope.baseline)
+    reach = jnp.where(inside, 0.0, slope.baseline / _NEXT_TO_NOTHING)
     weight = outcome.weight.sum(axis=1)
     log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
     return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach, outcome)
@@ -336,7 +333,7 @@ def failures_after_adding(
     weight: Float[Array, " batch"],
     one_hot: Float[Array, "directions batch"],
 ) -> tuple[Float[Array, "directions units"], Float[Array, "directions units"]]:
-    """Predicted failures of each direction's rows after adding a unit: at ``+edge``, at ``-edge``.
+    """Predicted failures of each direction's rows after adding a unit: at 1, at -1.
 
     Args:
         linear: what each unit adds.
@@ -352,8 +349,8 @@ def failures_after_adding(
 def _respond(
     mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int
 ) -> Outcome:
-    """The outcome of a mask of one or more rows and of values before their tanh."""
-    intervention = Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
+    """The outcome of a mask of one or more rows and of values as in `Hard`."""
+    intervention = Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
     return objective(intervention.toward(batch.direction), batch, key, kl_rows)
 
 

@@ -6,8 +6,11 @@ units are replaced, and a baseline that says by what. Nothing here knows of lang
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+EDGE = 4.0  # where searches clip values; far enough for the tanh, near enough for its gradient
 
 
 class Intervention(NamedTuple):
@@ -16,7 +19,7 @@ class Intervention(NamedTuple):
     Attributes:
         mask: 1 where a unit is replaced, 0 where it is left alone; fractions in between occur only
             while searching. With a shared mask the rows are equal.
-        baseline: the values given to the replaced units, in (-1, 1) for an LSTM.
+        baseline: the values given to the replaced units, in [-1, 1] for an LSTM.
     """
 
     mask: Float[Array, "directions units"]
@@ -49,6 +52,15 @@ def intervene(
     Eq. 1.
     """
     return (1.0 - mask) * hidden + mask * baseline
+
+
+def to_baseline(values: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
+    """``b = tanh(v) / tanh(EDGE)``: what searches learn by gradient, as baselines.
+
+    A hidden state of an LSTM is in (-1, 1). Values clipped to [-EDGE, EDGE] give baselines in
+    [-1, 1] that reach both ends, where those of the most effective interventions are.
+    """
+    return jnp.tanh(values) / jnp.tanh(EDGE)
 
 
 def single_step(

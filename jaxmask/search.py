@@ -5,7 +5,8 @@ Minimised over the gates' locations and the baselines, maximised over the multip
     E[surrogate(log-ratio)] + kl_weight KL
         + m_0 (mean P(z != 0) / alpha - 1) + m_1 (mean P(0 < z < 1) / beta - 1)
 
-with gates ``z ~ HardConcrete(location)`` and baselines ``b = tanh(values)``. A violation is
+with gates ``z ~ HardConcrete(location)`` and baselines
+``b = to_baseline(values)``. A violation is
 measured against its limit, so that one rate of ascent suits all limits.
 
 Two things are done beyond the paper, and both can be switched off (`PAPER`): what the
@@ -33,7 +34,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask import exchange, hard_concrete, losses, minmax
 from jaxmask.exchange import ExchangeInfo, Hard
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.protocol import Objective
 from jaxmask.settings import check_range
 
@@ -53,7 +54,7 @@ class SearchConfig(flax.struct.PyTreeNode):
         temperature: of the Hard Concrete gates.
         support: (l, r) of the Hard Concrete gates.
         location_rate: learning rate of the gates' locations (Adam).
-        value_rate: learning rate of the baselines before their tanh (Adam).
+        value_rate: learning rate of the baselines before `to_baseline` (Adam).
         multiplier_rate: rate of plain ascent on the multipliers.
         multiplier_decay: what a multiplier loses in a step while its constraint holds.
         initial_alpha: what both constraints ask for at the first step, if it is more than their
@@ -122,7 +123,7 @@ class SearchState(NamedTuple):
 
     Attributes:
         params: ``location`` of the gates, one row for a shared mask, else one a direction;
-            ``values``, the baselines before their tanh; ``multipliers``.
+            ``values``, the baselines before `to_baseline`; ``multipliers``.
         optimizer: of optax.
         key: for the steps to come.
         step: steps done.
@@ -246,7 +247,7 @@ def step(
         location, values = params["location"], params["values"]
         rows = location[batch.direction % len(location)]
         gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
-        intervention = Intervention(gates, jnp.tanh(values)[batch.direction])
+        intervention = Intervention(gates, to_baseline(values)[batch.direction])
         outcome = objective(intervention, batch, kl_key, config.kl_rows)
         loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
         loss += kl_weight(config.kl_weight) * outcome.kl
@@ -265,7 +266,7 @@ def step(
     multipliers = minmax.project(params["multipliers"], violations, config.multiplier_decay)
     params = {
         "location": jnp.clip(params["location"], config.lowest, config.highest),
-        "values": jnp.clip(params["values"], -exchange.EDGE, exchange.EDGE),
+        "values": jnp.clip(params["values"], -EDGE, EDGE),
         "multipliers": multipliers,
     }
     units = objective.n_units
@@ -287,7 +288,7 @@ def step(
 
 def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
     """How the relaxed mask does on all examples of an objective, before anything refines it."""
-    location, baseline = state.params["location"], jnp.tanh(state.params["values"])
+    location, baseline = state.params["location"], to_baseline(state.params["values"])
     batch = objective.everything()
 
     def accuracy(mask: Float[Array, "rows units"]) -> Float[Array, ""]:
@@ -342,7 +343,7 @@ def refine(
 def found(state: HardState) -> Intervention:
     """The intervention of a hard mask, with a row a direction."""
     mask, values = state.hard.mask, state.hard.values
-    return Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
+    return Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
 
 
 def run(

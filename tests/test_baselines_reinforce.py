@@ -11,7 +11,7 @@ import toy
 from jaxmask import losses, search
 from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import Averages, ReinforceConfig
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, to_baseline
 
 UNITS = 4
 DEAR = ReinforceConfig(kl_weight=20.0)  # so that the KL is as large as the rest
@@ -39,7 +39,7 @@ def expected_loss(location, values, objective):
     )
 
     def loss(mask):
-        intervention = Intervention(jnp.stack([mask, mask]), jnp.tanh(values))
+        intervention = Intervention(jnp.stack([mask, mask]), to_baseline(values))
         outcome = objective(intervention.toward(batch.direction), batch)
         share = jax.nn.sigmoid(outcome.log_ratio) / jax.nn.sigmoid(losses.TYPICAL_LOG_RATIO)
         return (share * outcome.weight).sum() + 20.0 / np.exp(3.0) * outcome.kl

@@ -7,9 +7,7 @@ import pytest
 import toy
 
 from jaxmask import exchange
-from jaxmask.intervention import Intervention
-
-TOP = jnp.tanh(exchange.EDGE)
+from jaxmask.intervention import EDGE, Intervention, to_baseline
 
 
 def start(objective, size, masks=1, seed=0):
@@ -42,7 +40,7 @@ def exact(objective, mask, values):
     """Smoothed failures of a mask of one or two rows, with given values."""
     batch = objective.everything()
     mask = jnp.broadcast_to(mask, values.shape)
-    outcome = objective(Intervention(mask, jnp.tanh(values)).toward(batch.direction), batch)
+    outcome = objective(Intervention(mask, to_baseline(values)).toward(batch.direction), batch)
     failures = exchange.losses.failure(outcome.log_ratio) * outcome.weight
     return float(failures.sum()), float(outcome.kl)
 
@@ -54,7 +52,7 @@ def failed(objective, mask, values):
 
 def accuracy(objective, mask, values):
     batch = objective.everything()
-    change = Intervention(jnp.broadcast_to(mask, values.shape), jnp.tanh(values))
+    change = Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
     return float((objective(change.toward(batch.direction), batch).log_ratio[:, 0] < 0).mean())
 
 
@@ -64,13 +62,13 @@ def test_predictions_are_exact_where_the_model_is_linear(masks):
     mask, values = start(objective, 3, masks)
     batch = objective.everything()
     member = exchange._membership(mask, batch.direction)
-    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
+    linear = exchange.linearise(mask, to_baseline(values), objective, batch)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
     assert links.inside.shape == (exchange.CHAIN + 1, masks, 8)
     for index in range(exchange.CHAIN + 1):
         inside = jnp.broadcast_to(links.inside[index], (2, 8))[batch.direction]
         sign = links.sign[index]
-        baseline = jnp.where(sign != 0, sign * TOP, jnp.tanh(values))[batch.direction]
+        baseline = jnp.where(sign != 0, sign, to_baseline(values))[batch.direction]
         outcome = objective(Intervention(inside.astype(jnp.float32), baseline), batch, None, 0)
         predicted = (links.log_ratio[index] * member).sum(axis=0)
         np.testing.assert_allclose(predicted, outcome.log_ratio[:, 0], atol=1e-5)
@@ -82,7 +80,7 @@ def test_the_first_link_is_the_best_single_exchange():
     mask, values = start(objective, 3)
     batch = objective.everything()
     member = exchange._membership(mask, batch.direction)
-    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
+    linear = exchange.linearise(mask, to_baseline(values), objective, batch)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
     tried = {}
     for out in np.flatnonzero(mask[0]):
@@ -91,7 +89,7 @@ def test_the_first_link_is_the_best_single_exchange():
             tried[tuple(new.tolist())] = sum(
                 min(
                     toy.failures(
-                        objective, new[None], jnp.tanh(values).at[:, into].set(s * TOP), [way]
+                        objective, new[None], to_baseline(values).at[:, into].set(s), [way]
                     )[0]
                     for s in (-1, 1)
                 )
@@ -108,15 +106,15 @@ def test_candidates_are_the_units_that_are_best_alone(monkeypatch):
     mask, values = start(objective, 4)
     values = 3 * values
     batch = objective.everything()
-    linear = exchange.linearise(mask, jnp.tanh(values), objective, batch, TOP)
+    linear = exchange.linearise(mask, to_baseline(values), objective, batch)
     member = exchange._membership(mask, batch.direction)
     links = exchange._chain(mask, linear, member, batch.direction, 2)
 
     def score(unit, value, baseline, ways=(0, 1)):
-        return toy.failures(objective, mask.at[0, unit].set(value), jnp.tanh(baseline), ways)[0]
+        return toy.failures(objective, mask.at[0, unit].set(value), to_baseline(baseline), ways)[0]
 
     def after_adding(unit):
-        signs = [values.at[:, unit].set(sign * exchange.EDGE) for sign in (-1, 1)]
+        signs = [values.at[:, unit].set(sign * EDGE) for sign in (-1, 1)]
         return sum(min(score(unit, 1, baseline, [way]) for baseline in signs) for way in (0, 1))
 
     inside = np.asarray(mask[0]) > 0
@@ -135,7 +133,7 @@ def test_a_round_keeps_the_budget_and_never_loses(size, masks):
     found, found_values, info = rounds_jit(objective, mask, values, count=6)
     assert set(np.unique(found)) <= {0.0, 1.0}
     np.testing.assert_array_equal(found.sum(axis=2), size)
-    assert np.abs(found_values).max() <= exchange.EDGE
+    assert np.abs(found_values).max() <= EDGE
     left = [failed(objective, m, v) for m, v in zip(found, found_values, strict=True)]
     assert (np.diff(left) <= 1e-6).all()
     assert left[-1] < failed(objective, mask, values)
@@ -212,7 +210,7 @@ def test_runs_side_by_side_are_judged_like_one():
 @pytest.mark.parametrize("size", [1, 3])
 def test_rounds_end_where_no_exchange_helps_and_find_the_best_set(size):
     objective = toy.toy(seed=1, units=11)
-    values = toy.good_values(objective) * TOP
+    values = toy.good_values(objective)
     every = toy.all_masks(11, size)
     scores = toy.failures(objective, every, values)
     reached = []
@@ -228,7 +226,7 @@ def test_rounds_end_where_no_exchange_helps_and_find_the_best_set(size):
 
 def test_separate_masks_are_the_best_of_each_direction():
     objective = toy.toy(seed=2, units=9)
-    values = toy.good_values(objective) * TOP
+    values = toy.good_values(objective)
     every = toy.all_masks(9, 2)
     mask, random_values = start(objective, 2, masks=2)
     found, _, _ = rounds_jit(objective, mask, random_values, count=8, refit_steps=80)

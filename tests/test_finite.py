@@ -19,6 +19,7 @@ from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.ensemble import Programs
 from jaxmask.finite import all_finite, choose
+from jaxmask.intervention import to_baseline
 from jaxmask.search import SearchConfig
 from jaxmask.settings import check_range
 
@@ -85,7 +86,7 @@ KEYS = jax.random.split(jax.random.key(0), SEEDS)
 def unlucky():
     """The seed whose first value is the largest, and a limit that no other's reaches."""
     states = jax.jit(jax.vmap(search.init, (0, None, None)))(KEYS, poisoned(9.0), QUICK)
-    first = np.tanh(states.params["values"][:, 0, 0])
+    first = np.asarray(to_baseline(states.params["values"][:, 0, 0]))
     return int(first.argmax()), float(np.sort(first)[-2:].mean())
 
 

@@ -37,7 +37,7 @@ def screen(
         batch: rows to judge by.
         count: at most the number of units outside; static.
     """
-    linear = exchange.linearise(*intervention, objective, batch, 1.0)
+    linear = exchange.linearise(*intervention, objective, batch)
     high, low = exchange.failures_after_adding(
         linear, linear.log_ratio, linear.weight, one_hot(objective, batch)
     )

@@ -10,7 +10,7 @@ has no gradient in ``z_r``, so that of its expectation in ``gamma`` is estimated
     sum_r (L_r - w_r B_d + kl_weight (KL - B_KL)) (z_r - sigmoid(gamma))
 
 where the baselines B, moving averages over the steps before, one for each direction d and one for
-the batch's KL, lower the variance and leave the mean as it is. Values ``b = tanh(values)`` are
+the batch's KL, lower the variance and leave the mean as it is. Values, before `to_baseline`, are
 learned by back-propagation. The constraint ``mean sigmoid(gamma) <= alpha`` is kept as in the
 search (`jaxmask.minmax`), its target shrinking likewise.
 
@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import exchange, losses, minmax, search
+from jaxmask import losses, minmax, search
 from jaxmask.baselines import candidates, selection
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.protocol import Objective
 
 _INITIAL_VALUE_SCALE = 0.1
@@ -45,7 +45,7 @@ class ReinforceConfig(flax.struct.PyTreeNode):
             units in the hard mask.
         kl_weight: weight of the mean KL from the untouched model.
         location_rate: learning rate of gamma (Adam).
-        value_rate: learning rate of the baselines before their tanh (Adam).
+        value_rate: learning rate of the baselines before `to_baseline` (Adam).
         multiplier_rate: rate of plain ascent on the multiplier.
         multiplier_decay: what the multiplier loses in a step while its constraint holds.
         initial_alpha: what the constraint asks for at the first step, if it is more than ``alpha``.
@@ -87,7 +87,8 @@ class ReinforceState(NamedTuple):
     """What a run carries from step to step.
 
     Attributes:
-        params: ``location`` (gamma), ``values``, the baselines before their tanh; ``multipliers``.
+        params: ``location`` (gamma); ``values``, the baselines before `to_baseline`;
+            ``multipliers``.
         optimizer: of optax.
         averages: the estimator's baselines.
         key: for the steps to come.
@@ -158,7 +159,7 @@ def gradient(
     Args:
         key: of the masks and of the KL's rows.
         location: gamma.
-        values: baselines before their tanh.
+        values: baselines before `to_baseline`.
         averages: the estimator's baselines; anything that doesn't depend on ``key``.
         objective: how the model responds.
         batch: its rows.
@@ -176,7 +177,7 @@ def gradient(
     weight_of_kl = search.kl_weight(config.kl_weight)
 
     def loss(values: Array) -> tuple[Array, tuple]:
-        baseline = jnp.tanh(values)[batch.direction]
+        baseline = to_baseline(values)[batch.direction]
         outcome = objective(Intervention(mask, baseline), batch, kl_key, config.kl_rows)
         of_row = (surrogate(outcome.log_ratio) * outcome.weight).sum(axis=1) / scale
         return of_row.sum() + weight_of_kl * outcome.kl, (of_row, outcome)
@@ -222,7 +223,7 @@ def step(
     multipliers = minmax.project(params["multipliers"], {"l0": violation}, config.multiplier_decay)
     params = {
         "location": jnp.clip(params["location"], config.lowest, config.highest),
-        "values": jnp.clip(params["values"], -exchange.EDGE, exchange.EDGE),
+        "values": jnp.clip(params["values"], -EDGE, EDGE),
         "multipliers": multipliers,
     }
     averages = jax.tree.map(
@@ -254,7 +255,7 @@ def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Floa
 
 def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:
     """The intervention of the hard mask, with values as learned."""
-    baseline = jnp.tanh(state.params["values"])
+    baseline = to_baseline(state.params["values"])
     mask = hard_mask(state.params["location"], config)
     return Intervention(jnp.broadcast_to(mask, baseline.shape), baseline)
 
