@@ -241,10 +241,11 @@ def units_against_perplexity(
             fontsize=8,
         )
     digits = [digit * 10**power for power in range(6) for digit in (1, 1.5, 2, 3, 5, 7)]
-    lower.xaxis.set_major_locator(FixedLocator(digits))
+    narrow = perplexity.max() < 2 * perplexity.min()
+    lower.xaxis.set_major_locator(MaxNLocator(6) if narrow else FixedLocator(digits))
     lower.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     lower.xaxis.set_minor_locator(NullLocator())
-    lower.set_xlabel("perplexity (falls in training)")
+    lower.set_xlabel("perplexity (falls in training; numbers along it: updates)")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
