@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -30,9 +31,16 @@ class Evaluation(NamedTuple):
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
     """The state, from zero, after reading ``tokens``; what every sentence starts from."""
-    zeros = jnp.asarray(np.zeros(len(params["lstm"]) * lstm.hidden_per_layer(params), np.float32))
-    states = reading.read_all(params, LSTMState(zeros, zeros), [tokens])
-    return LSTMState(*(jnp.asarray(x[0]) for x in states))
+    zeros = jnp.zeros((len(params["lstm"]) * lstm.hidden_per_layer(params),), jnp.float32)
+    state = LSTMState(zeros, zeros)
+    if not tokens:
+        return state
+    return _read(params, state, np.array(tokens))
+
+
+@jax.jit
+def _read(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
+    return lstm.unroll(params, state, lstm.input_gates(params, lstm.embed(params, tokens)))[1]
 
 
 def log_odds(

@@ -40,6 +40,16 @@ def test_context_is_read_from_a_zero_state():
     )
 
 
+@pytest.mark.parametrize("tokens", [[], [1, 5]])
+def test_a_context_is_read_inside_of_a_traced_function_too(tokens):
+    traced = jax.jit(lambda params: read_context(params, tokens))(PARAMS)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        traced,
+        read_context(PARAMS, tokens),
+    )
+
+
 def test_log_odds_and_directions_are_the_naive_ones(context):
     given = examples()
     odds = log_odds(PARAMS, given, context)
