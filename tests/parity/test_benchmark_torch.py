@@ -10,7 +10,7 @@ from experiments import benchmark_gradient
 from experiments.benchmark_naive import NaiveObjective
 from jaxmask import hard_concrete, losses, search
 from jaxmask.evaluate import read_context
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, to_baseline
 from jaxmask.objective import build
 from jaxmask.packing import pack
 from jaxmask.search import SearchConfig
@@ -75,7 +75,7 @@ def test_loss_and_gradient_are_the_fast_objective_s(
     def loss(params):
         location, direction = params["location"], everything.direction
         gates = hard_concrete.quantile(noise, location[direction % len(location)])
-        intervention = Intervention(gates, jnp.tanh(params["values"])[direction])
+        intervention = Intervention(gates, to_baseline(params["values"])[direction])
         outcome = fast(intervention, everything, None, None if kl_rows else 0)
         typical = losses.share(jnp.asarray(losses.TYPICAL_LOG_RATIO))
         surrogate = (losses.share(outcome.log_ratio) * outcome.weight).sum() / typical
