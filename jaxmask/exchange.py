@@ -6,9 +6,9 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
 1. draws fresh examples and linearises each row's log-ratio in every unit at the present mask:
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
 2. predicts from that the failures after every exchange (i out, j in), with each direction's better
-   sign for j, takes the best exchange, predicts from there, and so on: a chain of a few exchanges;
-3. computes the loss after each link of the chain exactly, and proposes the best link, or the
-   present mask or the first link with all values at -1 or +1;
+   sign for j, takes the best exchange, computes the loss after it exactly, predicts from there, and
+   so on: a chain of a few exchanges, which ends where the loss no longer falls;
+3. proposes the best link of the chain, unless that is the present mask;
 4. computes what the proposal does to all examples, and takes it if it is better there than what the
    round began with: a sample proposes, it doesn't decide. A mask that two rounds leave as it was
    stays so: whoever runs them may stop there.
@@ -19,6 +19,7 @@ handful of forward passes where greedy selection needs hundreds. All of it is pu
 shape, to be put under `jax.vmap` over seeds.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
-CHAIN = 4  # exchanges a round
+CHAIN = 4  # exchanges a round, at most
 PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 REFIT_RATE = 0.05
@@ -64,7 +65,7 @@ class ExchangeInfo(NamedTuple):
     Attributes:
         loss: after the round.
         accuracy: after the round.
-        gain: by how much the accuracy rose in the round; in the first, that isn't known: 0.
+        gain: by how much the accuracy rose in the round.
         exchanges: how many units were exchanged, over all mask rows.
         finite: was all that it computed? Otherwise it left everything as it was.
         settled: will all further rounds leave everything as it is?
@@ -102,8 +103,21 @@ class _Link(NamedTuple):
     inside: Bool[Array, "masks units"]
     removable: Bool[Array, "masks units"]
     addable: Bool[Array, "masks units"]
-    sign: Float[Array, "directions units"]  # of units that came in; 0 for all others
+    values: Float[Array, "directions units"]  # at an edge for units that came in
     log_ratio: Float[Array, "masks batch"]
+
+
+class _Chain(NamedTuple):
+    """A chain's last link and the best ones so far, with the losses that they have exactly."""
+
+    length: Int[Array, ""]
+    last: _Link
+    loss: Float[Array, " masks"]
+    falling: Bool[Array, ""]  # is the last link better than the one before, in any mask row?
+    mask: Float[Array, "masks units"]  # of each mask row's best link
+    values: Float[Array, "directions units"]
+    lowest: Float[Array, " masks"]
+    finite: Bool[Array, ""]
 
 
 def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
@@ -158,18 +172,17 @@ def round_of_exchange(
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
     # grow with runs, and those that are settled cost no more than the refit above.
     @jax.custom_batching.sequential_vmap
-    def of_run(present: Hard, *args: Any) -> tuple[Hard, Bool[Array, ""]]:
-        def leave(present: Hard, *_: Any) -> tuple[Hard, Bool[Array, ""]]:
-            return present, jnp.ones((), bool)
+    def of_run(present: Hard, *args: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
+        def leave(present: Hard, *_: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
+            return present, jnp.zeros_like(present.accuracy), jnp.ones((), bool)
 
         return jax.lax.cond(_settled(present), leave, improve, present, *args)
 
     weight = jnp.asarray(kl_weight, jnp.float32)
-    kept, finite = of_run(present, values, key, judge_key, objective, weight)
+    kept, gain, finite = of_run(present, values, key, judge_key, objective, weight)
     finite &= all_finite(values)
     kept = choose(finite, kept, present)
-    known = jnp.isfinite(present.loss)
-    gain = jnp.where(known, kept.accuracy - present.accuracy, 0.0).sum()
+    gain = jnp.where(finite, gain, 0.0).sum()
     exchanges = (kept.mask * (1.0 - present.mask)).sum().astype(jnp.int32)
     return kept, ExchangeInfo(
         kept.loss.sum(), kept.accuracy.sum(), gain, exchanges, finite, _settled(kept)
@@ -190,51 +203,54 @@ def _improve(
     *,
     rows: int,
     kl_rows: int,
-) -> tuple[Hard, Bool[Array, ""]]:
-    """Proposes exchanges and values on a sample, beginning with ``values``; all examples decide.
+) -> tuple[Hard, Float[Array, " masks"], Bool[Array, ""]]:
+    """Proposes exchanges on a sample, beginning with refitted ``values``; all examples decide.
 
-    Also says whether all that it computed is finite.
+    Also says by how much each mask row's accuracy rose, and whether all that it computed is finite.
     """
     sample_key, kl_key = jax.random.split(key)
-    mask, masks = present.mask, len(present.mask)
     batch = objective.sample(sample_key, rows)
-    member = _membership(mask, batch.direction)
-    linear = linearise(mask, to_baseline(values), objective, batch, kl_key, kl_rows)
-    links = _chain(mask, linear, member, batch.direction, values.shape[0])
+    member = _membership(present.mask, batch.direction)
+    linear = linearise(present.mask, to_baseline(values), objective, batch, kl_key, kl_rows)
 
     def loss(outcome: Outcome) -> Float[Array, " masks"]:
         failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
         # The KL has no part for each mask row: they share it.
-        return (member * failures).sum(axis=1) + kl_weight * outcome.kl / masks
+        return member @ failures + kl_weight * outcome.kl / len(member)
 
-    def exact(link: tuple[Array, Array]) -> Float[Array, " masks"]:
-        inside, sign = link
-        arrived = jnp.where(sign != 0, sign * EDGE, values)
-        return loss(_respond(inside, arrived, objective, batch, kl_key, kl_rows))
+    def loss_after(link: _Link) -> Float[Array, " masks"]:
+        mask = link.inside.astype(values.dtype)
+        return loss(_respond(mask, link.values, objective, batch, kl_key, kl_rows))
 
-    # Link 0 is the present mask itself. It and link 1 are tried with all values at their edges too.
-    # Each mask row may choose another candidate.
-    edges = jnp.where(links.sign[:2] != 0, links.sign[:2], jnp.sign(values))
-    inside = jnp.concatenate([links.inside, links.inside[:2]]).astype(mask.dtype)
-    signs = jnp.concatenate([links.sign, edges])
-    further = jax.lax.map(exact, (inside[1:], signs[1:]))
-    tried = jnp.concatenate([loss(linear.outcome)[None], further])
-    best = tried.argmin(axis=0)
-    chosen = jnp.take_along_axis(inside, best[None, :, None], axis=0)[0]
-    answering = jnp.arange(values.shape[0]) % masks  # the mask row of each direction
-    sign = jnp.take_along_axis(signs, best[answering][None, :, None], axis=0)[0]
-    values = jnp.where(sign != 0, sign * EDGE, values)
+    first = _first_link(present.mask, values, linear, member)
+    extend = partial(_extend, linear=linear, member=member, direction=batch.direction)
+    proposed = _best_of_chain(first, loss(linear.outcome), extend, loss_after)
 
-    proposed = judge(judge_key, chosen, values, objective, kl_weight, kl_rows)
-    better = proposed.loss < present.loss
+    # All examples are asked where a mask isn't known yet: the present one in the first round, and
+    # the proposed one if it isn't just the present one with other values.
+    def ask(hard: Hard) -> Hard:
+        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, kl_rows)
+
+    def known(case: tuple[Bool[Array, ""], Hard]) -> Hard:
+        return jax.lax.cond(case[0], ask, lambda hard: hard, case[1])
+
+    unknown = ~jnp.isfinite(present.loss).all()
+    needed = jnp.stack([unknown, unknown | jnp.any(proposed.mask != present.mask)])
+    pair = present, unjudged(proposed.mask, proposed.values)
+    both = jax.lax.map(known, (needed, jax.tree.map(lambda *x: jnp.stack(x), *pair)))
+    before, after = (jax.tree.map(lambda x, i=i: x[i], both) for i in (0, 1))
+    better = after.loss < before.loss
+    answering = jnp.arange(len(values)) % len(better)  # the mask row of each direction
     kept = Hard(
-        jnp.where(better[:, None], proposed.mask, mask),
-        jnp.where(better[answering][:, None], proposed.values, present.values),
-        jnp.where(better, proposed.loss, present.loss),
-        jnp.where(better, proposed.accuracy, present.accuracy),
-        jnp.where(better, 0, present.idle + 1),
+        jnp.where(better[:, None], after.mask, before.mask),
+        jnp.where(better[answering][:, None], after.values, before.values),
+        jnp.where(better, after.loss, before.loss),
+        jnp.where(better, after.accuracy, before.accuracy),
+        jnp.where(better, 0, before.idle + 1),
     )
-    return kept, all_finite((linear, tried, proposed.loss))
+    judged = jnp.where(needed[1], after.loss, 0.0)
+    finite = proposed.finite & all_finite((linear, before.loss, judged))
+    return kept, kept.accuracy - before.accuracy, finite
 
 
 def judge(
@@ -360,45 +376,81 @@ def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
     return (direction[None, :] % len(mask) == masks).astype(mask.dtype)
 
 
-def _chain(mask: Array, linear: Linear, member: Array, direction: Array, directions: int) -> _Link:
-    """The present mask and `CHAIN` exchanges after it, each the best predicted after the last.
+def _first_link(mask: Array, values: Array, linear: Linear, member: Array) -> _Link:
+    """A chain's beginning: the mask itself."""
+    inside = mask > 0
+    log_ratio = jnp.broadcast_to(linear.log_ratio, member.shape)
+    return _Link(inside, inside, ~inside, values, log_ratio)
+
+
+def _best_of_chain(
+    first: _Link,
+    loss: Float[Array, " masks"],
+    extend: Callable[[_Link], _Link],
+    loss_after: Callable[[_Link], Float[Array, " masks"]],
+) -> _Chain:
+    """Extends a chain while its loss falls, at most `CHAIN` times.
+
+    Args:
+        first: link.
+        loss: of it.
+        extend: gives the next link.
+        loss_after: gives its loss.
+    """
+
+    def go_on(chain: _Chain) -> Bool[Array, ""]:
+        return chain.falling & (chain.length < CHAIN)
+
+    def longer(chain: _Chain) -> _Chain:
+        link = extend(chain.last)
+        loss = loss_after(link)
+        best = loss < chain.lowest  # each mask row has its own
+        answering = jnp.arange(len(link.values)) % len(loss)
+        return _Chain(
+            chain.length + 1,
+            link,
+            loss,
+            jnp.any(loss < chain.loss),
+            jnp.where(best[:, None], link.inside.astype(chain.mask.dtype), chain.mask),
+            jnp.where(best[answering][:, None], link.values, chain.values),
+            jnp.minimum(loss, chain.lowest),
+            chain.finite & all_finite(loss),
+        )
+
+    mask = first.inside.astype(first.values.dtype)
+    yes = jnp.ones((), bool)
+    start = _Chain(
+        jnp.zeros((), jnp.int32), first, loss, yes, mask, first.values, loss, all_finite(loss)
+    )
+    return jax.lax.while_loop(go_on, longer, start)
+
+
+def _extend(link: _Link, *, linear: Linear, member: Array, direction: Array) -> _Link:
+    """The best exchange predicted after a link.
 
     A unit that left doesn't return within a chain, nor does one that came in leave.
     """
-    inside = mask > 0
-    one_hot = jax.nn.one_hot(direction, directions, dtype=mask.dtype).T
-    first = _Link(
-        inside,
-        inside,
-        ~inside,
-        jnp.zeros((directions, mask.shape[1]), mask.dtype),
-        jnp.broadcast_to(linear.log_ratio, member.shape),
+    masks, directions = len(member), len(link.values)
+    one_hot = jax.nn.one_hot(direction, directions, dtype=link.values.dtype).T
+    best = partial(_best_exchange, linear=linear, direction=direction, one_hot=one_hot)
+    possible, out, into, sign, log_ratio = jax.vmap(best)(
+        link.removable, link.addable, link.log_ratio, member
     )
+    rows, ways = jnp.arange(masks), jnp.arange(directions)
+    answering = ways % masks  # the mask row of each direction
 
-    def extend(link: _Link, _: None) -> tuple[_Link, _Link]:
-        best = partial(_best_exchange, linear=linear, direction=direction, one_hot=one_hot)
-        possible, out, into, sign, log_ratio = jax.vmap(best)(
-            link.removable, link.addable, link.log_ratio, member
-        )
-        rows, ways = jnp.arange(len(mask)), jnp.arange(directions)
-        answering = ways % len(mask)  # the mask row of each direction
+    def put(x: Array, unit: Array, value: bool) -> Array:
+        return x.at[rows, unit].set(jnp.where(possible, value, x[rows, unit]))
 
-        def put(x: Array, unit: Array, value: bool) -> Array:
-            return x.at[rows, unit].set(jnp.where(possible, value, x[rows, unit]))
-
-        came = into[answering]
-        sign = jnp.where(possible[answering], sign[answering, ways], link.sign[ways, came])
-        link = _Link(
-            put(put(link.inside, out, False), into, True),
-            put(link.removable, out, False),
-            put(link.addable, into, False),
-            link.sign.at[ways, came].set(sign),
-            jnp.where(possible[:, None], log_ratio, link.log_ratio),
-        )
-        return link, link
-
-    _, rest = jax.lax.scan(extend, first, None, length=CHAIN)
-    return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
+    came = into[answering]
+    value = jnp.where(possible[answering], sign[answering, ways] * EDGE, link.values[ways, came])
+    return _Link(
+        put(put(link.inside, out, False), into, True),
+        put(link.removable, out, False),
+        put(link.addable, into, False),
+        link.values.at[ways, came].set(value),
+        jnp.where(possible[:, None], log_ratio, link.log_ratio),
+    )
 
 
 def _best_exchange(
