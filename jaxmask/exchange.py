@@ -33,7 +33,8 @@ from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
-CHAIN = 4  # exchanges a round, at most
+TRIES = 6  # exchanges that a round tries at most
+MISSES = 2  # exchanges that are no better, one after another, after which it tries no more
 PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 REFIT_RATE = 0.05
@@ -107,16 +108,13 @@ class _Link(NamedTuple):
     log_ratio: Float[Array, "masks batch"]
 
 
-class _Chain(NamedTuple):
-    """A chain's last link and the best ones so far, with the losses that they have exactly."""
+class _Trial(NamedTuple):
+    """The best set of a round so far, with the loss that each mask row has exactly."""
 
-    length: Int[Array, ""]
-    last: _Link
+    link: _Link
     loss: Float[Array, " masks"]
-    falling: Bool[Array, ""]  # is the last link better than the one before, in any mask row?
-    mask: Float[Array, "masks units"]  # of each mask row's best link
-    values: Float[Array, "directions units"]
-    lowest: Float[Array, " masks"]
+    tried: Int[Array, ""]
+    missed: Int[Array, ""]  # exchanges that were no better for any mask row, the last ones
     finite: Bool[Array, ""]
 
 
@@ -224,7 +222,8 @@ def _improve(
 
     first = _first_link(present.mask, values, linear, member)
     extend = partial(_extend, linear=linear, member=member, direction=batch.direction)
-    proposed = _best_of_chain(first, loss(linear.outcome), extend, loss_after)
+    trial = _try_exchanges(first, loss(linear.outcome), extend, loss_after)
+    proposed = unjudged(trial.link.inside.astype(values.dtype), trial.link.values)
 
     # All examples are asked where a mask isn't known yet: the present one in the first round, and
     # the proposed one if it isn't just the present one with other values.
@@ -236,8 +235,8 @@ def _improve(
 
     unknown = ~jnp.isfinite(present.loss).all()
     needed = jnp.stack([unknown, unknown | jnp.any(proposed.mask != present.mask)])
-    pair = present, unjudged(proposed.mask, proposed.values)
-    both = jax.lax.map(known, (needed, jax.tree.map(lambda *x: jnp.stack(x), *pair)))
+    both = jax.tree.map(lambda *x: jnp.stack(x), present, proposed)
+    both = jax.lax.map(known, (needed, both))
     before, after = (jax.tree.map(lambda x, i=i: x[i], both) for i in (0, 1))
     better = after.loss < before.loss
     answering = jnp.arange(len(values)) % len(better)  # the mask row of each direction
@@ -249,7 +248,7 @@ def _improve(
         jnp.where(better, 0, before.idle + 1),
     )
     judged = jnp.where(needed[1], after.loss, 0.0)
-    finite = proposed.finite & all_finite((linear, before.loss, judged))
+    finite = trial.finite & all_finite((linear, before.loss, judged))
     return kept, kept.accuracy - before.accuracy, finite
 
 
@@ -383,46 +382,42 @@ def _first_link(mask: Array, values: Array, linear: Linear, member: Array) -> _L
     return _Link(inside, inside, ~inside, values, log_ratio)
 
 
-def _best_of_chain(
-    first: _Link,
+def _try_exchanges(
+    link: _Link,
     loss: Float[Array, " masks"],
     extend: Callable[[_Link], _Link],
     loss_after: Callable[[_Link], Float[Array, " masks"]],
-) -> _Chain:
-    """Extends a chain while its loss falls, at most `CHAIN` times.
+) -> _Trial:
+    """Makes the exchanges that prove to be better, until `MISSES` in a row don't.
 
     Args:
-        first: link.
+        link: to begin with.
         loss: of it.
-        extend: gives the next link.
-        loss_after: gives its loss.
+        extend: makes the exchange that is predicted to be the best.
+        loss_after: gives the loss of a link.
     """
 
-    def go_on(chain: _Chain) -> Bool[Array, ""]:
-        return chain.falling & (chain.length < CHAIN)
+    def go_on(trial: _Trial) -> Bool[Array, ""]:
+        return (trial.tried < TRIES) & (trial.missed < MISSES)
 
-    def longer(chain: _Chain) -> _Chain:
-        link = extend(chain.last)
-        loss = loss_after(link)
-        best = loss < chain.lowest  # each mask row has its own
-        answering = jnp.arange(len(link.values)) % len(loss)
-        return _Chain(
-            chain.length + 1,
-            link,
-            loss,
-            jnp.any(loss < chain.loss),
-            jnp.where(best[:, None], link.inside.astype(chain.mask.dtype), chain.mask),
-            jnp.where(best[answering][:, None], link.values, chain.values),
-            jnp.minimum(loss, chain.lowest),
-            chain.finite & all_finite(loss),
+    def one_more(trial: _Trial) -> _Trial:
+        link, new = trial.link, extend(trial.link)
+        loss = loss_after(new)
+        better = loss < trial.loss  # each mask row decides on its own
+        taken = jax.tree.map(
+            lambda a, b: jnp.where(better[jnp.arange(len(a)) % len(better), None], a, b), new, link
+        )
+        return _Trial(
+            taken._replace(addable=new.addable),  # what was no better isn't tried again
+            jnp.minimum(loss, trial.loss),
+            trial.tried + 1,
+            jnp.where(jnp.any(better), 0, trial.missed + 1),
+            trial.finite & all_finite(loss),
         )
 
-    mask = first.inside.astype(first.values.dtype)
-    yes = jnp.ones((), bool)
-    start = _Chain(
-        jnp.zeros((), jnp.int32), first, loss, yes, mask, first.values, loss, all_finite(loss)
-    )
-    return jax.lax.while_loop(go_on, longer, start)
+    none = jnp.zeros((), jnp.int32)
+    start = _Trial(link, loss, none, none, all_finite(loss))
+    return jax.lax.while_loop(go_on, one_more, start)
 
 
 def _extend(link: _Link, *, linear: Linear, member: Array, direction: Array) -> _Link:

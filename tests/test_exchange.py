@@ -42,7 +42,7 @@ def chain(objective, mask, values):
     member = exchange._membership(mask, batch.direction)
     linear = exchange.linearise(mask, to_baseline(values), objective, batch)
     links = [exchange._first_link(mask, values, linear, member)]
-    for _ in range(exchange.CHAIN):
+    for _ in range(exchange.TRIES):
         links.append(
             exchange._extend(links[-1], linear=linear, member=member, direction=batch.direction)
         )
@@ -75,8 +75,8 @@ def test_predictions_are_exact_where_the_model_is_linear(masks):
     mask, values = start(objective, 3, masks)
     batch = objective.everything()
     member, links = chain(objective, mask, values)
-    assert links.inside.shape == (exchange.CHAIN + 1, masks, 8)
-    for index in range(exchange.CHAIN + 1):
+    assert links.inside.shape == (exchange.TRIES + 1, masks, 8)
+    for index in range(exchange.TRIES + 1):
         inside = jnp.broadcast_to(links.inside[index], (2, 8))[batch.direction]
         baseline = to_baseline(links.values[index])[batch.direction]
         outcome = objective(Intervention(inside.astype(jnp.float32), baseline), batch, None, 0)
