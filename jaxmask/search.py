@@ -95,7 +95,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=6)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
-    refit_steps: int = flax.struct.field(pytree_node=False, default=10)
+    refit_steps: int = flax.struct.field(pytree_node=False, default=5)
 
 
 # The paper's objective as written: the ratio, the final target from the first step on, the
