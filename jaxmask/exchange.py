@@ -6,9 +6,9 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
 1. draws fresh examples and linearises each row's log-ratio in every unit at the present mask:
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
 2. predicts from that the failures after every exchange (i out, j in), with each direction's better
-   sign for j, takes the best exchange, computes the loss after it exactly, predicts from there, and
-   so on: a chain of a few exchanges, which ends where the loss no longer falls;
-3. proposes the best link of the chain, unless that is the present mask;
+   sign for j, makes the best exchange, and computes the loss after it exactly: if it is no better,
+   j is left out, and the next best exchange made instead;
+3. goes on from there, with predictions for what has changed, for a few exchanges;
 4. computes what the proposal does to all examples, and takes it if it is better there than what the
    round began with: a sample proposes, it doesn't decide. A mask that two rounds leave as it was
    stays so: whoever runs them may stop there.
@@ -30,7 +30,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import losses
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import EDGE, Intervention, to_baseline
+from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
 TRIES = 6  # exchanges that a round tries at most
@@ -98,8 +98,8 @@ class Linear(NamedTuple):
     outcome: Outcome
 
 
-class _Link(NamedTuple):
-    """A state of a chain: sets and predicted log-ratios, one row for each row of the mask."""
+class _Sets(NamedTuple):
+    """Within a round: a set of units and predicted log-ratios for each row of the mask."""
 
     inside: Bool[Array, "masks units"]
     removable: Bool[Array, "masks units"]
@@ -109,9 +109,9 @@ class _Link(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    """The best set of a round so far, with the loss that each mask row has exactly."""
+    """The best sets of a round so far, with the losses that they have exactly."""
 
-    link: _Link
+    sets: _Sets
     loss: Float[Array, " masks"]
     tried: Int[Array, ""]
     missed: Int[Array, ""]  # exchanges that were no better for any mask row, the last ones
@@ -137,7 +137,7 @@ def round_of_exchange(
     refit_rows: int,
     kl_rows: int,
 ) -> tuple[Hard, ExchangeInfo]:
-    """One round: refit, then the best prefix of a chain of exchanges, if it is better.
+    """One round: refit, then the exchanges that prove to be better.
 
     Args:
         key: used once.
@@ -216,14 +216,14 @@ def _improve(
         # The KL has no part for each mask row: they share it.
         return member @ failures + kl_weight * outcome.kl / len(member)
 
-    def loss_after(link: _Link) -> Float[Array, " masks"]:
-        mask = link.inside.astype(values.dtype)
-        return loss(_respond(mask, link.values, objective, batch, kl_key, kl_rows))
+    def loss_of(sets: _Sets) -> Float[Array, " masks"]:
+        mask = sets.inside.astype(values.dtype)
+        return loss(_respond(mask, sets.values, objective, batch, kl_key, kl_rows))
 
-    first = _first_link(present.mask, values, linear, member)
-    extend = partial(_extend, linear=linear, member=member, direction=batch.direction)
-    trial = _try_exchanges(first, loss(linear.outcome), extend, loss_after)
-    proposed = unjudged(trial.link.inside.astype(values.dtype), trial.link.values)
+    first = _first(present.mask, values, linear, member)
+    exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
+    trial = _try_exchanges(first, loss(linear.outcome), exchange, loss_of)
+    proposed = unjudged(trial.sets.inside.astype(values.dtype), trial.sets.values)
 
     # All examples are asked where a mask isn't known yet: the present one in the first round, and
     # the proposed one if it isn't just the present one with other values.
@@ -365,8 +365,8 @@ def _respond(
     mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int
 ) -> Outcome:
     """The outcome of a mask of one or more rows and of values as in `Hard`."""
-    intervention = Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
-    return objective(intervention.toward(batch.direction), batch, key, kl_rows)
+    intervention = from_values(mask, values).toward(batch.direction)
+    return objective(intervention, batch, key, kl_rows)
 
 
 def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
@@ -375,38 +375,40 @@ def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
     return (direction[None, :] % len(mask) == masks).astype(mask.dtype)
 
 
-def _first_link(mask: Array, values: Array, linear: Linear, member: Array) -> _Link:
-    """A chain's beginning: the mask itself."""
+def _first(mask: Array, values: Array, linear: Linear, member: Array) -> _Sets:
+    """What a round begins with."""
     inside = mask > 0
     log_ratio = jnp.broadcast_to(linear.log_ratio, member.shape)
-    return _Link(inside, inside, ~inside, values, log_ratio)
+    return _Sets(inside, inside, ~inside, values, log_ratio)
 
 
 def _try_exchanges(
-    link: _Link,
+    sets: _Sets,
     loss: Float[Array, " masks"],
-    extend: Callable[[_Link], _Link],
-    loss_after: Callable[[_Link], Float[Array, " masks"]],
+    exchange: Callable[[_Sets], _Sets],
+    loss_of: Callable[[_Sets], Float[Array, " masks"]],
 ) -> _Trial:
     """Makes the exchanges that prove to be better, until `MISSES` in a row don't.
 
     Args:
-        link: to begin with.
-        loss: of it.
-        extend: makes the exchange that is predicted to be the best.
-        loss_after: gives the loss of a link.
+        sets: to begin with.
+        loss: of theirs.
+        exchange: makes the exchange that is predicted to be the best.
+        loss_of: computes the exact loss.
     """
 
     def go_on(trial: _Trial) -> Bool[Array, ""]:
         return (trial.tried < TRIES) & (trial.missed < MISSES)
 
     def one_more(trial: _Trial) -> _Trial:
-        link, new = trial.link, extend(trial.link)
-        loss = loss_after(new)
+        new = exchange(trial.sets)
+        loss = loss_of(new)
         better = loss < trial.loss  # each mask row decides on its own
-        taken = jax.tree.map(
-            lambda a, b: jnp.where(better[jnp.arange(len(a)) % len(better), None], a, b), new, link
-        )
+
+        def choose_rows(a: Array, b: Array) -> Array:
+            return jnp.where(better[jnp.arange(len(a)) % len(better), None], a, b)
+
+        taken = jax.tree.map(choose_rows, new, trial.sets)
         return _Trial(
             taken._replace(addable=new.addable),  # what was no better isn't tried again
             jnp.minimum(loss, trial.loss),
@@ -416,20 +418,20 @@ def _try_exchanges(
         )
 
     none = jnp.zeros((), jnp.int32)
-    start = _Trial(link, loss, none, none, all_finite(loss))
+    start = _Trial(sets, loss, none, none, all_finite(loss))
     return jax.lax.while_loop(go_on, one_more, start)
 
 
-def _extend(link: _Link, *, linear: Linear, member: Array, direction: Array) -> _Link:
-    """The best exchange predicted after a link.
+def _exchange(sets: _Sets, *, linear: Linear, member: Array, direction: Array) -> _Sets:
+    """Makes the exchange that is predicted to be the best.
 
-    A unit that left doesn't return within a chain, nor does one that came in leave.
+    A unit that left doesn't return within a round, nor does one that came in leave.
     """
-    masks, directions = len(member), len(link.values)
-    one_hot = jax.nn.one_hot(direction, directions, dtype=link.values.dtype).T
+    masks, directions = len(member), len(sets.values)
+    one_hot = jax.nn.one_hot(direction, directions, dtype=sets.values.dtype).T
     best = partial(_best_exchange, linear=linear, direction=direction, one_hot=one_hot)
     possible, out, into, sign, log_ratio = jax.vmap(best)(
-        link.removable, link.addable, link.log_ratio, member
+        sets.removable, sets.addable, sets.log_ratio, member
     )
     rows, ways = jnp.arange(masks), jnp.arange(directions)
     answering = ways % masks  # the mask row of each direction
@@ -438,13 +440,13 @@ def _extend(link: _Link, *, linear: Linear, member: Array, direction: Array) -> 
         return x.at[rows, unit].set(jnp.where(possible, value, x[rows, unit]))
 
     came = into[answering]
-    value = jnp.where(possible[answering], sign[answering, ways] * EDGE, link.values[ways, came])
-    return _Link(
-        put(put(link.inside, out, False), into, True),
-        put(link.removable, out, False),
-        put(link.addable, into, False),
-        link.values.at[ways, came].set(value),
-        jnp.where(possible[:, None], log_ratio, link.log_ratio),
+    value = jnp.where(possible[answering], sign[answering, ways] * EDGE, sets.values[ways, came])
+    return _Sets(
+        put(put(sets.inside, out, False), into, True),
+        put(sets.removable, out, False),
+        put(sets.addable, into, False),
+        sets.values.at[ways, came].set(value),
+        jnp.where(possible[:, None], log_ratio, sets.log_ratio),
     )
 
 

@@ -63,6 +63,18 @@ def to_baseline(values: Float[Array, "*batch units"]) -> Float[Array, "*batch un
     return jnp.tanh(values) / jnp.tanh(EDGE)
 
 
+def from_values(
+    mask: Float[Array, "*masks units"], values: Float[Array, "directions units"]
+) -> Intervention:
+    """The intervention of what searches learn.
+
+    Args:
+        mask: one that directions share, with or without an axis for it, or a row each.
+        values: baselines before `to_baseline`.
+    """
+    return Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
+
+
 def single_step(
     position: Int[np.ndarray, " examples"], length: Int[np.ndarray, " examples"]
 ) -> Bool[np.ndarray, "examples time"]:

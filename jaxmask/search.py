@@ -5,8 +5,7 @@ Minimised over the gates' locations and the baselines, maximised over the multip
     E[surrogate(log-ratio)] + kl_weight KL
         + m_0 (mean P(z != 0) / alpha - 1) + m_1 (mean P(0 < z < 1) / beta - 1)
 
-with gates ``z ~ HardConcrete(location)`` and baselines
-``b = to_baseline(values)``. A violation is
+with gates ``z ~ HardConcrete(location)`` and baselines ``b = to_baseline(values)``. A violation is
 measured against its limit, so that one rate of ascent suits all limits.
 
 Two things are done beyond the paper, and both can be switched off (`PAPER`): what the
@@ -34,7 +33,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask import exchange, hard_concrete, losses, minmax
 from jaxmask.exchange import ExchangeInfo, Hard
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import EDGE, Intervention, to_baseline
+from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
 from jaxmask.protocol import Objective
 from jaxmask.settings import check_range
 
@@ -95,7 +94,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=6)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
-    refit_steps: int = flax.struct.field(pytree_node=False, default=5)
+    refit_steps: int = flax.struct.field(pytree_node=False, default=2)
 
 
 # The paper's objective as written: the ratio, the final target from the first step on, the
@@ -342,8 +341,7 @@ def refine(
 
 def found(state: HardState) -> Intervention:
     """The intervention of a hard mask, with a row a direction."""
-    mask, values = state.hard.mask, state.hard.values
-    return Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
+    return from_values(state.hard.mask, state.hard.values)
 
 
 def run(

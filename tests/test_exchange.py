@@ -37,14 +37,14 @@ rounds_jit = jax.jit(rounds, static_argnames=("count", "rows", "refit_steps"))
 
 
 def chain(objective, mask, values):
-    """All links of a chain on all examples, the first of them the mask itself, stacked."""
+    """One exchange made after the other, on all examples, stacked; the first is the mask itself."""
     batch = objective.everything()
     member = exchange._membership(mask, batch.direction)
     linear = exchange.linearise(mask, to_baseline(values), objective, batch)
-    links = [exchange._first_link(mask, values, linear, member)]
+    links = [exchange._first(mask, values, linear, member)]
     for _ in range(exchange.TRIES):
         links.append(
-            exchange._extend(links[-1], linear=linear, member=member, direction=batch.direction)
+            exchange._exchange(links[-1], linear=linear, member=member, direction=batch.direction)
         )
     return member, jax.tree.map(lambda *x: jnp.stack(x), *links)
 
@@ -146,6 +146,40 @@ def test_a_round_keeps_the_budget_and_never_loses(size, masks):
     np.testing.assert_array_equal(info.exchanges, moved)
 
 
+@pytest.mark.parametrize(
+    ("gains", "taken", "tried"),
+    [
+        ([1, -1, 1, -1, -1, 1, 1], [0, 2], 5),  # ends where two in a row are no better
+        ([1] * 9, range(exchange.TRIES), exchange.TRIES),
+        ([0, -1, 1], [], 2),  # what changes nothing is no better
+    ],
+)
+def test_exchanges_are_made_where_they_prove_to_be_better(gains, taken, tried):
+    """Of units that come in one after another; unit ``n`` lowers the loss by ``gains[n]``."""
+    gains = jnp.asarray(gains, jnp.float32)
+    units = len(gains)
+    nothing = jnp.zeros((1, units), bool)
+    sets = exchange._Sets(nothing, nothing, ~nothing, jnp.zeros((2, units)), jnp.zeros((1, 3)))
+
+    def bring_in_the_next(sets):
+        unit = sets.addable[0].argmax()
+        return sets._replace(
+            inside=sets.inside.at[0, unit].set(True),
+            addable=sets.addable.at[0, unit].set(False),
+            values=sets.values.at[:, unit].set(exchange.EDGE),
+        )
+
+    def loss_of(sets):
+        return -(sets.inside @ gains)
+
+    trial = exchange._try_exchanges(sets, loss_of(sets), bring_in_the_next, loss_of)
+    expected = np.isin(np.arange(units), list(taken))
+    np.testing.assert_array_equal(trial.sets.inside[0], expected)
+    np.testing.assert_array_equal(trial.sets.values[1], exchange.EDGE * expected)
+    assert trial.tried == tried
+    assert trial.loss == -gains[expected].sum()
+
+
 def test_the_observed_accuracy_and_gain_are_the_true_ones():
     objective = toy.toy(units=10)
     mask, values = start(objective, 3)
@@ -162,7 +196,7 @@ def test_a_small_sample_proposes_and_all_examples_decide():
     mask, values = start(objective, 4)
     found, found_values, info = rounds_jit(objective, mask, values, count=30, rows=3)
     left = [failed(objective, m, v) for m, v in zip(found, found_values, strict=True)]
-    assert (np.diff(left) <= 1e-6).all()
+    assert (np.diff([failed(objective, mask, values), *left]) <= 1e-6).all()
     np.testing.assert_allclose(info.loss, left, atol=1e-5)
     stood_still = np.asarray(info.exchanges) == 0
     assert stood_still.any()

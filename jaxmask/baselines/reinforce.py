@@ -29,7 +29,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask import losses, minmax, search
 from jaxmask.baselines import candidates, selection
 from jaxmask.finite import all_finite, choose
-from jaxmask.intervention import EDGE, Intervention, to_baseline
+from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
 from jaxmask.protocol import Objective
 
 _INITIAL_VALUE_SCALE = 0.1
@@ -255,9 +255,7 @@ def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Floa
 
 def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:
     """The intervention of the hard mask, with values as learned."""
-    baseline = to_baseline(state.params["values"])
-    mask = hard_mask(state.params["location"], config)
-    return Intervention(jnp.broadcast_to(mask, baseline.shape), baseline)
+    return from_values(hard_mask(state.params["location"], config), state.params["values"])
 
 
 def run(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxmask import exchange, search
-from jaxmask.intervention import Intervention, to_baseline
+from jaxmask.intervention import Intervention, from_values
 from jaxmask.protocol import Objective
 
 _INITIAL_VALUE_SCALE = 0.1  # as in the search
@@ -78,4 +78,4 @@ def learned(
         config.batch_size,
         config.kl_rows,
     )
-    return Intervention(jnp.broadcast_to(mask, shape), to_baseline(values))
+    return from_values(mask, values)
