@@ -87,7 +87,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     head_start: float = 0.1
     lowest: float = -8.0
     highest: float = 3.0
-    steps: int = flax.struct.field(pytree_node=False, default=200)
+    steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
     kl_rows: int = flax.struct.field(pytree_node=False, default=8)
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
