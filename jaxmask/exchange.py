@@ -7,7 +7,7 @@ mask it leaves is improved by exchanging units inside for units outside. One rou
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
 2. predicts from that the failures after every exchange (i out, j in), with each direction's better
    sign for j, makes the best exchange, and computes the loss after it exactly: if it is no better,
-   j is left out, and the next best exchange made instead;
+   even with the next exchange on top of it, the next best is made in its place;
 3. goes on from there, with predictions for what has changed, for a few exchanges;
 4. computes what the proposal does to all examples, and takes it if it is better there than what the
    round began with: a sample proposes, it doesn't decide. A mask that two rounds leave as it was
@@ -34,7 +34,7 @@ from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
 TRIES = 6  # exchanges that a round tries at most
-MISSES = 2  # exchanges that are no better, one after another, after which it tries no more
+MISSES = 3  # exchanges that are no better, one after another, after which it tries no more
 PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 REFIT_RATE = 0.05
@@ -113,6 +113,7 @@ class _Trial(NamedTuple):
 
     sets: _Sets
     loss: Float[Array, " masks"]
+    onward: _Sets  # from which the next exchange is made
     tried: Int[Array, ""]
     missed: Int[Array, ""]  # exchanges that were no better for any mask row, the last ones
     finite: Bool[Array, ""]
@@ -390,6 +391,9 @@ def _try_exchanges(
 ) -> _Trial:
     """Makes the exchanges that prove to be better, until `MISSES` in a row don't.
 
+    Two exchanges may be better together where the first one alone isn't: after one that is no
+    better the next is made on top of it, and only after that the next best in its place.
+
     Args:
         sets: to begin with.
         loss: of theirs.
@@ -401,24 +405,29 @@ def _try_exchanges(
         return (trial.tried < TRIES) & (trial.missed < MISSES)
 
     def one_more(trial: _Trial) -> _Trial:
-        new = exchange(trial.sets)
+        new = exchange(trial.onward)
         loss = loss_of(new)
         better = loss < trial.loss  # each mask row decides on its own
 
-        def choose_rows(a: Array, b: Array) -> Array:
-            return jnp.where(better[jnp.arange(len(a)) % len(better), None], a, b)
+        def choose_rows(which: Bool[Array, " masks"], a: _Sets, b: _Sets) -> _Sets:
+            def of_rows(a: Array, b: Array) -> Array:
+                return jnp.where(which[jnp.arange(len(a)) % len(which), None], a, b)
 
-        taken = jax.tree.map(choose_rows, new, trial.sets)
+            return jax.tree.map(of_rows, a, b)
+
+        best = choose_rows(better, new, trial.sets)
+        best = best._replace(addable=best.addable & new.addable)  # what was no better isn't again
         return _Trial(
-            taken._replace(addable=new.addable),  # what was no better isn't tried again
+            best,
             jnp.minimum(loss, trial.loss),
+            choose_rows(better | (trial.missed % 2 == 0), new, best),
             trial.tried + 1,
             jnp.where(jnp.any(better), 0, trial.missed + 1),
             trial.finite & all_finite(loss),
         )
 
     none = jnp.zeros((), jnp.int32)
-    start = _Trial(sets, loss, none, none, all_finite(loss))
+    start = _Trial(sets, loss, sets, none, none, all_finite(loss))
     return jax.lax.while_loop(go_on, one_more, start)
 
 
