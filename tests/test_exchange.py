@@ -149,9 +149,10 @@ def test_a_round_keeps_the_budget_and_never_loses(size, masks):
 @pytest.mark.parametrize(
     ("gains", "taken", "tried"),
     [
-        ([1, -1, 1, -1, -1, 1, 1], [0, 2], 5),  # ends where two in a row are no better
+        ([1, -1, 3, -1, -1, -1], [0, 1, 2], 6),  # 2 is worth 1
+        ([-1, -1, 2, -1, -1, -1], [2], 6),  # neither 0 nor 0 with 1 is better: they are left out
         ([1] * 9, range(exchange.TRIES), exchange.TRIES),
-        ([0, -1, 1], [], 2),  # what changes nothing is no better
+        ([0, -1, -1, 9], [], exchange.MISSES),  # what changes nothing is no better
     ],
 )
 def test_exchanges_are_made_where_they_prove_to_be_better(gains, taken, tried):
