@@ -21,7 +21,7 @@ shape, to be put under `jax.vmap` over seeds.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -117,6 +117,9 @@ class _Trial(NamedTuple):
     tried: Int[Array, ""]
     missed: Int[Array, ""]  # exchanges that were no better for any mask row, the last ones
     finite: Bool[Array, ""]
+
+
+_Rows = TypeVar("_Rows", Hard, _Sets)  # with a row for each row of the mask, or each direction
 
 
 def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
@@ -240,14 +243,7 @@ def _improve(
     both = jax.lax.map(known, (needed, both))
     before, after = (jax.tree.map(lambda x, i=i: x[i], both) for i in (0, 1))
     better = after.loss < before.loss
-    answering = jnp.arange(len(values)) % len(better)  # the mask row of each direction
-    kept = Hard(
-        jnp.where(better[:, None], after.mask, before.mask),
-        jnp.where(better[answering][:, None], after.values, before.values),
-        jnp.where(better, after.loss, before.loss),
-        jnp.where(better, after.accuracy, before.accuracy),
-        jnp.where(better, 0, before.idle + 1),
-    )
+    kept = _choose_rows(better, after, before._replace(idle=before.idle + 1))
     judged = jnp.where(needed[1], after.loss, 0.0)
     finite = trial.finite & all_finite((linear, before.loss, judged))
     return kept, kept.accuracy - before.accuracy, finite
@@ -376,6 +372,16 @@ def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
     return (direction[None, :] % len(mask) == masks).astype(mask.dtype)
 
 
+def _choose_rows(which: Bool[Array, " masks"], a: _Rows, b: _Rows) -> _Rows:
+    """``a`` where its row of the mask, or that of a direction, is one of ``which``, else ``b``."""
+
+    def of_rows(a: Array, b: Array) -> Array:
+        chosen = which[jnp.arange(len(a)) % len(which)]
+        return jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(of_rows, a, b)
+
+
 def _first(mask: Array, values: Array, linear: Linear, member: Array) -> _Sets:
     """What a round begins with."""
     inside = mask > 0
@@ -409,18 +415,12 @@ def _try_exchanges(
         loss = loss_of(new)
         better = loss < trial.loss  # each mask row decides on its own
 
-        def choose_rows(which: Bool[Array, " masks"], a: _Sets, b: _Sets) -> _Sets:
-            def of_rows(a: Array, b: Array) -> Array:
-                return jnp.where(which[jnp.arange(len(a)) % len(which), None], a, b)
-
-            return jax.tree.map(of_rows, a, b)
-
-        best = choose_rows(better, new, trial.sets)
+        best = _choose_rows(better, new, trial.sets)
         best = best._replace(addable=best.addable & new.addable)  # what was no better isn't again
         return _Trial(
             best,
             jnp.minimum(loss, trial.loss),
-            choose_rows(better | (trial.missed % 2 == 0), new, best),
+            _choose_rows(better | (trial.missed % 2 == 0), new, best),
             trial.tried + 1,
             jnp.where(jnp.any(better), 0, trial.missed + 1),
             trial.finite & all_finite(loss),
