@@ -224,7 +224,7 @@ def read_token(
     recurrent: list[Float[Array, "*batch gates"]],
     cells: Float[Array, "*batch units"],
     first_gates: Float[Array, "*batch gates"],
-    intervention: Intervention,
+    intervention: Intervention | None,
     where: Bool[Array, "*batch"],
     *,
     upward: bool = False,

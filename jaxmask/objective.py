@@ -81,6 +81,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
     examples_up_to: Int[Array, " rows"]  # number of examples in this row and those before
     tree: Tree | None  # of the rows, unless it would be too deep
     strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
+    once: bool = flax.struct.field(pytree_node=False)  # no word of a suffix is intervened on
     upward: bool = flax.struct.field(pytree_node=False, default=False)
 
     @property
@@ -177,13 +178,18 @@ class LSTMObjective(flax.struct.PyTreeNode):
         kl_rows: int | None,
     ) -> Outcome:
         """The outcome for all rows, with what they share computed once."""
+        # Any row of a direction tells how all of them are intervened on.
+        ways = jnp.arange(self.n_directions)[:, None]
+        one_of = jnp.argmax(batch.direction == ways, axis=1)
         top = prefix_tree.read(
             tree,
             self.params,
             jax.tree.map(lambda x: x[self.prefix[tree.levels[0].row]], self.prefix_state),
             lambda level, step: self._gates(level.row, step),
-            intervention,
+            jax.tree.map(lambda x: x[one_of], intervention),
+            batch.direction,
             self.where,
+            self.once,
             self.upward,
         )
         if kl_rows == 0:
@@ -239,8 +245,8 @@ class LSTMObjective(flax.struct.PyTreeNode):
                 self.params,
                 state,
                 self.word_gates[self.suffix[rows[:n], done : stratum.steps]],
-                jax.tree.map(lambda x, n=n: x[:n], intervention),
-                where[:n, done + 1 : stratum.steps + 1],
+                None if self.once else jax.tree.map(lambda x, n=n: x[:n], intervention),
+                None if self.once else where[:n, done + 1 : stratum.steps + 1],
                 upward=self.upward,
             )
             pieces.append(lstm.top_layer(self.params, altered))
@@ -288,7 +294,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
             row_keys,
             strict=True,
         ):
-            n = min(len(rows), -(-kl_rows * len(rows) // len(batch.rows)))
+            n = min(len(rows), max(1, round(kl_rows * len(rows) / len(batch.rows))))
             first = jax.random.randint(row_key, (), 0, len(rows))
             some = (first + jnp.arange(n)) % len(rows)  # each row is as likely as any other
             steps = self.steps[rows[some]]
@@ -343,5 +349,6 @@ def build(
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
         tree=prefix_tree.grow(packed),
         strata=packed.strata,
+        once=not packed.where[:, 1:].any(),
         upward=upward,
     )

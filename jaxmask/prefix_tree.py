@@ -100,7 +100,9 @@ def read(
     state: LSTMState,
     gates: Callable[[Level, int], Float[Array, "entries gates"]],
     intervention: Intervention,
+    direction: Int[Array, " rows"],
     where: Bool[Array, "rows steps"],
+    once: bool,
     upward: bool,
 ) -> Float[Array, "entries hidden"]:
     """States of the top layer at all entries, after the intervention.
@@ -111,13 +113,15 @@ def read(
         state: of the first level's entries, before any intervention; if upward, before the last
             word of the prefix.
         gates: layer 1's input gates of the word that entries on a level have read last.
-        intervention: a row for each row, the same for all rows of a direction.
+        intervention: of each direction.
+        direction: of each row.
         where: is the state after the prefix, and after each word of the suffix, intervened on?
+        once: no word of a suffix is.
         upward: see `jaxmask.lstm.unroll`.
     """
     tops = []
     for step, level in enumerate(map(devices.spread, tree.levels)):
-        here = jax.tree.map(lambda x, level=level: x[level.row], intervention)
+        here = None if step and once else intervention.toward(direction[level.row])
         at = where[level.row, step]
         if step or upward:
             before = jax.tree.map(lambda x, level=level: x[level.parents], state)
