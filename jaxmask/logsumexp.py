@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-CHUNK = 4096  # words, at most
+CHUNK = 2048  # words, at most
 ROWS = 320  # of hidden, whose logits over the whole vocabulary are held at a time in training
 
 
