@@ -33,11 +33,6 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 Steps = Callable[[int], Iterator[float]]
 
 
-def gradient_steps(config: SearchConfig) -> int:
-    """Gradient steps of a search, relaxation and refitting together."""
-    return config.steps + config.exchange_rounds * config.refit_steps
-
-
 def measure(options: BenchmarkOptions) -> dict[str, Any]:
     """Seconds of a search of all seeds, and of as many naive ones, one after another."""
     everything, config = material(options), search_config(common(options))
@@ -52,7 +47,8 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
     converged = jax.vmap(lambda i, h: search.converged(i, h, config))(
         result.interventions, result.history
     )
-    steps = gradient_steps(config)
+    taken = jax.vmap(lambda history: search.steps_taken(history, config))(result.history)
+    steps = round(float(taken.mean()))
     seconds = {
         "search": result.seconds,
         "compile": result.compile_seconds,

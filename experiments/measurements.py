@@ -89,7 +89,7 @@ def summarise(
     )
     train_accuracy = _train_accuracy(result, material)
     stopped = np.asarray(jax.vmap(lambda h: search.stopped_at(h, config))(result.history))
-    steps = config.steps + config.exchange_rounds * config.refit_steps
+    taken = np.asarray(jax.vmap(lambda h: search.steps_taken(h, config))(result.history))
     runs = [
         {
             "seed": seed,
@@ -123,7 +123,7 @@ def summarise(
                 "hard_accuracy": report.percent(results.relaxations.hard_accuracy[seed]),
                 "hard_units": float(results.relaxations.hard_units[seed]),
             },
-            "steps": int(stopped[seed]) or steps,
+            "steps": int(stopped[seed] or taken[seed]),
             "stopped_at": int(stopped[seed]) or None,
             "seconds": result.seconds,
             "converged": bool(converged[seed]),

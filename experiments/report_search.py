@@ -39,7 +39,7 @@ from jaxmask.programs import Programs
 from jaxmask.run_folder import check_run_folder, open_run, read_summary, write_run
 from jaxmask.store import LanguageModel
 
-STEPS_A_ROUND = 30  # a round of exchange takes about as long, half if it finds nothing
+STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
 
 def run(

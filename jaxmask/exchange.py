@@ -3,20 +3,21 @@
 A relaxation decides which units are worth their place while other gates still flicker; the hard
 mask it leaves is improved by exchanging units inside for units outside. One round
 
-1. draws fresh examples and linearises each row's log-ratio in every unit at the present mask:
+1. refits the values of the units inside, by a few steps of gradient descent;
+2. draws fresh examples and linearises each row's log-ratio in every unit at the present mask:
    giving a unit the value b adds about ``g (b - h)``, taking it back subtracts the same;
-2. predicts from that the failures after every exchange (i out, j in), with each direction's better
-   sign for j, makes the best exchange, and computes the loss after it exactly: if it is no better,
-   even with the next exchange on top of it, the next best is made in its place;
-3. goes on from there, with predictions for what has changed, for a few exchanges;
-4. computes what the proposal does to all examples, and takes it if it is better there than what the
-   round began with: a sample proposes, it doesn't decide. A mask that two rounds leave as it was
+3. predicts from that the failures after every exchange (i out, j in), with each direction's better
+   sign for j, makes the best exchange, and computes the loss after it exactly, on other examples
+   than it was chosen by: if it is no better, even with the next exchange on top of it, the next
+   best is made in its place;
+4. goes on from there, with predictions for what has changed, for a few exchanges;
+5. computes what the proposal does to all examples, and takes it if it is better there than what the
+   round began with: a sample proposes, it doesn't decide. A mask that three rounds leave as it was
    stays so: whoever runs them may stop there.
 
-Before that, each round refits the values of the units inside by gradient descent. Predictions of
-single exchanges are accurate to a few percent on LSTMs, so a round is one linearisation and a
-handful of forward passes where greedy selection needs hundreds. All of it is pure and of static
-shape, to be put under `jax.vmap` over seeds.
+Predictions of single exchanges are accurate to a few percent on LSTMs, so a round is one
+linearisation and a handful of forward passes where greedy selection needs hundreds. All of it is
+pure and of static shape, to be put under `jax.vmap` over seeds.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from jaxmask.protocol import Objective, Outcome
 
 TRIES = 6  # exchanges that a round tries at most
 MISSES = 3  # exchanges that are no better, one after another, after which it tries no more
-PATIENCE = 2  # rounds without an improvement after which a mask stays as it is
+PATIENCE = 3  # rounds without an improvement after which a mask stays as it is
 CANDIDATES = 48  # units on either side between which all exchanges are predicted
 REFIT_RATE = 0.05
 _NEXT_TO_NOTHING = 1e-6  # a mask at which a unit's gradients are there and the unit isn't
@@ -88,14 +89,12 @@ class Linear(NamedTuple):
         weight: of the rows.
         high: with the value ``+edge``, or at its own value for a unit inside.
         low: with the value ``-edge``, likewise.
-        outcome: at the mask.
     """
 
     log_ratio: Float[Array, " batch"]
     weight: Float[Array, " batch"]
     high: Float[Array, "batch units"]
     low: Float[Array, "batch units"]
-    outcome: Outcome
 
 
 class _Sets(NamedTuple):
@@ -139,7 +138,7 @@ def round_of_exchange(
     rows: int,
     refit_steps: int,
     refit_rows: int,
-    kl_rows: int,
+    kl_rows: int | None,
 ) -> tuple[Hard, ExchangeInfo]:
     """One round: refit, then the exchanges that prove to be better.
 
@@ -150,7 +149,7 @@ def round_of_exchange(
         present: the mask to begin with.
         objective: how the model responds.
         kl_weight: weight of the KL beside failures.
-        rows: of the sample on which exchanges are chosen.
+        rows: of the sample by which exchanges are chosen; a quarter as many others try them.
         refit_steps: gradient steps on the values.
         refit_rows: batch size of these.
         kl_rows: of such a batch, see `jaxmask.protocol.Objective`; larger ones have more.
@@ -158,21 +157,12 @@ def round_of_exchange(
     Returns:
         The new mask, with as many units in each row as before, the new values, and what was done.
     """
-    refit_key, key = jax.random.split(key)
-    values = refit(
-        refit_key,
-        present.mask,
-        present.values,
-        objective,
-        kl_weight,
-        refit_steps,
-        refit_rows,
-        kl_rows,
+    improve = partial(
+        _improve, rows=rows, refit_steps=refit_steps, refit_rows=refit_rows, kl_rows=kl_rows
     )
-    improve = partial(_improve, rows=rows, kl_rows=-(-kl_rows * rows // refit_rows))
 
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
-    # grow with runs, and those that are settled cost no more than the refit above.
+    # grow with runs, and those that are settled cost nothing.
     @jax.custom_batching.sequential_vmap
     def of_run(present: Hard, *args: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
         def leave(present: Hard, *_: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
@@ -181,8 +171,7 @@ def round_of_exchange(
         return jax.lax.cond(_settled(present), leave, improve, present, *args)
 
     weight = jnp.asarray(kl_weight, jnp.float32)
-    kept, gain, finite = of_run(present, values, key, judge_key, objective, weight)
-    finite &= all_finite(values)
+    kept, gain, finite = of_run(present, key, judge_key, objective, weight)
     kept = choose(finite, kept, present)
     gain = jnp.where(finite, gain, 0.0).sum()
     exchanges = (kept.mask * (1.0 - present.mask)).sum().astype(jnp.int32)
@@ -197,42 +186,51 @@ def _settled(hard: Hard) -> Bool[Array, ""]:
 
 def _improve(
     present: Hard,
-    values: Float[Array, "directions units"],
     key: Key[Array, ""],
     judge_key: Key[Array, ""],
     objective: Objective,
     kl_weight: Float[Array, ""],
     *,
     rows: int,
-    kl_rows: int,
+    refit_steps: int,
+    refit_rows: int,
+    kl_rows: int | None,
 ) -> tuple[Hard, Float[Array, " masks"], Bool[Array, ""]]:
-    """Proposes exchanges on a sample, beginning with refitted ``values``; all examples decide.
+    """A round of a run that isn't settled.
 
     Also says by how much each mask row's accuracy rose, and whether all that it computed is finite.
     """
-    sample_key, kl_key = jax.random.split(key)
-    batch = objective.sample(sample_key, rows)
-    member = _membership(present.mask, batch.direction)
-    linear = linearise(present.mask, to_baseline(values), objective, batch, kl_key, kl_rows)
 
-    def loss(outcome: Outcome) -> Float[Array, " masks"]:
-        failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        # The KL has no part for each mask row: they share it.
-        return member @ failures + kl_weight * outcome.kl / len(member)
+    def kl_rows_of(rows: int) -> int | None:
+        return None if kl_rows is None else -(-kl_rows * rows // refit_rows)
+
+    refit_key, choice_key, trial_key, kl_key = jax.random.split(key, 4)
+    mask, values = present.mask, present.values
+    values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows)
+    batch = objective.sample(choice_key, rows)
+    linear = linearise(mask, to_baseline(values), objective, batch)
+    member = _membership(mask, batch.direction)
+    first = _first(mask, values, linear, member)
+    exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
+
+    others = objective.sample(trial_key, -(-rows // 4))
 
     def loss_of(sets: _Sets) -> Float[Array, " masks"]:
-        mask = sets.inside.astype(values.dtype)
-        return loss(_respond(mask, sets.values, objective, batch, kl_key, kl_rows))
+        inside = sets.inside.astype(values.dtype)
+        n_rows = kl_rows_of(len(others.direction))
+        outcome = _respond(inside, sets.values, objective, others, kl_key, n_rows)
+        failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
+        # The KL has no part for each mask row: they share it.
+        shared = kl_weight * outcome.kl / len(mask)
+        return _membership(mask, others.direction) @ failures + shared
 
-    first = _first(present.mask, values, linear, member)
-    exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
-    trial = _try_exchanges(first, loss(linear.outcome), exchange, loss_of)
+    trial = _try_exchanges(first, loss_of(first), exchange, loss_of)
     proposed = unjudged(trial.sets.inside.astype(values.dtype), trial.sets.values)
 
     # All examples are asked where a mask isn't known yet: the present one in the first round, and
     # the proposed one if it isn't just the present one with other values.
     def ask(hard: Hard) -> Hard:
-        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, kl_rows)
+        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, kl_rows_of(rows))
 
     def known(case: tuple[Bool[Array, ""], Hard]) -> Hard:
         return jax.lax.cond(case[0], ask, lambda hard: hard, case[1])
@@ -245,7 +243,7 @@ def _improve(
     better = after.loss < before.loss
     kept = _choose_rows(better, after, before._replace(idle=before.idle + 1))
     judged = jnp.where(needed[1], after.loss, 0.0)
-    finite = trial.finite & all_finite((linear, before.loss, judged))
+    finite = trial.finite & all_finite((values, linear, before.loss, judged))
     return kept, kept.accuracy - before.accuracy, finite
 
 
@@ -255,7 +253,7 @@ def judge(
     values: Float[Array, "directions units"],
     objective: Objective,
     kl_weight: float | Float[Array, ""],
-    kl_rows: int,
+    kl_rows: int | None,
 ) -> Hard:
     """What a hard mask does to all examples.
 
@@ -281,7 +279,7 @@ def refit(
     kl_weight: float | Float[Array, ""],
     steps: int,
     rows: int,
-    kl_rows: int,
+    kl_rows: int | None,
 ) -> Float[Array, "directions units"]:
     """Gradient steps on the values of a fixed mask; ``values`` as in `Hard`."""
     optimizer = optax.adam(REFIT_RATE)
@@ -307,8 +305,6 @@ def linearise(
     baseline: Float[Array, "directions units"],
     objective: Objective,
     batch: Any,
-    kl_key: Key[Array, ""] | None = None,
-    kl_rows: int = 0,
 ) -> Linear:
     """Linearises each row's log-ratio in every unit, at a mask.
 
@@ -317,8 +313,6 @@ def linearise(
         baseline: values of the units inside.
         objective: how the model responds.
         batch: the rows.
-        kl_key: of the outcome's KL.
-        kl_rows: of the outcome's KL.
     """
     inside = jnp.broadcast_to(mask, baseline.shape)[batch.direction] > 0
     # With d L / d h' = g at each step, the slope in the mask is sum g (b - h) and that in the
@@ -328,7 +322,7 @@ def linearise(
     )
 
     def respond(given: Intervention) -> tuple[Array, Outcome]:
-        outcome = objective(given, batch, kl_key, kl_rows)
+        outcome = objective(given, batch, None, 0)
         share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
         return (outcome.log_ratio * share).sum(), outcome
 
@@ -336,7 +330,7 @@ def linearise(
     reach = jnp.where(inside, 0.0, slope.baseline / _NEXT_TO_NOTHING)
     weight = outcome.weight.sum(axis=1)
     log_ratio = (outcome.log_ratio * outcome.weight).sum(axis=1) / weight
-    return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach, outcome)
+    return Linear(log_ratio, weight, slope.mask + reach, slope.mask - reach)
 
 
 def failures_after_adding(

@@ -65,11 +65,12 @@ class SearchConfig(flax.struct.PyTreeNode):
         highest: see ``lowest``.
         steps: gradient steps on the relaxed mask.
         batch_size: rows a step.
-        kl_rows: rows a step that the KL is estimated from; 0 leaves it out.
+        kl_rows: rows a step that the KL is estimated from; 0 leaves it out, None asks for the exact
+            one.
         surrogate: a name of `jaxmask.losses.SURROGATES`.
         shared_mask: one mask for all directions, or one each.
-        exchange_rounds: rounds of refining the hard mask.
-        exchange_rows: rows on which exchanges are chosen.
+        exchange_rounds: rounds of refining the hard mask, at most.
+        exchange_rows: rows by which exchanges are chosen.
         refit_steps: gradient steps on the values in each of these rounds.
     """
 
@@ -89,10 +90,10 @@ class SearchConfig(flax.struct.PyTreeNode):
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
-    kl_rows: int = flax.struct.field(pytree_node=False, default=8)
+    kl_rows: int | None = flax.struct.field(pytree_node=False, default=8)
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
-    exchange_rounds: int = flax.struct.field(pytree_node=False, default=6)
+    exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
     refit_steps: int = flax.struct.field(pytree_node=False, default=2)
 
@@ -401,6 +402,17 @@ def converged(
         late, before = history.steps.accuracy[-tenth:], history.steps.accuracy[-2 * tenth : -tenth]
         rise = late.mean() - before.mean()
     return finite & constraint & (rise <= _MOST_RISE)
+
+
+def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:
+    """Gradient steps of a run that wasn't stopped, of relaxation and refitting together.
+
+    A run that is settled refits nothing in the rounds that are left.
+    """
+    rounds = 0
+    if config.exchange_rounds:
+        rounds = 1 + jnp.sum(~history.rounds.settled[:-1], dtype=jnp.int32)
+    return jnp.asarray(config.steps + rounds * config.refit_steps, jnp.int32)
 
 
 def stopped_at(history: History, config: SearchConfig) -> Int[Array, ""]:

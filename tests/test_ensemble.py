@@ -66,6 +66,8 @@ def test_exchange_ends_where_all_runs_are_settled():
     assert seen[-1] == 16
     settled = np.asarray(history.rounds.settled)
     assert settled[:, rounds - 1].all()
+    taken = jax.vmap(lambda history: search.steps_taken(history, config))(history)
+    np.testing.assert_array_equal(taken, 20 + config.refit_steps * (1 + settled.argmax(axis=1)))
     assert not settled[:, rounds - 3].all()
 
 

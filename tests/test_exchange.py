@@ -1,5 +1,9 @@
 """Exchanges on a toy where predictions are exact and all sets can be tried."""
 
+import dataclasses
+from collections.abc import Callable
+
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,13 +23,15 @@ def start(objective, size, masks=1, seed=0):
     return (rank < size).astype(jnp.float32), values
 
 
-def rounds(objective, mask, values, count, seed=0, kl_weight=0.0, rows=1000, refit_steps=0):
+def rounds(
+    objective, mask, values, count, seed=0, kl_weight=0.0, rows=1000, refit_steps=0, kl_rows=10
+):
     """States after 1, 2, ... ``count`` rounds, and what was observed."""
 
     def one(present, key):
         present, info = exchange.round_of_exchange(
             key, jax.random.key(99), present, objective, kl_weight,
-            rows=rows, refit_steps=refit_steps, refit_rows=100, kl_rows=10,
+            rows=rows, refit_steps=refit_steps, refit_rows=100, kl_rows=kl_rows,
         )  # fmt: skip
         return present, (present.mask, present.values, info)
 
@@ -202,6 +208,49 @@ def test_a_small_sample_proposes_and_all_examples_decide():
     stood_still = np.asarray(info.exchanges) == 0
     assert stood_still.any()
     assert not stood_still.all()
+
+
+@flax.struct.dataclass
+class Watched(toy.Toy):
+    """Tells of which rows it gives a sample, and for how many of its rows it is asked for the KL.
+
+    The latter when it is traced.
+    """
+
+    tell: Callable = flax.struct.field(pytree_node=False, default=None)
+
+    def sample(self, key, size):
+        batch = super().sample(key, size)
+        jax.debug.callback(lambda rows: self.tell(np.asarray(rows)), batch.row)
+        return batch
+
+    def __call__(self, intervention, batch, key=None, kl_rows=None):
+        self.tell(kl_rows)
+        return super().__call__(intervention, batch, key, kl_rows)
+
+
+def watched(tell):
+    plain = toy.toy(rows=2000)
+    return Watched(*(getattr(plain, field.name) for field in dataclasses.fields(plain)), tell)
+
+
+def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
+    told = []
+    objective = watched(told.append)
+    jax.block_until_ready(rounds(objective, *start(objective, 3), count=1, rows=41))
+    jax.effects_barrier()
+    chosen_by, tried_on = sorted((x for x in told if isinstance(x, np.ndarray)), key=len)[::-1]
+    assert (len(chosen_by), len(tried_on)) == (41, 11)
+    assert len(np.intersect1d(chosen_by, tried_on)) < 5
+
+
+@pytest.mark.parametrize(("kl_rows", "expected"), [(None, {0, None}), (10, {0, 10, 25, 100})])
+def test_the_kl_is_exact_or_from_a_share_of_the_rows(kl_rows, expected):
+    """Of 100 that refit, 250 that try and all that judge, as of 1,000; predictions need none."""
+    told = []
+    objective = watched(told.append)
+    rounds(objective, *start(objective, 3), count=1, refit_steps=1, kl_rows=kl_rows)
+    assert {x for x in told if not isinstance(x, np.ndarray)} == expected
 
 
 def test_a_mask_that_rounds_leave_as_it_was_is_settled():
