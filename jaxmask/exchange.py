@@ -34,6 +34,7 @@ from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
 from jaxmask.protocol import Objective, Outcome
 
+TRIED_ON = 64  # rows, at least
 TRIES = 6  # exchanges that a round tries at most
 MISSES = 3  # exchanges that are no better, one after another, after which it tries no more
 PATIENCE = 3  # rounds without an improvement after which a mask stays as it is
@@ -149,7 +150,8 @@ def round_of_exchange(
         present: the mask to begin with.
         objective: how the model responds.
         kl_weight: weight of the KL beside failures.
-        rows: of the sample by which exchanges are chosen; a quarter as many others try them.
+        rows: of the sample by which exchanges are chosen; a quarter as many others try them, or
+            `TRIED_ON`.
         refit_steps: gradient steps on the values.
         refit_rows: batch size of these.
         kl_rows: of such a batch, see `jaxmask.protocol.Objective`; larger ones have more.
@@ -213,7 +215,7 @@ def _improve(
     first = _first(mask, values, linear, member)
     exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
 
-    others = objective.sample(trial_key, -(-rows // 4))
+    others = objective.sample(trial_key, max(TRIED_ON, -(-rows // 4)))
 
     def loss_of(sets: _Sets) -> Float[Array, " masks"]:
         inside = sets.inside.astype(values.dtype)

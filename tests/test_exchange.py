@@ -230,18 +230,18 @@ class Watched(toy.Toy):
 
 
 def watched(tell):
-    plain = toy.toy(rows=2000)
+    plain = toy.toy(rows=20_000)
     return Watched(*(getattr(plain, field.name) for field in dataclasses.fields(plain)), tell)
 
 
 def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
     told = []
     objective = watched(told.append)
-    jax.block_until_ready(rounds(objective, *start(objective, 3), count=1, rows=41))
+    jax.block_until_ready(rounds(objective, *start(objective, 3), count=1, rows=410))
     jax.effects_barrier()
     chosen_by, tried_on = sorted((x for x in told if isinstance(x, np.ndarray)), key=len)[::-1]
-    assert (len(chosen_by), len(tried_on)) == (41, 11)
-    assert len(np.intersect1d(chosen_by, tried_on)) < 5
+    assert (len(chosen_by), len(tried_on)) == (410, 103)
+    assert len(np.intersect1d(chosen_by, tried_on)) < 10
 
 
 @pytest.mark.parametrize(("kl_rows", "expected"), [(None, {0, None}), (10, {0, 10, 25, 100})])
