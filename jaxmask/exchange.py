@@ -355,7 +355,7 @@ def failures_after_adding(
 
 
 def _respond(
-    mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int
+    mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int | None
 ) -> Outcome:
     """The outcome of a mask of one or more rows and of values as in `Hard`."""
     intervention = from_values(mask, values).toward(batch.direction)

@@ -121,7 +121,7 @@ def read(
     """
     tops = []
     for step, level in enumerate(map(devices.spread, tree.levels)):
-        here = None if step and once else intervention.toward(direction[level.row])
+        here = intervention.toward(direction[level.row])
         at = where[level.row, step]
         if step or upward:
             before = jax.tree.map(lambda x, level=level: x[level.parents], state)
@@ -131,7 +131,7 @@ def read(
                 [x[level.parent] for x in recurrent],
                 before.cell[level.parent],
                 gates(level, step),
-                here,
+                None if step and once else here,
                 at,
                 upward=upward,
             )

@@ -409,10 +409,11 @@ def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:
 
     A run that is settled refits nothing in the rounds that are left.
     """
-    rounds = 0
+    steps = jnp.asarray(config.steps, jnp.int32)
     if config.exchange_rounds:
         rounds = 1 + jnp.sum(~history.rounds.settled[:-1], dtype=jnp.int32)
-    return jnp.asarray(config.steps + rounds * config.refit_steps, jnp.int32)
+        steps += rounds * config.refit_steps
+    return steps
 
 
 def stopped_at(history: History, config: SearchConfig) -> Int[Array, ""]:
