@@ -216,15 +216,16 @@ def _improve(
     exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
 
     others = objective.sample(trial_key, max(TRIED_ON, -(-rows // 4)))
+    other_member = _membership(mask, others.direction)
+    n_rows = kl_rows_of(len(others.direction))
 
     def loss_of(sets: _Sets) -> Float[Array, " masks"]:
         inside = sets.inside.astype(values.dtype)
-        n_rows = kl_rows_of(len(others.direction))
         outcome = _respond(inside, sets.values, objective, others, kl_key, n_rows)
         failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
         # The KL has no part for each mask row: they share it.
         shared = kl_weight * outcome.kl / len(mask)
-        return _membership(mask, others.direction) @ failures + shared
+        return other_member @ failures + shared
 
     trial = _try_exchanges(first, loss_of(first), exchange, loss_of)
     proposed = unjudged(trial.sets.inside.astype(values.dtype), trial.sets.values)
