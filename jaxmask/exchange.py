@@ -150,7 +150,7 @@ def round_of_exchange(
         present: the mask to begin with.
         objective: how the model responds.
         kl_weight: weight of the KL beside failures.
-        rows: of the sample by which exchanges are chosen; a quarter as many others try them, or
+        rows: of the sample by which exchanges are chosen; half as many others try them, or
             `TRIED_ON`.
         refit_steps: gradient steps on the values.
         refit_rows: batch size of these.
@@ -215,7 +215,7 @@ def _improve(
     first = _first(mask, values, linear, member)
     exchange = partial(_exchange, linear=linear, member=member, direction=batch.direction)
 
-    others = objective.sample(trial_key, max(TRIED_ON, -(-rows // 4)))
+    others = objective.sample(trial_key, max(TRIED_ON, -(-rows // 2)))
     other_member = _membership(mask, others.direction)
     n_rows = kl_rows_of(len(others.direction))
 
@@ -233,7 +233,8 @@ def _improve(
     # All examples are asked where a mask isn't known yet: the present one in the first round, and
     # the proposed one if it isn't just the present one with other values.
     def ask(hard: Hard) -> Hard:
-        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, kl_rows_of(rows))
+        n_rows = kl_rows_of(2 * rows)  # more than those that only propose have
+        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, n_rows)
 
     def known(case: tuple[Bool[Array, ""], Hard]) -> Hard:
         return jax.lax.cond(case[0], ask, lambda hard: hard, case[1])

@@ -94,7 +94,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
-    exchange_rows: int = flax.struct.field(pytree_node=False, default=512)
+    exchange_rows: int = flax.struct.field(pytree_node=False, default=256)
     refit_steps: int = flax.struct.field(pytree_node=False, default=2)
 
 

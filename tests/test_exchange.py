@@ -240,13 +240,13 @@ def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
     jax.block_until_ready(rounds(objective, *start(objective, 3), count=1, rows=410))
     jax.effects_barrier()
     chosen_by, tried_on = sorted((x for x in told if isinstance(x, np.ndarray)), key=len)[::-1]
-    assert (len(chosen_by), len(tried_on)) == (410, 103)
-    assert len(np.intersect1d(chosen_by, tried_on)) < 10
+    assert (len(chosen_by), len(tried_on)) == (410, 205)
+    assert len(np.intersect1d(chosen_by, tried_on)) < 20
 
 
-@pytest.mark.parametrize(("kl_rows", "expected"), [(None, {0, None}), (10, {0, 10, 25, 100})])
+@pytest.mark.parametrize(("kl_rows", "expected"), [(None, {0, None}), (10, {0, 10, 50, 200})])
 def test_the_kl_is_exact_or_from_a_share_of_the_rows(kl_rows, expected):
-    """Of 100 that refit, 250 that try and all that judge, as of 1,000; predictions need none."""
+    """Of 100 that refit, 500 that try and all that judge, as of 2,000; predictions need none."""
     told = []
     objective = watched(told.append)
     rounds(objective, *start(objective, 3), count=1, refit_steps=1, kl_rows=kl_rows)

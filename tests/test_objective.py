@@ -200,6 +200,40 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
     assert (error < 4 * standard_error).all()
 
 
+def test_samples_are_spread_evenly_over_the_examples(setting):
+    """Of n rows in a stratum, the k-th is of an example in the k-th of n equal parts, any of them."""
+    fast = setting.fast
+    keys = jax.random.split(jax.random.key(0), 400)
+    batches = jax.jit(jax.vmap(lambda key, fast: fast.sample(key, 12), (0, None)))(keys, fast)
+    ends = np.asarray(fast.examples_up_to)
+    begins = np.concatenate([[0], ends[:-1]])
+    before = place = 0
+    for stratum, count in zip(fast.strata, batches.counts, strict=True):
+        parts = np.linspace(before, before + stratum.examples, count + 1)
+        for k in range(count):
+            rows = np.asarray(batches.rows[:, place + k])
+            assert (begins[rows] < parts[k + 1]).all()
+            assert (ends[rows] > parts[k]).all()
+            possible = (begins < parts[k + 1] - 1) & (ends > parts[k] + 1)
+            assert set(np.flatnonzero(possible)) <= set(rows.tolist())
+        before += stratum.examples
+        place += count
+    assert max(batches.counts) > 2
+
+
+def test_a_kl_from_some_entries_of_the_tree_is_unbiased(setting):
+    one = jax.tree.map(lambda x: x[:2, 0], interventions(2, setting.fast.n_units))
+
+    def kl(objective, key, kl_rows):
+        batch = objective.everything(by_direction=True)
+        return objective(one.toward(batch.direction), batch, key, kl_rows).kl
+
+    keys = jax.random.split(jax.random.key(0), 2000)
+    found = jax.jit(jax.vmap(lambda o, key: kl(o, key, 5), (None, 0)))(setting.fast, keys)
+    error = abs(float(found.mean() - kl(setting.fast, None, None)))
+    assert 0 < error < 4 * float(found.std()) / np.sqrt(len(keys))
+
+
 def test_rows_for_both_directions_change_nothing_but_shapes(setting):
     given, args = setting.examples, (setting.where, setting.context)
     turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
