@@ -201,7 +201,7 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
 
 
 def test_samples_are_spread_evenly_over_the_examples(setting):
-    """Of n rows in a stratum, the k-th is of an example in the k-th of n equal parts, any of them."""
+    """Of a stratum's n rows, the k-th is any of those in the k-th of n equal parts."""
     fast = setting.fast
     keys = jax.random.split(jax.random.key(0), 400)
     batches = jax.jit(jax.vmap(lambda key, fast: fast.sample(key, 12), (0, None)))(keys, fast)
