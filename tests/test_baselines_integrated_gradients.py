@@ -42,10 +42,10 @@ def test_is_effect_times_state_where_the_model_is_linear():
 
 
 def test_attributions_add_up_to_the_whole_difference(language_model):
-    batch = language_model.sample(jax.random.key(0), 20)
+    batch = language_model.sample(jax.random.key(1), 20)
     found = attributions(language_model, batch)
     whole = mean_log_ratio(language_model, batch, 1.0) - mean_log_ratio(language_model, batch, 0.0)
-    assert abs(whole) > 0.05
+    assert abs(whole) > 0.1
     np.testing.assert_allclose(found.sum(), whole, rtol=1e-4)
     assert abs(attributions(language_model, batch, points=1).sum() - whole) > 5e-4 * abs(whole)
 
