@@ -123,7 +123,7 @@ def summarise(
                 "hard_accuracy": report.percent(results.relaxations.hard_accuracy[seed]),
                 "hard_units": float(results.relaxations.hard_units[seed]),
             },
-            "steps": int(stopped[seed] or taken[seed]),
+            "steps": int(taken[seed]),
             "stopped_at": int(stopped[seed]) or None,
             "seconds": result.seconds,
             "converged": bool(converged[seed]),

@@ -222,10 +222,7 @@ def _improve(
     def loss_of(sets: _Sets) -> Float[Array, " masks"]:
         inside = sets.inside.astype(values.dtype)
         outcome = _respond(inside, sets.values, objective, others, kl_key, n_rows)
-        failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-        # The KL has no part for each mask row: they share it.
-        shared = kl_weight * outcome.kl / len(mask)
-        return other_member @ failures + shared
+        return _of_masks(other_member, _smoothed(outcome), kl_weight * outcome.kl)
 
     trial = _try_exchanges(first, loss_of(first), exchange, loss_of)
     proposed = unjudged(trial.sets.inside.astype(values.dtype), trial.sets.values)
@@ -268,10 +265,9 @@ def judge(
     batch = objective.everything(by_direction=True)
     outcome = _respond(mask, values, objective, batch, key, kl_rows)
     flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
-    smoothed = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-    failed = (outcome.weight.sum(axis=1) - flipped + smoothed) / 2
+    failed = (outcome.weight.sum(axis=1) - flipped + _smoothed(outcome)) / 2
     member = _membership(mask, batch.direction)
-    loss = member @ failed + kl_weight * outcome.kl / len(mask)
+    loss = _of_masks(member, failed, kl_weight * outcome.kl)
     return unjudged(mask, values)._replace(loss=loss, accuracy=member @ flipped)
 
 
@@ -292,8 +288,7 @@ def refit(
         sample_key, kl_key = jax.random.split(key)
         batch = objective.sample(sample_key, rows)
         outcome = _respond(mask, values, objective, batch, kl_key, kl_rows)
-        failures = (losses.failure(outcome.log_ratio) * outcome.weight).sum()
-        return failures + kl_weight * outcome.kl
+        return _smoothed(outcome).sum() + kl_weight * outcome.kl
 
     def step(carry: tuple, key: Array) -> tuple:
         values, state = carry
@@ -368,6 +363,16 @@ def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:
     """1 where a row of the mask answers for a row of the batch: all of them if it is shared."""
     masks = jnp.arange(len(mask))[:, None]
     return (direction[None, :] % len(mask) == masks).astype(mask.dtype)
+
+
+def _smoothed(outcome: Outcome) -> Float[Array, " batch"]:
+    """Each row's share of the smoothed failures."""
+    return (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
+
+
+def _of_masks(member: Array, failed: Array, kl: Array) -> Float[Array, " masks"]:
+    """The loss of each mask row. The KL has no part for each of them: they share it."""
+    return member @ failed + kl / len(member)
 
 
 def _choose_rows(which: Bool[Array, " masks"], a: _Rows, b: _Rows) -> _Rows:

@@ -405,7 +405,7 @@ def converged(
 
 
 def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:
-    """Gradient steps of a run that wasn't stopped, of relaxation and refitting together.
+    """Gradient steps of a run, of relaxation and refitting together, up to one that stopped it.
 
     A run that is settled refits nothing in the rounds that are left.
     """
@@ -413,7 +413,8 @@ def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:
     if config.exchange_rounds:
         rounds = 1 + jnp.sum(~history.rounds.settled[:-1], dtype=jnp.int32)
         steps += rounds * config.refit_steps
-    return steps
+    stopped = stopped_at(history, config)
+    return jnp.where(stopped > 0, stopped, steps)
 
 
 def stopped_at(history: History, config: SearchConfig) -> Int[Array, ""]:
