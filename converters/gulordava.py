@@ -23,10 +23,10 @@ import numpy as np
 
 from converters.rnn_model import check_attributes, find_tensors
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
-from jaxmask.lstm import LSTMConfig
-from jaxmask.run_folder import RunFolderError, check_writable
-from jaxmask.store import LanguageModel, ModelError, save_model, some, unflatten
-from jaxmask.vocabulary import Vocabulary, VocabularyError, shown
+from jaxmask.files.run_folder import RunFolderError, check_writable
+from jaxmask.models.lstm.network import LSTMConfig
+from jaxmask.models.model_folder import LanguageModel, ModelError, save_model, some, unflatten
+from jaxmask.text.vocabulary import Vocabulary, VocabularyError, shown
 
 
 class Mapped(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-from jaxmask.vocabulary import shown
+from jaxmask.text.vocabulary import shown
 
 MAX_OPCODES = 50_000  # a language model's pickle has about 1,500
 MAX_NAME = 500  # characters of a global's name

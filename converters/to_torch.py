@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxmask.lstm import Params, decoder_weight
-from jaxmask.run_folder import RunFolderError, check_writable
-from jaxmask.store import ModelError, load_model
-from jaxmask.vocabulary import VocabularyError
+from jaxmask.files.run_folder import RunFolderError, check_writable
+from jaxmask.models.lstm.network import Params, decoder_weight
+from jaxmask.models.model_folder import ModelError, load_model
+from jaxmask.text.vocabulary import VocabularyError
 
 TOP = "archive"  # the folder within the zip file; PyTorch takes any name
 ALIGNMENT = 64  # of the data within the file, as PyTorch has it, so that it can be mapped

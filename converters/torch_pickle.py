@@ -20,7 +20,7 @@ import numpy as np
 
 from converters.inert_pickle import CheckpointError, Global, Record, brief, read_pickle
 from converters.zip_members import cut, read_members
-from jaxmask.vocabulary import shown
+from jaxmask.text.vocabulary import shown
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "read_tensor"]
 

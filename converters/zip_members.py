@@ -5,7 +5,7 @@ import struct
 import zipfile
 
 from converters.inert_pickle import CheckpointError, brief
-from jaxmask.vocabulary import shown
+from jaxmask.text.vocabulary import shown
 
 MAX_DIRECTORY = 2**17  # bytes of the archive's directory; a language model's has about 2,000
 

@@ -5,10 +5,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmask import hard_concrete
-from jaxmask.figures import STYLES
 from jaxmask.intervention import intervene
-from jaxmask.search import SearchConfig, shrinking_target
+from jaxmask.report.figures import STYLES
+from jaxmask.search import SearchConfig, hard_concrete, shrinking_target
 
 
 def intervention() -> Figure:

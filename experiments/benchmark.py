@@ -19,14 +19,8 @@ from typing import Any
 import jax
 
 import jaxmask
-from experiments import (
-    benchmark_gradient,
-    benchmark_memory,
-    benchmark_scaling,
-    benchmark_search,
-    benchmark_start,
-)
-from experiments.benchmark_setting import (
+from experiments.benchmarks import gradient, memory, scaling, start, whole_search
+from experiments.benchmarks.subject import (
     SECTIONS,
     BenchmarkOptions,
     Section,
@@ -35,22 +29,21 @@ from experiments.benchmark_setting import (
     subject,
     torch_there,
 )
-from experiments.benchmark_tables import tables
-from experiments.console import console, print_table
-from experiments.measurements import describe
-from experiments.option_types import check
-from experiments.setup import OptionError, run_script
-from jaxmask import figures
-from jaxmask.report import to_markdown
-from jaxmask.run_folder import check_run_folder, plain, write_text
+from experiments.benchmarks.tables import tables
+from experiments.shared.console import console, print_table
+from experiments.shared.measurements import describe
+from experiments.shared.option_types import check
+from experiments.shared.setup import OptionError, run_script
+from jaxmask.files.run_folder import check_run_folder, plain, write_text
+from jaxmask.report import figures, to_markdown
 
 MEASURES: Mapping[Section, Callable[[BenchmarkOptions], dict[str, Any]]] = {
-    "gradient": benchmark_gradient.measure,
-    "memory": benchmark_memory.measure,
-    "search": benchmark_search.measure,
-    "evaluation": benchmark_search.measure_evaluation,
-    "start": lambda options: benchmark_start.measure(options.model or "demo", options.vocab),
-    "scaling": benchmark_scaling.measure,
+    "gradient": gradient.measure,
+    "memory": memory.measure,
+    "search": whole_search.measure,
+    "evaluation": whole_search.measure_evaluation,
+    "start": lambda options: start.measure(options.model or "demo", options.vocab),
+    "scaling": scaling.measure,
 }
 
 
@@ -123,7 +116,7 @@ def _write(folder: Path, config: dict[str, Any], summary: dict[str, Any]) -> Non
     }
     folder.mkdir(parents=True, exist_ok=True)
     if "scaling" in summary:
-        figure = benchmark_scaling.figure(summary["scaling"])
+        figure = scaling.figure(summary["scaling"])
         figures.save(figure, folder / "figures" / "scaling.png")
     for name, text in texts.items():
         write_text(folder / name, text)

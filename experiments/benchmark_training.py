@@ -15,13 +15,13 @@ import jax
 import numpy as np
 
 from converters.to_torch import state_dict
-from experiments.console import print_table
-from experiments.option_types import Count, Dropout, Layers
-from experiments.setup import OptionError, run_script
-from experiments.training_options import check_tied
-from jaxmask import language_model_training as training
-from jaxmask.language_model_training import TrainingConfig
-from jaxmask.lstm import LSTMConfig, Params, init_params
+from experiments.shared.console import print_table
+from experiments.shared.option_types import Count, Dropout, Layers
+from experiments.shared.setup import OptionError, run_script
+from experiments.training.options import check_tied
+from jaxmask.models.lstm import training as training
+from jaxmask.models.lstm.network import LSTMConfig, Params, init_params
+from jaxmask.models.lstm.training import TrainingConfig
 from jaxmask.report import Table
 
 Update = Callable[[np.ndarray], float]  # tokens of a window -> loss

@@ -13,11 +13,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from experiments.console import console, print_table
-from experiments.option_types import Data, Model, TextFile
-from experiments.setup import Options, TaskName, load_task, read_model, run_script
+from experiments.shared.console import console, print_table
+from experiments.shared.option_types import Data, Model, TextFile
+from experiments.shared.setup import Options, TaskName, load_task, read_model, run_script
 from jaxmask.evaluate import log_odds, read_context
-from jaxmask.examples import (
+from jaxmask.models.model_folder import LanguageModel
+from jaxmask.report import Table
+from jaxmask.tasks import minimal_pairs, number_agreement
+from jaxmask.text.examples import (
     CONTEXTS,
     Encoded,
     Task,
@@ -25,10 +28,7 @@ from jaxmask.examples import (
     encode,
     unknown_words,
 )
-from jaxmask.report import Table
-from jaxmask.store import LanguageModel
-from jaxmask.tasks import minimal_pairs, number_agreement
-from jaxmask.vocabulary import UNKNOWN, Vocabulary, shown
+from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
 
 MOST_WORDS = 12  # rows of the table of words
 MOST_LINES = 4  # named for each word

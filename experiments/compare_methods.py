@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments import comparison_tables
-from experiments.comparison_runs import (
+from experiments.shared.console import console, print_table
+from experiments.shared.setup import load_task, prepare, read_model, run_script
+from experiments.studies import comparison_tables
+from experiments.studies.comparison_runs import (
     CompareOptions,
     check_options,
     common,
@@ -22,10 +24,8 @@ from experiments.comparison_runs import (
     run_all,
     summarise,
 )
-from experiments.console import console, print_table
-from experiments.setup import load_task, prepare, read_model, run_script
-from jaxmask import figures
-from jaxmask.run_folder import check_writable, plain, write_text
+from jaxmask.files.run_folder import check_writable, plain, write_text
+from jaxmask.report import figures
 
 
 def work(options: CompareOptions) -> dict[str, Any]:

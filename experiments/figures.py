@@ -11,11 +11,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments import activations
-from experiments.activations import Reading
-from experiments.console import console, progress
-from experiments.option_types import Data, DataFolder, Model, TextFile
-from experiments.setup import (
+from experiments.shared import activations
+from experiments.shared.activations import Reading
+from experiments.shared.console import console, progress
+from experiments.shared.option_types import Data, DataFolder, Model, TextFile
+from experiments.shared.setup import (
     PHENOMENA,
     OptionError,
     Options,
@@ -25,10 +25,10 @@ from experiments.setup import (
     read_model,
     run_script,
 )
-from jaxmask import figures
-from jaxmask.intervention_file import load_intervention
-from jaxmask.run_folder import RunFolderError, read_summary
-from jaxmask.store import LanguageModel
+from jaxmask.files.intervention_file import load_intervention
+from jaxmask.files.run_folder import RunFolderError, read_summary
+from jaxmask.models.model_folder import LanguageModel
+from jaxmask.report import figures
 
 INTERVENTION = "interventions/seed_0.json"  # the one of the run's that is drawn
 

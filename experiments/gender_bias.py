@@ -3,8 +3,8 @@
 python -m experiments.gender_bias --model demo --intervention single --alpha 0.02
 """
 
-from experiments import report_search
-from experiments.setup import Options, run_script
+from experiments.shared import report_search
+from experiments.shared.setup import Options, run_script
 from jaxmask.tasks import gender_bias
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
-from experiments import checkpoints, hosts
-from experiments.console import console, print_table
-from experiments.measurements import (
+from experiments.shared import checkpoints, hosts
+from experiments.shared.console import console, print_table
+from experiments.shared.measurements import (
     Results,
     measure,
     observations,
@@ -27,9 +27,9 @@ from experiments.measurements import (
     settings,
     summarise,
 )
-from experiments.option_types import Fraction, NotEmpty, Runs, Weight
-from experiments.report_search import keys, save_interventions, search_all
-from experiments.setup import (
+from experiments.shared.option_types import Fraction, NotEmpty, Runs, Weight
+from experiments.shared.report_search import keys, save_interventions, search_all
+from experiments.shared.setup import (
     OptionError,
     Options,
     TaskName,
@@ -40,10 +40,11 @@ from experiments.setup import (
     run_script,
     search_config,
 )
-from jaxmask import ensemble, figures, report, search
-from jaxmask.figures import Curve
-from jaxmask.report import Table
-from jaxmask.run_folder import check_run_folder, open_run, write_run
+from jaxmask import report, search
+from jaxmask.files.run_folder import check_run_folder, open_run, write_run
+from jaxmask.report import Table, figures
+from jaxmask.report.figures import Curve
+from jaxmask.runs import ensemble
 from jaxmask.search import SearchConfig
 
 # What a summary tells once; all else differs from setting to setting.
@@ -68,7 +69,7 @@ class ParetoOptions(Options):
 
 
 class Setting(NamedTuple):
-    """Runs that differ in their seed only; in the order of `jaxmask.ensemble.grid`."""
+    """Runs that differ in their seed only; in the order of `jaxmask.runs.ensemble.grid`."""
 
     options: Options
     rows: slice

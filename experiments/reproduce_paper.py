@@ -11,15 +11,16 @@ import sys
 from pathlib import Path
 
 from experiments import figures, single_unit_ablation
-from experiments.console import console, print_table
 from experiments.figures import FigureOptions
-from experiments.paper_runs import PaperOptions, PaperRun, check_all, model_options, run_all
-from experiments.setup import PHENOMENA, run_script
+from experiments.shared.console import console, print_table
+from experiments.shared.setup import PHENOMENA, run_script
 from experiments.single_unit_ablation import AblationOptions, Ablations
-from jaxmask import paper, paper_tables, report
-from jaxmask.report_page import Picture, Report, Section, to_html_page, to_markdown_page
-from jaxmask.run_folder import write_text
-from jaxmask.store import LanguageModel
+from experiments.studies.paper_runs import PaperOptions, PaperRun, check_all, model_options, run_all
+from jaxmask import report
+from jaxmask.files.run_folder import write_text
+from jaxmask.models.model_folder import LanguageModel
+from jaxmask.report import paper, paper_tables
+from jaxmask.report.page import Picture, Report, Section, to_html_page, to_markdown_page
 
 LAKRETZ = "Found by ablation"
 

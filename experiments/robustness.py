@@ -20,9 +20,10 @@ from typing import Any, Literal
 import jax
 
 import jaxmask
-from experiments import option_types, robustness_runs, robustness_tables, train_language_model
-from experiments.console import console, print_table
-from experiments.option_types import (
+from experiments import train_language_model
+from experiments.shared import option_types
+from experiments.shared.console import console, print_table
+from experiments.shared.option_types import (
     Count,
     CountOrZero,
     Data,
@@ -36,12 +37,13 @@ from experiments.option_types import (
     TextFile,
     Weight,
 )
-from experiments.robustness_runs import Goal, Named
-from experiments.setup import OptionError, Options, TaskName, check, load_task, run_script
-from experiments.training_options import TrainingOptions
-from jaxmask import figures, paper
-from jaxmask.programs import Programs
-from jaxmask.run_folder import plain, write_text
+from experiments.shared.setup import OptionError, Options, TaskName, check, load_task, run_script
+from experiments.studies import robustness_runs, robustness_tables
+from experiments.studies.robustness_runs import Goal, Named
+from experiments.training.options import TrainingOptions
+from jaxmask.files.run_folder import plain, write_text
+from jaxmask.report import figures, paper
+from jaxmask.runs.programs import Programs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ import dataclasses
 
 import tyro
 
-from experiments import report_search
-from experiments.option_types import TextFile
-from experiments.setup import Options, run_script
+from experiments.shared import report_search
+from experiments.shared.option_types import TextFile
+from experiments.shared.setup import Options, run_script
 from jaxmask.tasks import minimal_pairs
 
 

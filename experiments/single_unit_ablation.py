@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.console import console, print_table, progress
-from experiments.option_types import (
+from experiments.shared.console import console, print_table, progress
+from experiments.shared.option_types import (
     Count,
     DataFolder,
     Model,
@@ -25,16 +25,17 @@ from experiments.option_types import (
     TextFile,
     check,
 )
-from experiments.setup import load_task, read_model, run_script
-from jaxmask import examples, objective
+from experiments.shared.setup import load_task, read_model, run_script
 from jaxmask.baselines import ablation
 from jaxmask.evaluate import read_context
-from jaxmask.examples import Examples
+from jaxmask.files.run_folder import check_writable, write_text
 from jaxmask.intervention import every_step, unit_place
+from jaxmask.models.lstm import objective
+from jaxmask.models.model_folder import LanguageModel
 from jaxmask.report import Table, to_markdown
-from jaxmask.run_folder import check_writable, write_text
-from jaxmask.store import LanguageModel
 from jaxmask.tasks import number_agreement
+from jaxmask.text import examples
+from jaxmask.text.examples import Examples
 
 FOUND = (
     10.0  # points of accuracy lost somewhere, from which on Lakretz et al. count a unit as found

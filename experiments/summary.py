@@ -5,12 +5,11 @@ python -m experiments.summary --model demo --out results/paper
 A run that was stopped goes on where it was when it is started again.
 """
 
-from experiments.console import print_table
-from experiments.paper_runs import PaperOptions, check_all, run_all
-from experiments.setup import run_script
-from jaxmask import paper_tables
-from jaxmask.report import to_markdown
-from jaxmask.run_folder import write_text
+from experiments.shared.console import print_table
+from experiments.shared.setup import run_script
+from experiments.studies.paper_runs import PaperOptions, check_all, run_all
+from jaxmask.files.run_folder import write_text
+from jaxmask.report import paper_tables, to_markdown
 
 
 def work(options: PaperOptions) -> None:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-from experiments.option_types import CountOrZero, NotEmpty, ResultFolder, Seed, TextFile
-from experiments.setup import run_script
-from experiments.text import open_text
-from jaxmask.examples import word_list
+from experiments.shared.option_types import CountOrZero, NotEmpty, ResultFolder, Seed, TextFile
+from experiments.shared.setup import run_script
+from experiments.shared.text import open_text
 from jaxmask.tasks.number_agreement import NOUNS, OTHERS
+from jaxmask.text.examples import word_list
 
 Pair = tuple[str, str]  # singular, plural
 

@@ -15,12 +15,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments import records, training_run
-from experiments.console import console, print_table
-from experiments.setup import OptionError, run_script
-from experiments.training_options import TrainingOptions, check, settings, with_recipe
-from experiments.training_run import Run, Stopped
-from experiments.training_text import (
+from experiments.shared import records
+from experiments.shared.console import console, print_table
+from experiments.shared.setup import OptionError, run_script
+from experiments.training import seed_groups
+from experiments.training.options import TrainingOptions, check, settings, with_recipe
+from experiments.training.seed_groups import Run, Stopped
+from experiments.training.text_files import (
     Files,
     build_vocabulary,
     encode,
@@ -28,13 +29,13 @@ from experiments.training_text import (
     load_vocabulary,
     load_words,
 )
-from jaxmask import corpus
-from jaxmask.language_model_training import TrainingConfig
-from jaxmask.lstm import LSTMConfig, Params
+from jaxmask.files.run_folder import write_text
+from jaxmask.models.lstm.network import LSTMConfig, Params
+from jaxmask.models.lstm.training import TrainingConfig
+from jaxmask.models.model_folder import LanguageModel, load_model, save_model
 from jaxmask.report import Table
-from jaxmask.run_folder import write_text
-from jaxmask.store import LanguageModel, load_model, save_model
-from jaxmask.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
+from jaxmask.text import corpus
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
 
 class Written(NamedTuple):
@@ -84,7 +85,7 @@ def train(options: TrainingOptions) -> list[Written | Stopped]:
 
     written = []
     for seeds in programs(options, run):
-        for seed, one in zip(seeds, training_run.train(run, seeds, write), strict=True):
+        for seed, one in zip(seeds, seed_groups.train(run, seeds, write), strict=True):
             if isinstance(one, Stopped):
                 written.append(one)
                 continue
@@ -178,7 +179,7 @@ def programs(options: TrainingOptions, run: Run) -> list[list[int]]:
     there = records.read(file, {})
     if there is None:
         seeds = list(range(options.seed, options.seed + options.seeds))
-        there = {"seeds": training_run.groups(run, seeds, options.together)}
+        there = {"seeds": seed_groups.groups(run, seeds, options.together)}
         records.write(file, {}, there)
     return there["seeds"]
 

@@ -7,12 +7,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from experiments import report_search
-from experiments.console import console, print_table
-from experiments.setup import Options, TaskName, load_task, read_model, run_script
-from jaxmask import paper_tables
-from jaxmask.report import to_markdown
-from jaxmask.run_folder import write_text
+from experiments.shared import report_search
+from experiments.shared.console import console, print_table
+from experiments.shared.setup import Options, TaskName, load_task, read_model, run_script
+from jaxmask.files.run_folder import write_text
+from jaxmask.report import paper_tables, to_markdown
 
 # What is changed; `beta` of 1 switches constraint (7) off.
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -19,23 +19,23 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from experiments.console import print_table
-from experiments.gulordava_reference import (
+from experiments.shared.console import print_table
+from experiments.shared.option_types import DataFolder, Model, TextFile
+from experiments.shared.setup import read_model, run_script
+from experiments.studies.gulordava_reference import (
     Generated,
     Item,
     Nounpp,
     read_generated,
     read_nounpp,
 )
-from experiments.option_types import DataFolder, Model, TextFile
-from experiments.setup import read_model, run_script
-from jaxmask import lstm
 from jaxmask.evaluate import log_probs, read_context
-from jaxmask.examples import PRIMER, TaskDataError
-from jaxmask.lstm import LSTMState, Params
+from jaxmask.models.lstm import network
+from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.models.model_folder import LanguageModel
 from jaxmask.report import Table
-from jaxmask.store import LanguageModel
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.text.examples import PRIMER, TaskDataError
+from jaxmask.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-3  # nats
 WINDOW = 512  # words of the stream, or sentences, read at a time
@@ -82,8 +82,8 @@ def states_after(
     """The top layer's state after each prefix, each of which starts from the context."""
 
     def last(prefix: Int[Array, " time"]) -> Float[Array, " hidden"]:
-        gates = lstm.input_gates(params, lstm.embed(params, prefix))
-        return lstm.top_layer(params, lstm.unroll(params, context, gates)[1].hidden)
+        gates = network.input_gates(params, network.embed(params, prefix))
+        return network.top_layer(params, network.unroll(params, context, gates)[1].hidden)
 
     return jax.lax.map(last, prefixes, batch_size=WINDOW)
 
@@ -95,9 +95,9 @@ def states_along(
     """The top layer's state after every word of a stream, from zero; the state is never reset."""
 
     def read(state: LSTMState, window: Int[Array, " window"]) -> tuple[LSTMState, Array]:
-        gates = lstm.input_gates(params, lstm.embed(params, window))
-        hidden, state = lstm.unroll(params, state, gates)
-        return state, lstm.top_layer(params, hidden)
+        gates = network.input_gates(params, network.embed(params, window))
+        hidden, state = network.unroll(params, state, gates)
+        return state, network.top_layer(params, hidden)
 
     top = jax.lax.scan(read, read_context(params, []), windows)[1]
     return top.reshape(-1, top.shape[-1])

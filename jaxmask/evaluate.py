@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxmask import losses, lstm, reading
-from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention
-from jaxmask.logsumexp import linear_logsumexp
-from jaxmask.lstm import LSTMState, Params
-from jaxmask.protocol import Objective
+from jaxmask.models.logsumexp import linear_logsumexp
+from jaxmask.models.lstm import network, reading
+from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.objective import Objective
+from jaxmask.search import losses
+from jaxmask.text.examples import Examples
 
 
 class Evaluation(NamedTuple):
@@ -31,7 +32,7 @@ class Evaluation(NamedTuple):
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
     """The state, from zero, after reading ``tokens``; what every sentence starts from."""
-    zeros = jnp.zeros((len(params["lstm"]) * lstm.hidden_per_layer(params),), jnp.float32)
+    zeros = jnp.zeros((len(params["lstm"]) * network.hidden_per_layer(params),), jnp.float32)
     state = LSTMState(zeros, zeros)
     if not tokens:
         return state
@@ -40,7 +41,9 @@ def read_context(params: Params, tokens: list[int]) -> LSTMState:
 
 @jax.jit
 def _read(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
-    return lstm.unroll(params, state, lstm.input_gates(params, lstm.embed(params, tokens)))[1]
+    return network.unroll(
+        params, state, network.input_gates(params, network.embed(params, tokens))
+    )[1]
 
 
 def log_odds(
@@ -53,8 +56,8 @@ def log_odds(
         for tokens, length in zip(examples.tokens.tolist(), examples.length.tolist(), strict=True)
     ]
     hidden, _ = reading.read_all(params, context, tuple(sentences))
-    top = lstm.top_layer(params, hidden)[np.array(which, int)]
-    weight, bias = np.asarray(lstm.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
+    top = network.top_layer(params, hidden)[np.array(which, int)]
+    weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     a, b = examples.pair.T
     with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
         return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
@@ -72,10 +75,10 @@ def log_probs(
 
     Args:
         params: the parameter tree.
-        top: states of the top layer, see `lstm.top_layer`.
+        top: states of the top layer, see `network.top_layer`.
         words: indices of the words asked for at each state.
     """
-    weight, bias = lstm.decoder_weight(params), params["decoder"]["bias"]
+    weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
     logits = jnp.einsum("nh,nfh->nf", top, weight[words]) + bias[words]
     return logits - linear_logsumexp(top, weight, bias)[:, None]
 

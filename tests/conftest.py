@@ -8,8 +8,22 @@ from jaxtyping import install_import_hook
 
 # The shape annotations of these are checked at run time; this has to come before their import.
 # Not of `objective`: compiling ahead of time makes one of its dataclasses hold what aren't arrays.
-LANGUAGE_MODEL = ["evaluate", "examples", "lstm", "packing"]
-CHECKED = [*LANGUAGE_MODEL, "intervention", "logsumexp", "losses"]
+LANGUAGE_MODEL = ["models.lstm.network", "models.lstm.packing"]
+CHECKED = [
+    *LANGUAGE_MODEL,
+    "evaluate",
+    "text.examples",
+    "intervention",
+    "models.logsumexp",
+    "search.losses",
+]
+    *LANGUAGE_MODEL,
+    "evaluate",
+    "text.examples",
+    "intervention",
+    "models.logsumexp",
+    "search.losses",
+]
 install_import_hook([f"jaxmask.{name}" for name in CHECKED], "beartype.beartype")
 
 # Most of the tests' time is compilation: halve it. What is true bit for bit is tested with
@@ -41,14 +55,16 @@ def shared() -> Path:
 def model(tmp_path_factory) -> Path:
     """The folder of a random model of 12 units that knows the words of both tasks."""
     # Imported here, as the hook above has to come first.
-    from jaxmask import store
-    from jaxmask.lstm import LSTMConfig, init_params
+    from jaxmask.models import model_folder
+    from jaxmask.models.lstm.network import LSTMConfig, init_params
     from jaxmask.tasks import gender_bias, number_agreement
-    from jaxmask.vocabulary import Vocabulary
+    from jaxmask.text.vocabulary import Vocabulary
 
     words = sorted({*number_agreement.WORDS, *gender_bias.WORDS, "<unk>", "<eos>"})
     config = LSTMConfig(len(words), embedding=5, hidden=6)
     params = jax.tree.map(lambda x: 3 * x, init_params(jax.random.key(1), config))
     folder = tmp_path_factory.mktemp("model")
-    store.save_model(folder, store.LanguageModel("tiny", config, params, Vocabulary(words)))
+    model_folder.save_model(
+        folder, model_folder.LanguageModel("tiny", config, params, Vocabulary(words))
+    )
     return folder

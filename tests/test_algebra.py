@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_model
-import toy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support import small_model, toy
 
-from jaxmask import ensemble, lstm, objective, search
+from jaxmask import search
 from jaxmask.evaluate import evaluate, log_odds
-from jaxmask.examples import Examples
 from jaxmask.intervention import Intervention, every_step, intervene, single_step
+from jaxmask.models.lstm import network, objective
+from jaxmask.runs import ensemble
 from jaxmask.search import SearchConfig
+from jaxmask.text.examples import Examples
 
 UNITS = small_model.CONFIG.units
 ROWS, TIME = 5, 4
@@ -45,17 +46,17 @@ sentences = arrays(np.int32, (ROWS, TIME), elements=words)
 orders = st.permutations(range(ROWS)).map(np.array)
 
 PARAMS = small_model.model()
-CONTEXT = lstm.zero_state(small_model.CONFIG, ())
+CONTEXT = network.zero_state(small_model.CONFIG, ())
 act = jax.jit(intervene)
 
 
 @jax.jit
 def read(tokens, intervention=None, where=None):
     """Hidden states and logits after every word."""
-    state = lstm.zero_state(small_model.CONFIG, tokens.shape[:1])
-    gates = lstm.input_gates(PARAMS, lstm.embed(PARAMS, tokens))
-    hidden, _ = lstm.unroll(PARAMS, state, gates, intervention, where)
-    return hidden, lstm.forward(PARAMS, state, tokens, intervention, where)[0]
+    state = network.zero_state(small_model.CONFIG, tokens.shape[:1])
+    gates = network.input_gates(PARAMS, network.embed(PARAMS, tokens))
+    hidden, _ = network.unroll(PARAMS, state, gates, intervention, where)
+    return hidden, network.forward(PARAMS, state, tokens, intervention, where)[0]
 
 
 def same(one, other):

@@ -2,14 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy
-from small_model import CONFIG, examples, model, places
+from support import toy
+from support.small_model import CONFIG, examples, model, places
 
-from experiments import benchmark_naive as naive
-from jaxmask import logsumexp, lstm
 from jaxmask.evaluate import directed, evaluate, log_odds, log_probs, read_context
 from jaxmask.intervention import Intervention
-from jaxmask.objective import build
+from jaxmask.models import logsumexp
+from jaxmask.models.lstm import naive as naive
+from jaxmask.models.lstm import network
+from jaxmask.models.lstm.objective import build
 
 PARAMS = model()
 NOTHING = Intervention(jnp.zeros((2, CONFIG.units)), jnp.zeros((2, CONFIG.units)))
@@ -30,9 +31,9 @@ def naive_response(given, context, intervention):
 
 
 def test_context_is_read_from_a_zero_state():
-    start = lstm.zero_state(CONFIG)
+    start = network.zero_state(CONFIG)
     jax.tree.map(np.testing.assert_array_equal, read_context(PARAMS, []), start)
-    _, expected = lstm.forward(PARAMS, start, jnp.array([1, 5, 2]))
+    _, expected = network.forward(PARAMS, start, jnp.array([1, 5, 2]))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         read_context(PARAMS, [1, 5, 2]),
@@ -98,7 +99,7 @@ def test_log_probs_are_those_of_the_whole_softmax(monkeypatch):
     random = np.random.default_rng(0)
     top = jnp.asarray(random.uniform(-1, 1, (7, CONFIG.hidden)), jnp.float32)
     words = random.integers(0, CONFIG.vocabulary, (7, 3))
-    whole = jax.nn.log_softmax(lstm.decode(PARAMS, top))
+    whole = jax.nn.log_softmax(network.decode(PARAMS, top))
     np.testing.assert_allclose(
         log_probs(PARAMS, top, words), np.take_along_axis(whole, words, axis=1), atol=1e-5
     )

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jaxmask import hard_concrete, losses, minmax, search
-from jaxmask.logsumexp import cross_entropy, linear_logsumexp
-from jaxmask.search import SearchConfig
+from jaxmask import search
+from jaxmask.models.logsumexp import cross_entropy, linear_logsumexp
+from jaxmask.search import SearchConfig, hard_concrete, losses, minmax
 
 N = 16
 EPSILON = float(np.finfo(np.float32).eps)

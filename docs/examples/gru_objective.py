@@ -8,7 +8,7 @@ import optax
 
 from jaxmask import evaluate, search
 from jaxmask.intervention import intervene, units
-from jaxmask.protocol import Outcome
+from jaxmask.objective import Outcome
 
 HIDDEN, WORDS = 8, 14  # words 0-3 are singular nouns, 4-7 plural ones, 8-11 adverbs
 SINGULAR, PLURAL = 12, 13  # the verb's forms
@@ -33,7 +33,7 @@ class Batch:
 
 
 @flax.struct.dataclass
-class GRUObjective:  # satisfies jaxmask.protocol.Objective
+class GRUObjective:  # satisfies jaxmask.objective.Objective
     params: dict
     all: Batch
     n_units = HIDDEN

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxmask import losses
 from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import Intervention
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
+from jaxmask.search import losses
 
 CHUNK = 8  # units at once; more are no faster on a CPU
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmask import exchange, losses
 from jaxmask.intervention import Intervention
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
+from jaxmask.search import exchange, losses
 
 
 class Response(NamedTuple):
@@ -19,7 +19,7 @@ class Response(NamedTuple):
 
     Attributes:
         flipped: fraction of all decisions that flip and are of that direction.
-        failure: the same of the smoothed failures `jaxmask.losses.failure`.
+        failure: the same of the smoothed failures `jaxmask.search.losses.failure`.
     """
 
     flipped: Float[Array, " directions"]

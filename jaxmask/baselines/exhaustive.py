@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxmask.baselines import candidates
 from jaxmask.baselines.candidates import Response
 from jaxmask.intervention import Intervention
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
 
 _TIES = 1e-3  # among sets that flip as many decisions, the one with the fewest smoothed failures
 

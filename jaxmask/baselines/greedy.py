@@ -3,9 +3,9 @@
 Units get the values -1 or +1, whichever is better for each direction. For each addition all units
 are ranked by a linearisation at the present set; the first of them are judged exactly, with either
 sign, on a sample of rows that is fixed for the run. Best is what leaves the fewest smoothed
-failures (`jaxmask.losses.failure`): in trials on training examples this did as well as counting
-flipped decisions or better, since a single unit flips few. One run gives a set of every size, see
-`first`.
+failures (`jaxmask.search.losses.failure`): in trials on training examples this did as well as
+counting flipped decisions or better, since a single unit flips few. One run gives a set of every
+size, see `first`.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from jaxmask import search
 from jaxmask.baselines import candidates
 from jaxmask.baselines.candidates import Response
 from jaxmask.intervention import Intervention
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
 
 
 class GreedyConfig(flax.struct.PyTreeNode):

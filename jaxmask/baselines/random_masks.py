@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Key
 from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import Intervention
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
 
 
 def score(

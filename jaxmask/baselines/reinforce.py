@@ -12,7 +12,7 @@ has no gradient in ``z_r``, so that of its expectation in ``gamma`` is estimated
 where the baselines B, moving averages over the steps before, one for each direction d and one for
 the batch's KL, lower the variance and leave the mean as it is. Values, before `to_baseline`, are
 learned by back-propagation. The constraint ``mean sigmoid(gamma) <= alpha`` is kept as in the
-search (`jaxmask.minmax`), its target shrinking likewise.
+search (`jaxmask.search.minmax`), its target shrinking likewise.
 
 Source: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement
 learning", 1992; De Cao et al., Section 5 and Table 6, who call it SFE.
@@ -26,11 +26,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import losses, minmax, search
+from jaxmask import search
 from jaxmask.baselines import candidates, selection
-from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
+from jaxmask.search import losses, minmax
+from jaxmask.search.finite import all_finite, choose
 
 _INITIAL_VALUE_SCALE = 0.1
 
@@ -56,7 +57,7 @@ class ReinforceConfig(flax.struct.PyTreeNode):
         steps: gradient steps.
         batch_size: rows a step, each with a mask of its own.
         kl_rows: rows a step that the KL is estimated from; 0 leaves it out.
-        surrogate: a name of `jaxmask.losses.SURROGATES`.
+        surrogate: a name of `jaxmask.search.losses.SURROGATES`.
     """
 
     alpha: float = 0.02

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxmask import exchange, search
+from jaxmask import search
 from jaxmask.intervention import Intervention, from_values
-from jaxmask.protocol import Objective
+from jaxmask.objective import Objective
+from jaxmask.search import exchange
 
 _INITIAL_VALUE_SCALE = 0.1  # as in the search
 
@@ -64,7 +65,7 @@ def learned(
     objective: Objective,
     config: SelectionConfig,
 ) -> Intervention:
-    """Gives the first ``floor(alpha k)`` units values by `jaxmask.exchange.refit`, from near 0."""
+    """Gives the first ``floor(alpha k)`` units values by `exchange.refit`, from near 0."""
     start_key, refit_key = jax.random.split(key)
     mask = top(score, search.budget(len(score), config.alpha))
     shape = objective.n_directions, len(score)

@@ -11,8 +11,8 @@ import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxmask.examples import Stimulus, Task, TaskDataError, read_text, word_list
-from jaxmask.vocabulary import shown
+from jaxmask.text.examples import Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.text.vocabulary import shown
 
 NAME = "gender_bias"
 DIRECTIONS = ("he", "she")

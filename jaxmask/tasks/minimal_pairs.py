@@ -21,8 +21,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from sys import intern
 
-from jaxmask.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
-from jaxmask.vocabulary import shown
+from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
+from jaxmask.text.vocabulary import shown
 
 NAME = "minimal_pairs"
 REQUIRED = ("sentence", "position")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmask.examples import LONGEST, Stimulus, Task, TaskDataError, read_text, word_list
-from jaxmask.vocabulary import shown
+from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.text.vocabulary import shown
 
 NAME = "number_agreement"
 DIRECTIONS = ("singular", "plural")

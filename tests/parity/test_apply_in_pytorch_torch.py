@@ -1,20 +1,19 @@
-"""The documentation's recipe for PyTorch against `jaxmask.intervention_file.apply`."""
+"""The documentation's recipe for PyTorch against `jaxmask.files.intervention_file.apply`."""
 
 import json
 import subprocess
 import sys
 
-import doc_examples
 import numpy as np
 import pytest
-import small_model
+from support import doc_examples, small_model
 
 from converters import to_torch
-from jaxmask import store
+from jaxmask.files.intervention_file import apply, load_intervention, save_intervention
 from jaxmask.intervention import Intervention
-from jaxmask.intervention_file import apply, load_intervention, save_intervention
-from jaxmask.lstm import LSTMConfig
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.models import model_folder
+from jaxmask.models.lstm.network import LSTMConfig
+from jaxmask.text.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -27,7 +26,7 @@ SENTENCES = ["She saw the doctor", "It was the box", "The old river near her", "
 def tiny():
     words = ["<unk>", "<eos>", *sorted({word for s in SENTENCES for word in s.split()})]
     config = LSTMConfig(len(words), 5, 7, 3)
-    return store.LanguageModel("tiny", config, small_model.model(config), Vocabulary(words))
+    return model_folder.LanguageModel("tiny", config, small_model.model(config), Vocabulary(words))
 
 
 def random_intervention(model):
@@ -39,7 +38,9 @@ def random_intervention(model):
 
 @pytest.fixture(params=["tiny", "bundled"])
 def model(request):
-    return tiny() if request.param == "tiny" else store.load_model(store.BUNDLED_MODEL)
+    return (
+        tiny() if request.param == "tiny" else model_folder.load_model(model_folder.BUNDLED_MODEL)
+    )
 
 
 @pytest.mark.parametrize("context", ["eos", "none"])
@@ -89,12 +90,13 @@ def test_the_recipe_refuses_what_it_would_get_wrong(tmp_path):
 
 
 def test_the_command(tmp_path):
-    model = store.load_model(store.BUNDLED_MODEL)
+    model = model_folder.load_model(model_folder.BUNDLED_MODEL)
     to_torch.save_state_dict(tmp_path / "m.pt", to_torch.state_dict(model.params))
     file = doc_examples.FOLDER / "animacy_every.json"
     done = subprocess.run(
         [sys.executable, doc_examples.FOLDER / "apply_in_pytorch.py", tmp_path / "m.pt",
-         store.BUNDLED_MODEL / "vocab.txt", file, "thing", "4", *["She", "saw", "the", "doctor"]],
+         model_folder.BUNDLED_MODEL / "vocab.txt", file, "thing", "4", *["She", "saw", "the",
+         "doctor"]],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     saved = load_intervention(file, model)

@@ -4,16 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_model
+from support import small_model
 
-from experiments import benchmark_gradient
-from experiments.benchmark_naive import NaiveObjective
-from jaxmask import hard_concrete, losses, search
+from experiments.benchmarks import gradient
+from jaxmask import search
 from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention, to_baseline
-from jaxmask.objective import build
-from jaxmask.packing import pack
-from jaxmask.search import SearchConfig
+from jaxmask.models.lstm.naive import NaiveObjective
+from jaxmask.models.lstm.objective import build
+from jaxmask.models.lstm.packing import pack
+from jaxmask.search import SearchConfig, hard_concrete, losses
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -40,7 +40,7 @@ def examples():
 
 
 def plain(examples, context, **settings):
-    from experiments.benchmark_torch import LanguageModel, PlainSearch
+    from experiments.benchmarks.in_torch import LanguageModel, PlainSearch
 
     softmaxes = settings.pop("softmaxes", "all")
     config = CONFIG.replace(**settings)
@@ -158,4 +158,4 @@ def test_weights_get_no_gradients(examples, context):
 
 
 def test_the_benchmark_times_it_where_it_is_installed():
-    assert benchmark_gradient.Case("exact KL", "PyTorch") in benchmark_gradient.cases(2)
+    assert gradient.Case("exact KL", "PyTorch") in gradient.cases(2)

@@ -10,8 +10,8 @@ import pytest
 
 from converters import to_torch
 from converters.gulordava import convert
-from jaxmask.lstm import LSTMConfig, LSTMState, forward, init_params, zero_state
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.models.lstm.network import LSTMConfig, LSTMState, forward, init_params, zero_state
+from jaxmask.text.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

@@ -10,13 +10,14 @@ from converters import gulordava, to_torch
 from experiments import supplementary_text
 from experiments.benchmark_training import ours, pytorch_model, pytorchs
 from experiments.train_language_model import train
-from experiments.training_options import TrainingOptions
-from jaxmask import evaluate, examples
-from jaxmask import language_model_training as training
-from jaxmask.language_model_training import TrainingConfig
-from jaxmask.lstm import LSTMConfig, init_params
-from jaxmask.store import BUNDLED_MODEL, load_model, save_model
+from experiments.training.options import TrainingOptions
+from jaxmask import evaluate
+from jaxmask.models.lstm import training as training
+from jaxmask.models.lstm.network import LSTMConfig, init_params
+from jaxmask.models.lstm.training import TrainingConfig
+from jaxmask.models.model_folder import BUNDLED_MODEL, load_model, save_model
 from jaxmask.tasks import number_agreement
+from jaxmask.text import examples
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("optimized")]

@@ -7,15 +7,15 @@ log-softmax over the whole vocabulary.
 import sys
 import types
 
-import gulordava_files as files
 import numpy as np
 import pytest
+from support import gulordava_files as files
 
 from converters.gulordava import convert
-from experiments.gulordava_reference import Generated, Nounpp, read_generated, read_nounpp
+from experiments.studies.gulordava_reference import Generated, Nounpp, read_generated, read_nounpp
 from experiments.verify_gulordava import differences, score_generated, score_nounpp, verify
-from jaxmask.examples import PRIMER
-from jaxmask.vocabulary import Vocabulary
+from jaxmask.text.examples import PRIMER
+from jaxmask.text.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

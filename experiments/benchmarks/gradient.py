@@ -1,0 +1,161 @@
+"""One gradient: how long it takes, and what of that the arithmetic alone would take.
+
+What is timed is a step of the search: sampling a batch and a gate for each unit and row of it, the
+gradient of surrogate and KL in the gates' locations and the units' values, and the update of these
+few thousand numbers, which takes next to nothing. The versions:
+
+- *ours*: `jaxmask.models.lstm.objective`;
+- *naive JAX*: whole sentences and all softmaxes, compiled as ours is (`jaxmask.models.lstm.naive`);
+- *PyTorch*: the same in PyTorch (`in_torch`).
+
+The *necessary* arithmetic is counted for all of them alike: the products of a matrix with the
+states of the rows that no way of computing this gradient can do without. With L layers of H units
+and V words these are
+
+- for each word after the intervened one of each row, ``(2L - 1) 8 H^2`` operations forward (the
+  recurrent product of each layer, the input product of each but the first, whose inputs come from a
+  table) and as many backward; none for gradients of the weights, which are frozen;
+- for each row and position that the KL is taken at, ``2 H V`` for the logits and ``2 H V`` for
+  their gradient in the state, ``softmax W``.
+
+All else (differences of two decoder rows, elementwise functions, sampling) is left out, so that the
+share of the matmul rate is understated rather than overstated.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.benchmarks.subject import (
+    BenchmarkOptions,
+    all_ready,
+    material,
+    medians,
+    sizes,
+    square_matmul,
+    torch_there,
+)
+from experiments.shared.setup import Material
+from jaxmask import search
+from jaxmask.intervention import single_step
+from jaxmask.models.lstm import naive
+from jaxmask.models.lstm.naive import NaiveObjective
+from jaxmask.objective import Objective
+from jaxmask.search import SearchConfig
+
+if TYPE_CHECKING:  # needs PyTorch
+    from experiments.benchmarks.in_torch import PlainSearch
+
+BATCH = SearchConfig().batch_size
+LAST_WORD = "no KL, last word"  # no softmax but there, as one might do without a KL
+KL_ROWS = {"no KL": 0, LAST_WORD: 0, "sampled KL": SearchConfig().kl_rows, "exact KL": None}
+
+
+class Case(NamedTuple):
+    """What is timed."""
+
+    objective: str  # of `KL_ROWS`, or `LAST_WORD`
+    version: str  # ours, naive JAX or PyTorch
+    seeds: int = 1
+
+
+MATMUL = Case("square matmul", "")
+
+
+def cases(seeds: int) -> list[Case]:
+    """All that can be timed here."""
+    ours = [
+        Case(kl, "ours", n)
+        for n in dict.fromkeys((1, seeds))
+        for kl in ("no KL", "sampled KL", "exact KL")
+    ]
+    naive = [Case(kl, "naive JAX") for kl in ("no KL", "exact KL")]
+    plain = [Case(kl, "PyTorch") for kl in ("no KL", LAST_WORD, "exact KL")]
+    return ours + naive + (plain if torch_there() else [])
+
+
+def measure(options: BenchmarkOptions) -> dict[str, Any]:
+    """Milliseconds of a gradient for each case, a seed, and what that is of the matmul rate."""
+    of, everything = sizes(options), material(options)
+    work = all_ready({case: partial(ready, case, everything) for case in cases(options.seeds)})
+    work[MATMUL] = square_matmul(of.square)
+    seconds = medians(work, of.repeats)
+    rate = 2.0 * of.square**3 / seconds.pop(MATMUL)
+
+    def times(case: Case, version: str) -> float | None:
+        """How many times as long another version takes for a seed; its KL is exact or none."""
+        same = {"sampled KL": "exact KL", LAST_WORD: "no KL"}.get(case.objective, case.objective)
+        other = seconds.get(Case(same, version))
+        return None if other is None else other * case.seeds / seconds[case]
+
+    measured = []
+    for case, taken in seconds.items():
+        operations = necessary_operations(everything, case.objective)
+        measured.append(
+            {
+                **case._asdict(),
+                "ms": 1e3 * taken / case.seeds,
+                "necessary_gflop": operations / 1e9,
+                "matmul_share": 100.0 * operations * case.seeds / taken / rate,
+                "times_naive_jax": times(case, "naive JAX"),
+                "times_pytorch": times(case, "PyTorch"),
+            }
+        )
+    return {
+        "matmul_gflops": rate / 1e9,
+        "square": of.square,
+        "repeats": of.repeats,
+        "batch": BATCH,
+        "cases": measured,
+    }
+
+
+def ready(case: Case, everything: Material) -> Callable[[], Any]:
+    """A case, ready to run."""
+    config = SearchConfig(kl_rows=KL_ROWS[case.objective])
+    if case.version == "PyTorch":
+        plain = in_torch(everything, config, "last" if case.objective == LAST_WORD else "all")
+        return lambda: plain.step(*plain.draw(BATCH))
+    ours = case.version == "ours"
+    objective = everything.train_objective if ours else naive_objective(everything)
+    return compiled(objective, case.seeds, config)
+
+
+def naive_objective(everything: Material) -> NaiveObjective:
+    """The naive counterpart of the objective to search on."""
+    part = everything.train
+    return naive.build(
+        everything.model.params, part, single_step(part.position, part.length), everything.context
+    )
+
+
+def in_torch(
+    everything: Material, config: SearchConfig, softmaxes: Literal["all", "last"] = "all"
+) -> "PlainSearch":
+    """The search in PyTorch; call it only where that is installed."""
+    from experiments.benchmarks import in_torch
+
+    model = in_torch.LanguageModel(everything.model.params)
+    return in_torch.PlainSearch(model, everything.train, everything.context, config, softmaxes)
+
+
+def compiled(objective: Objective, seeds: int, config: SearchConfig) -> Callable[[], Any]:
+    """The first step of several searches as one compiled program."""
+    keys = jax.random.split(jax.random.key(0), seeds)
+    states = jax.vmap(search.init, (0, None, None))(keys, objective, config)
+    step = jax.jit(jax.vmap(search.step, (0, None, None)))
+    program = step.lower(states, objective, config).compile()
+    return lambda: jax.block_until_ready(program(states, objective, config))
+
+
+def necessary_operations(everything: Material, kl: str) -> float:
+    """Floating-point operations of a gradient, see above; of an average batch."""
+    config, examples = everything.model.config, everything.train
+    words = BATCH * float(np.mean(examples.length - examples.position - 1))
+    rows = KL_ROWS[kl]
+    states = words + BATCH if rows is None else rows
+    products = (2 * config.layers - 1) * 8 * config.hidden**2
+    return 2.0 * products * words + 4.0 * config.hidden * config.vocabulary * states

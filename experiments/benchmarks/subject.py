@@ -1,0 +1,195 @@
+"""What all parts of the benchmark share: options, sizes, the model, and how time is taken."""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from experiments.shared.option_types import (
+    CountOrZero,
+    Fraction,
+    Model,
+    NotEmpty,
+    ResultFolder,
+    Runs,
+    TextFile,
+)
+from experiments.shared.setup import Material, Options, load_task, prepare, read_model
+from jaxmask.models.lstm import network
+from jaxmask.models.model_folder import LanguageModel
+from jaxmask.tasks import number_agreement
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
+
+Section = Literal["gradient", "memory", "search", "evaluation", "start", "scaling"]
+SECTIONS: tuple[Section, ...] = (
+    "gradient", "memory", "search", "evaluation", "start", "scaling"
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkOptions:
+    """Options of the benchmark."""
+
+    only: Annotated[tuple[Section, ...], NotEmpty] = SECTIONS
+    """What to measure."""
+    model: Model | None = None
+    """A model folder, a .pt file (with --vocab), `demo`; random weights, 2 x 650, if not given."""
+    vocab: TextFile | None = None
+    """Vocabulary of a .pt file: one word a line."""
+    alpha: Fraction = 0.02
+    """Largest fraction of the hidden units to intervene on."""
+    seeds: Runs = 10
+    """Searches at once."""
+    naive_steps: CountOrZero = 10
+    """Steps timed with the naive versions, from which whole searches follow; 0 for none."""
+    torch_search: bool = False
+    """Run one whole search of the PyTorch version too, to see what it finds: many minutes."""
+    quick: bool = False
+    """Tiny sizes, to see that all of it runs."""
+    out: ResultFolder | None = None
+    """Folder for the results; results/benchmark-MODEL if not given."""
+
+
+class Sizes(NamedTuple):
+    """What ``--quick`` makes small.
+
+    Attributes:
+        hidden: units a layer of the random model, of two layers.
+        words: of its vocabulary.
+        square: side of the matrices whose product is timed.
+        repeats: of what is timed; an odd number.
+        steps: of a search, the default's if None.
+        rounds: of exchange, likewise.
+        scaling: for each size that is varied, its values.
+        scaling_at: the values of those that aren't.
+    """
+
+    hidden: int
+    words: int
+    square: int
+    repeats: int
+    steps: int | None
+    rounds: int | None
+    scaling: Mapping[str, tuple[int, ...]]
+    scaling_at: Mapping[str, int]
+
+
+PAPER = Sizes(
+    hidden=650,
+    words=50_001,
+    square=2048,
+    repeats=5,
+    steps=None,
+    rounds=None,
+    scaling={
+        "seeds": (1, 2, 5, 10, 20, 50),
+        "batch": (16, 64, 128, 256),
+        "suffix": (1, 2, 4, 16),
+        "words": (5_000, 20_000, 50_001),
+        "hidden": (128, 300, 650, 1024),
+    },
+    scaling_at={"seeds": 1, "batch": 64, "suffix": 2, "words": 50_001, "hidden": 650},
+)
+QUICK = Sizes(
+    hidden=6,
+    words=200,
+    square=64,
+    repeats=3,
+    steps=10,
+    rounds=1,
+    scaling={"seeds": (1, 2), "batch": (16, 32), "suffix": (1, 2), "words": (200, 300),
+             "hidden": (6, 8)},
+    scaling_at={"seeds": 1, "batch": 16, "suffix": 2, "words": 200, "hidden": 6},
+)  # fmt: skip
+
+
+def sizes(options: BenchmarkOptions) -> Sizes:
+    """The sizes that the options ask for."""
+    return QUICK if options.quick else PAPER
+
+
+def common(options: BenchmarkOptions) -> Options:
+    """The options of a search of its own."""
+    of = sizes(options)
+    model = "" if options.model is None else options.model
+    return Options(
+        model=model,
+        vocab=options.vocab,
+        alpha=options.alpha,
+        seeds=options.seeds,
+        steps=of.steps,
+        rounds=of.rounds,
+    )
+
+
+def random_model(hidden: int, words: int) -> LanguageModel:
+    """Random weights; the vocabulary holds all words of number agreement, then made-up ones."""
+    known = [*number_agreement.WORDS, UNKNOWN, END_OF_SENTENCE]
+    vocabulary = Vocabulary([*known, *(f"word{n}" for n in range(words - len(known)))])
+    config = network.LSTMConfig(words, embedding=hidden, hidden=hidden)
+    params = jax.jit(network.init_params, static_argnums=1)(jax.random.key(0), config)
+    return LanguageModel("random", config, params, vocabulary)
+
+
+@functools.cache
+def subject(options: BenchmarkOptions) -> LanguageModel:
+    """The model that the options ask for."""
+    of = sizes(options)
+    chosen = common(options)
+    return random_model(of.hidden, of.words) if options.model is None else read_model(chosen)
+
+
+@functools.cache
+def material(options: BenchmarkOptions) -> Material:
+    """The model and number agreement, ready to be searched at a single step."""
+    chosen = common(options)
+    return prepare(chosen, load_task(number_agreement.NAME, None), subject(options))
+
+
+def torch_there() -> bool:
+    """Is PyTorch installed?"""
+    return importlib.util.find_spec("torch") is not None
+
+
+def all_ready(makers: Mapping[Hashable, Callable[[], Any]]) -> dict[Hashable, Any]:
+    """What each of several functions makes; as many at a time as there are cores.
+
+    Compiling keeps but one of them busy.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(makers, pool.map(lambda make: make(), makers.values()), strict=True))
+
+
+def medians(work: Mapping[Hashable, Callable[[], Any]], repeats: int) -> dict[Hashable, float]:
+    """Median seconds of each of several pieces of work, after a run that isn't counted.
+
+    They are run in turns, so that whatever else the machine does meanwhile hits all of them.
+    """
+    seconds: dict[Hashable, list[float]] = {name: [] for name in work}
+    for name in [*work] + [*work] * repeats:
+        start = time.perf_counter()
+        work[name]()
+        seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
+
+
+def square_matmul(side: int) -> Callable[[], Any]:
+    """A float32 product of two square matrices."""
+    a, b = jax.random.normal(jax.random.key(0), (2, side, side))
+    product = jax.jit(jnp.matmul)
+    return lambda: jax.block_until_ready(product(a, b))
+
+
+def matmul_rate(options: BenchmarkOptions) -> float:
+    """Float32 operations a second of a big square matmul on this machine, now."""
+    side = sizes(options).square
+    (seconds,) = medians({"matmul": square_matmul(side)}, 2 * sizes(options).repeats + 1).values()
+    return 2.0 * side**3 / seconds

@@ -1,0 +1,220 @@
+"""A whole search, and the evaluation of what it finds, beside the naive versions."""
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks.gradient import BATCH, in_torch, naive_objective
+from experiments.benchmarks.subject import (
+    BenchmarkOptions,
+    common,
+    material,
+    torch_there,
+)
+from experiments.shared.console import progress
+from experiments.shared.report_search import STEPS_A_ROUND
+from experiments.shared.setup import Material, search_config
+from jaxmask import report, search
+from jaxmask.evaluate import Evaluation, evaluate
+from jaxmask.intervention import Intervention, single_step
+from jaxmask.models.lstm import objective
+from jaxmask.objective import Objective
+from jaxmask.runs import ensemble
+from jaxmask.runs.programs import Programs
+from jaxmask.search import SearchConfig, SearchInfo
+
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+# Steps of a naive version: takes how many, and gives the seconds of each.
+Steps = Callable[[int], Iterator[float]]
+
+
+def measure(options: BenchmarkOptions) -> dict[str, Any]:
+    """Seconds of a search of all seeds, and of as many naive ones, one after another."""
+    everything, config = material(options), search_config(common(options))
+    keys = jax.random.split(jax.random.key(0), options.seeds)
+    programs = Programs()
+    with compilations() as compiled, _progress(config) as observe:
+        result = ensemble.run(keys, everything.train_objective, config, observe, programs)
+    before = programs.compiling, programs.running
+    evaluations = ensemble.evaluations(
+        result.interventions, everything.evaluation_objective, programs
+    )
+    converged = jax.vmap(lambda i, h: search.converged(i, h, config))(
+        result.interventions, result.history
+    )
+    taken = jax.vmap(lambda history: search.steps_taken(history, config))(result.history)
+    steps = round(float(taken.mean()))
+    seconds = {
+        "search": result.seconds,
+        "compile": result.compile_seconds,
+        "evaluate": programs.running - before[1],
+        "evaluate_compile": programs.compiling - before[0],
+    }
+    ours = {
+        "version": "ours",
+        "timed_steps": steps,
+        "seconds": result.seconds,
+        "converged": int(converged.sum()),
+        **_quality(result.interventions, evaluations),
+    }
+    versions = [ours]
+    if options.naive_steps:
+        versions += [
+            _extrapolated(name, take, options, steps)
+            for name, take in _naive_versions(everything, config).items()
+        ]
+    if options.torch_search and torch_there():
+        versions.append(_torch_search(everything, config.replace(steps=steps), options.seeds))
+    return {
+        "alpha": options.alpha,
+        "seeds": options.seeds,
+        "steps": steps,
+        "batch": config.batch_size,
+        "versions": versions,
+        "details": seconds,
+        "compilations": compiled,
+    }
+
+
+@contextlib.contextmanager
+def _progress(config: SearchConfig) -> Iterator[ensemble.Observer]:
+    """Progress of a search, relaxation and exchange in one bar."""
+    with progress(config.steps + config.exchange_rounds * STEPS_A_ROUND, "ours") as advance_to:
+        yield lambda done, info: advance_to(
+            done if isinstance(info, SearchInfo) else config.steps + done * STEPS_A_ROUND
+        )
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[list[dict[str, Any]]]:
+    """Lists the programs compiled inside, by name: how often, and seconds of compilation.
+
+    The list is filled at the end. What is traced again is compiled again, and counted again.
+    """
+    times: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+
+    def listen(event: str, duration: float, fun_name: str = "", **_: Any) -> None:
+        if event == _COMPILED:
+            name = fun_name.removeprefix("jit(").removesuffix(")")
+            times[name] = times.get(name, 0) + 1
+            seconds[name] = seconds.get(name, 0.0) + duration
+
+    found: list[dict[str, Any]] = []
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    found += [
+        {"program": name, "times": times[name], "seconds": seconds[name]}
+        for name in sorted(seconds, key=seconds.get, reverse=True)
+    ]
+
+
+def measure_evaluation(options: BenchmarkOptions) -> dict[str, Any]:
+    """Seconds to evaluate random hard masks on all pairs, of training and held out."""
+    everything = material(options)
+    pairs = everything.encoded.examples
+    whole = objective.build(
+        everything.model.params,
+        pairs,
+        single_step(pairs.position, pairs.length),
+        everything.context,
+    )
+    units = whole.n_units
+    random = np.random.default_rng(0)
+    order = random.permuted(np.tile(np.arange(units), (options.seeds, 1)), axis=1)
+    mask = (order < int(search.budget(units, options.alpha))).astype(np.float32)
+    masks = Intervention(
+        jnp.asarray(np.repeat(mask[:, None], 2, axis=1)),
+        jnp.asarray(random.uniform(-1, 1, (options.seeds, 2, units)).astype(np.float32)),
+    )
+
+    def accuracies(masks: Intervention, objective: Objective) -> Evaluation:
+        return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0), masks)
+
+    measured = {"masks": options.seeds, "pairs": pairs.size}
+    for name, evaluate_all in {
+        "accuracy": lambda programs: programs.call("accuracy", accuracies, masks, whole),
+        "exact_kl": lambda programs: ensemble.evaluations(masks, whole, programs),
+    }.items():
+        programs = Programs()
+        evaluate_all(programs)
+        measured[name] = {"seconds": programs.running, "compile": programs.compiling}
+    return measured
+
+
+def _naive_versions(everything: Material, config: SearchConfig) -> dict[str, Steps]:
+    """One seed's steps with the naive objective in JAX, and in PyTorch where it is installed."""
+    versions: dict[str, Steps] = {"naive JAX": lambda n: _jax_steps(everything, config, n)}
+    if torch_there():
+        versions["PyTorch"] = lambda n: _torch_steps(in_torch(everything, config), n)
+    return versions
+
+
+def _jax_steps(everything: Material, config: SearchConfig, count: int) -> Iterator[float]:
+    slow = naive_objective(everything)
+    state = jax.jit(search.init)(jax.random.key(0), slow, config)
+    step = jax.jit(search.step).lower(state, slow, config).compile()
+    for _ in range(count):
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(step(state, slow, config))
+        yield time.perf_counter() - start
+
+
+def _torch_steps(plain: Any, count: int) -> Iterator[float]:
+    for _ in range(count):
+        start = time.perf_counter()
+        plain.step(*plain.draw(BATCH))
+        yield time.perf_counter() - start
+
+
+def _extrapolated(
+    name: str, steps_of: Steps, options: BenchmarkOptions, steps: int
+) -> dict[str, Any]:
+    """A naive version's entry: the median step times the steps of all seeds."""
+    with progress(options.naive_steps, name) as advance_to:
+        taken = []
+        for number, seconds in enumerate(steps_of(options.naive_steps)):
+            taken.append(seconds)
+            advance_to(number + 1)
+    return {
+        "version": name,
+        "timed_steps": options.naive_steps,
+        "seconds": statistics.median(taken) * steps * options.seeds,
+    }
+
+
+def _torch_search(everything: Material, config: SearchConfig, seeds: int) -> dict[str, Any]:
+    """A whole search in PyTorch: what it finds, and the time of as many as there are seeds."""
+    plain = in_torch(everything, config)
+    with progress(config.steps, "PyTorch, whole search") as advance_to:
+        taken = 0.0
+        for number, seconds in enumerate(_torch_steps(plain, config.steps)):
+            taken += seconds
+            advance_to(number + 1)
+    found = jax.tree.map(lambda x: x[None], plain.found())
+    evaluations = ensemble.evaluations(found, everything.evaluation_objective)
+    return {
+        "version": "PyTorch, one whole",
+        "timed_steps": config.steps,
+        "seconds": taken * seeds,
+        **_quality(found, evaluations),
+    }
+
+
+def _quality(interventions: Intervention, evaluations: Evaluation) -> dict[str, Any]:
+    units = np.asarray(interventions.mask).any(axis=1).sum(axis=1)
+    return {
+        "accuracy": report.mean_std([report.percent(x) for x in evaluations.accuracy]),
+        "n_units": report.mean_std(units.tolist()),
+        "kl": report.mean_std(np.asarray(evaluations.kl, float).tolist()),
+    }

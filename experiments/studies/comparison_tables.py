@@ -1,0 +1,174 @@
+"""Tables and the figure of a comparison of methods, from its summary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.studies.methods import METHODS
+from jaxmask import report
+from jaxmask.report import Table, figures, paper
+from jaxmask.report.figures import Curve
+
+Entry = Mapping[str, Any]  # a method at an alpha: one of a summary's "methods"
+
+
+def accuracy_table(summary: Mapping[str, Any]) -> Table:
+    """Accuracy of each method at each size: the curve of the figure, in figures."""
+    sizes = sorted({entry["allowed"] for entry in summary["methods"]})
+    accuracy = {
+        (entry["method"], entry["allowed"]): f"{entry['accuracy']['mean']:.1f}"
+        for entry in summary["methods"]
+    }
+    rows = tuple(
+        (method.label, *(accuracy.get((name, size), "") for size in sizes))
+        for name, method in METHODS.items()
+        if any(entry["method"] == name for entry in summary["methods"])
+    )
+    return Table(
+        f"Accuracy by number of units: {_title(summary)}",
+        ("Method", *map(str, sizes)),
+        rows,
+        f"Held-out accuracy in percent, mean over seeds, with at most that many of "
+        f"{summary['model']['layers'] * summary['model']['hidden']} units.",
+    )
+
+
+def quality_table(summary: Mapping[str, Any]) -> Table:
+    """How well each method does at each alpha, beside the paper's Table 6."""
+    theirs = {(row.name, row.alpha): row for row in _table_6(summary)}
+    rows = []
+    for entry in _by_alpha(summary):
+        row = theirs.get((METHODS[entry["method"]].paper, entry["alpha"]))
+        rows.append(
+            (
+                METHODS[entry["method"]].label,
+                f"{entry['alpha']:.2g}",
+                str(entry["allowed"]),
+                report.plus_minus(entry["accuracy"], 1),
+                report.plus_minus(entry["n_units"], 1),
+                f"{entry['kl']['mean']:.3f}",
+                *(("", "") if row is None else (f"{row.accuracy:.1f}", f"{row.units:.1f}")),
+            )
+        )
+    header = ("Method", "alpha", "Most", "Accuracy", "Units", "KL", "Paper", "units")
+    seeds = max(len(entry["runs"]) for entry in summary["methods"])
+    return Table(
+        f"Table 6: {_title(summary)}",
+        header,
+        tuple(rows),
+        f"Held-out accuracy in percent, mean ± standard deviation over {seeds} "
+        f"seed{'s' * (seeds > 1)}; KL in nats. Most: units that alpha allows. Paper: "
+        f"{report.PAPER_MODEL}, single-step.",
+    )
+
+
+def speed_table(summary: Mapping[str, Any]) -> Table:
+    """How long each method takes, and how many times as long REINFORCE does at the same alpha."""
+    theirs = {(row.name, row.alpha): row for row in _table_6(summary)}
+    reinforce = {
+        entry["alpha"]: entry["seconds"]["mean"]
+        for entry in summary["methods"]
+        if entry["method"] == "reinforce"
+    }
+    rows = []
+    for entry in _by_alpha(summary):
+        row = theirs.get((METHODS[entry["method"]].paper, entry["alpha"]))
+        slower = reinforce.get(entry["alpha"])
+        rows.append(
+            (
+                METHODS[entry["method"]].label,
+                f"{entry['alpha']:.2g}",
+                "" if entry["steps"]["mean"] is None else f"{entry['steps']['mean']:.0f}",
+                report.plus_minus(entry["seconds"], 1 if entry["seconds"]["mean"] < 100.0 else 0),
+                f"{entry['compile_seconds']['mean']:.1f}",
+                f"{entry['converged']}/{len(entry['runs'])}",
+                "" if slower is None else f"{slower / entry['seconds']['mean']:.1f}",
+                "" if row is None or row.hours is None else f"{row.hours:.1f} h",
+            )
+        )
+    rule = summary["rule"]
+    return Table(
+        f"Time to convergence: {_title(summary)}",
+        ("Method", "alpha", "Steps", "Seconds", "Compile", "Conv.", "Faster", "Paper"),
+        tuple(rows),
+        f"Seconds of one run, without compilation ({summary['device']}). The searches and "
+        "REINFORCE have converged when their constraint holds and the accuracy of the hard mask on "
+        f"{summary['examples']['watched']} training rows has not risen by more than "
+        f"{100 * rule['rise']:g} points for {rule['patience']} evaluations, {rule['every']} steps "
+        "or a round of exchange apart; the others end by themselves. Steps are gradient steps, "
+        "units added (greedy) or sets tried (exhaustive). Compile: of all the method's programs; "
+        "less where an earlier start left them in the cache. Faster: how many times as long "
+        "REINFORCE takes at that alpha.",
+    )
+
+
+def paper_table() -> Table:
+    """The paper's Table 6."""
+    rows = tuple(
+        (
+            row.name,
+            f"{row.alpha:g}",
+            f"{row.accuracy:.1f}",
+            f"{row.units:.1f}",
+            "" if row.hours is None else f"{row.hours:.1f}",
+        )
+        for row in paper.ALTERNATIVES
+    )
+    note = f"{report.PAPER_MODEL}, number agreement, single-step."
+    return Table(
+        "Table 6 of the paper", ("Method", "alpha", "Accuracy", "Units", "Hours"), rows, note
+    )
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """What goes into ``table.md``."""
+    examples, model = summary["examples"], summary["model"]
+    lines = (
+        f"# {_title(summary)}",
+        f"Model {model['name']} (fingerprint {model['fingerprint']}): {model['layers']} x "
+        f"{model['hidden']} units. {examples['train']} examples to learn from, "
+        f"{examples['evaluation']} held out (by {examples['split']}), {examples['dropped']} "
+        f"dropped. KL weight {summary['kl_weight']:g}, context {summary['context']}.",
+    )
+    tables = (
+        accuracy_table(summary), quality_table(summary), speed_table(summary), paper_table()
+    )  # fmt: skip
+    return "\n\n".join(lines) + "\n\n" + "\n".join(report.to_markdown(table) for table in tables)
+
+
+def figure(summary: Mapping[str, Any]) -> Figure:
+    """Accuracy against units of every method; greedy's line has all its sizes."""
+    curves = {}
+    for name, method in METHODS.items():
+        entries = sorted(
+            (entry for entry in summary["methods"] if entry["method"] == name),
+            key=lambda entry: entry["n_units"]["mean"],
+        )
+        if name == "greedy" and entries:
+            accuracy = np.array(summary["greedy_curve"])
+            curves[method.label] = Curve(1 + np.arange(accuracy.shape[1]), accuracy)
+        elif entries:
+            accuracy = np.array([[run["accuracy"] for run in entry["runs"]] for entry in entries])
+            units = np.array([entry["n_units"]["mean"] for entry in entries])
+            curves[method.label] = Curve(units, accuracy.T)
+    how = "\nmeans and ranges at the sizes compared, joined by lines; greedy at every size"
+    return figures.accuracy_against_units(curves, _title(summary) + how)
+
+
+def _by_alpha(summary: Mapping[str, Any]) -> list[Entry]:
+    return sorted(
+        summary["methods"], key=lambda entry: (entry["alpha"], list(METHODS).index(entry["method"]))
+    )
+
+
+def _table_6(summary: Mapping[str, Any]) -> tuple[paper.Alternative, ...]:
+    """The paper's rows, where it has any for this setting."""
+    same = (summary["task"], summary["intervention"]) == ("number_agreement", "single")
+    return paper.ALTERNATIVES if same else ()
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    task = summary["task"].replace("_", " ")
+    return f"{summary['model']['name']}, {task}, {summary['intervention']}-step"

@@ -1,0 +1,1 @@
+"""What is written to disk and read again: run folders and intervention files."""

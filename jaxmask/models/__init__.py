@@ -1,0 +1,1 @@
+"""Language models, a folder for each family."""

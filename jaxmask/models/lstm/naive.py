@@ -1,0 +1,121 @@
+"""The objective as the paper states it, with nothing saved: the oracle of the fast one.
+
+Whole sentences are read from the context twice, with and without the intervention, and a full
+softmax over the vocabulary is taken at every position. The tests compare the fast objective's
+values with it, the benchmark its speed.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxmask.intervention import Intervention
+from jaxmask.models.lstm.network import LSTMState, Params, forward
+from jaxmask.objective import Outcome
+from jaxmask.text.examples import Examples
+
+
+class Response(NamedTuple):
+    """Of each example: log p(d) - log p(t), and the mean KL over the sentence's positions."""
+
+    log_ratio: Float[Array, " examples"]
+    kl: Float[Array, " examples"]
+
+
+@partial(jax.jit, static_argnames="upward")
+def respond(
+    params: Params,
+    examples: Examples,
+    where: Bool[Array, "examples time"],
+    context: LSTMState,
+    intervention: Intervention,
+    upward: bool = False,
+) -> Response:
+    """The response of each example to its own row of mask and baseline (Eqs. 2 and 8)."""
+    size, time = examples.tokens.shape
+    start = LSTMState(*(jnp.broadcast_to(x, (size, x.shape[-1])) for x in context))
+
+    def predictions(intervention: Intervention | None) -> Float[Array, "examples time vocabulary"]:
+        logits, _ = forward(params, start, examples.tokens, intervention, where, upward=upward)
+        return jax.nn.log_softmax(logits)
+
+    original, intervened = predictions(None), predictions(intervention)
+    last = jnp.take_along_axis(intervened, (examples.length - 1)[:, None, None], axis=1)[:, 0]
+    of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
+    turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]
+    kl = jnp.sum(jnp.exp(original) * (original - intervened), axis=-1)
+    inside = jnp.arange(time)[None, :] < examples.length[:, None]
+    return Response(
+        of_pair.sum(axis=1) - 2 * turned_to, jnp.sum(kl * inside, axis=1) / examples.length
+    )
+
+
+class NaiveBatch(flax.struct.PyTreeNode):
+    """Some examples, a row each, and where they are intervened on."""
+
+    examples: Examples
+    where: Bool[Array, "rows time"]
+
+    @property
+    def direction(self) -> Int[Array, " rows"]:
+        """Index of the form that a row's decision is to turn to."""
+        return jnp.asarray(self.examples.direction)
+
+
+class NaiveObjective(flax.struct.PyTreeNode):
+    """`respond` as a `jaxmask.objective.Objective`, so that the same search runs on it.
+
+    Any KL is the exact one.
+    """
+
+    params: Params
+    examples: Examples
+    where: Bool[Array, "examples time"]
+    context: LSTMState
+
+    @property
+    def n_units(self) -> int:
+        """Hidden units of all layers together."""
+        return self.context.hidden.shape[-1]
+
+    @property
+    def n_directions(self) -> int:
+        """Ways a decision can be turned."""
+        return 2
+
+    def everything(self, by_direction: bool = False) -> NaiveBatch:
+        """All examples, nothing shared."""
+        return NaiveBatch(self.examples, self.where)
+
+    def sample(self, key: Key[Array, ""], size: int) -> NaiveBatch:
+        """Examples drawn uniformly."""
+        rows = jax.random.randint(key, (size,), 0, self.examples.size)
+        return jax.tree.map(lambda x: x[rows], self.everything())
+
+    def __call__(
+        self,
+        intervention: Intervention,
+        batch: NaiveBatch,
+        key: Key[Array, ""] | None = None,
+        kl_rows: int | None = None,
+    ) -> Outcome:
+        """Intervenes on a batch; see `jaxmask.objective.Objective`."""
+        response = respond(self.params, batch.examples, batch.where, self.context, intervention)
+        weight = jnp.full((len(batch.where), 1), 1.0 / len(batch.where))
+        kl = jnp.zeros(()) if kl_rows == 0 else response.kl.mean()
+        return Outcome(response.log_ratio[:, None], weight, kl)
+
+
+def build(
+    params: Params,
+    examples: Examples,
+    where: Bool[np.ndarray, "examples time"],
+    context: LSTMState,
+) -> NaiveObjective:
+    """The naive counterpart of `jaxmask.models.lstm.objective.build`."""
+    return NaiveObjective(params, jax.tree.map(jnp.asarray, examples), jnp.asarray(where), context)

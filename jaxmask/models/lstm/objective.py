@@ -1,0 +1,374 @@
+"""The fast objective: what an intervention does to a frozen LSTM language model.
+
+`LSTMObjective` satisfies the protocol that `jaxmask.search` and the baselines ask for, see
+`jaxmask.objective.Objective`. Compared with running the model over whole sentences (the naive
+objective, which the tests keep as oracle) it
+
+- reads everything up to the first intervened word once, not once a gradient
+  (`jaxmask.models.lstm.packing`);
+- replaces layer 1's input projection by a table with a row for each word of the task;
+- computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
+- needs of the original distribution ``p`` only its expected decoder row and its log-normaliser:
+  with ``A(h) = logsumexp(W h + b)``, ``KL(p || q) = A(h_q) - A(h_p) - (h_q - h_p) . grad A(h_p)``;
+- estimates the mean KL over positions from one random position of some of the rows;
+- computes what rows share once, where all rows of a direction are intervened on alike
+  (`jaxmask.models.lstm.prefix_tree`).
+"""
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxmask.intervention import Intervention, intervene
+from jaxmask.models.logsumexp import linear_logsumexp
+from jaxmask.models.lstm import network, prefix_tree, untouched
+from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.models.lstm.packing import Stratum, pack
+from jaxmask.models.lstm.prefix_tree import Tree
+from jaxmask.objective import Outcome
+from jaxmask.runs import devices
+from jaxmask.text.examples import Examples
+
+# Decoder rows are read once for that many states: enough to keep the cores busy, few enough that
+# memory doesn't grow with the examples.
+_STATES_AT_ONCE = 2048
+_NO_KEY = "a KL that is estimated from some rows needs a key"
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Rows of an objective, grouped by stratum.
+
+    Attributes:
+        rows: of the objective.
+        weight: of their pairs.
+        direction: of theirs.
+        counts: how many rows of each stratum (static).
+        as_tree: are these all rows, and those of a direction intervened on alike (static)?
+    """
+
+    rows: Int[Array, " rows"]
+    weight: Float[Array, "rows pairs"]
+    direction: Int[Array, " rows"]
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
+
+
+class LSTMObjective(flax.struct.PyTreeNode):
+    """A frozen model and packed examples as one pytree; make it with `build`.
+
+    It is an argument of the jitted search, never closed over: weights that are closed over would
+    be compiled into the program as constants.
+    """
+
+    params: Params
+    prefix_state: LSTMState  # after each distinct prefix; if upward, before its last word
+    word_gates: Float[Array, "words gates"]  # layer 1's input gates of each distinct word
+    difference: Float[Array, "differences hidden"]  # decoder rows of pair[0] minus pair[1]
+    difference_bias: Float[Array, " differences"]
+    original_hidden: Float[Array, "nodes hidden"]  # top layer of the untouched model
+    original_logsumexp: Float[Array, " nodes"]
+    original_mean: Float[Array, "nodes hidden"]  # softmax(W h + b) W
+    prefix: Int[Array, " rows"]
+    first: Int[Array, " rows"]
+    suffix: Int[Array, "rows steps"]
+    steps: Int[Array, " rows"]
+    where: Bool[Array, "rows steps+1"]
+    node: Int[Array, "rows steps+1"]
+    kl_share: Float[Array, " rows"]
+    direction: Int[Array, " rows"]
+    pair: Int[Array, "rows pairs"]
+    pair_weight: Float[Array, "rows pairs"]
+    examples_up_to: Int[Array, " rows"]  # number of examples in this row and those before
+    tree: Tree | None  # of the rows, unless it would be too deep
+    strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
+    once: bool = flax.struct.field(pytree_node=False)  # no word of a suffix is intervened on
+    upward: bool = flax.struct.field(pytree_node=False, default=False)
+
+    @property
+    def n_units(self) -> int:
+        """Hidden units of all layers together."""
+        return self.prefix_state.hidden.shape[-1]
+
+    @property
+    def n_directions(self) -> int:
+        """Ways a decision can be turned."""
+        return 2
+
+    def everything(self, by_direction: bool = False) -> Batch:
+        """All rows, once; see `jaxmask.objective.Objective`."""
+        return Batch(
+            jnp.arange(len(self.prefix)),
+            self.pair_weight / self.pair_weight.sum(),
+            self.direction,
+            tuple(stratum.rows for stratum in self.strata),
+            as_tree=by_direction and self.tree is not None,
+        )
+
+    def sample(self, key: Key[Array, ""], size: int) -> Batch:
+        """About ``size`` rows: examples drawn evenly, each with all pairs of its row.
+
+        Each stratum gives rows in proportion to its examples, at least one; weights correct for
+        the rounding, so that weighted sums estimate means over all examples without bias. Of a
+        stratum's examples, in their order, one is drawn from each of as many equal parts as rows
+        are asked for: neighbours are alike where examples come from templates, so that means of 64
+        rows are as exact as those of several hundred drawn without regard to order, and where
+        they aren't, no worse.
+        """
+        examples = np.array([stratum.examples for stratum in self.strata])
+        counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
+        rows, weights = [], []
+        keys = jax.random.split(key, len(self.strata))
+        before = 0
+        for stratum, count, key in zip(self.strata, counts, keys, strict=True):
+            drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
+            drawn = before + jnp.minimum(drawn, stratum.examples - 1)
+            rows.append(jnp.searchsorted(self.examples_up_to, drawn, side="right"))
+            weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
+            before += stratum.examples
+        row = jnp.concatenate(rows)
+        pair_weight = self.pair_weight[row]
+        share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
+        weight = share * np.concatenate(weights)[:, None]
+        return Batch(row, weight, self.direction[row], tuple(counts.tolist()))
+
+    def __call__(
+        self,
+        intervention: Intervention,
+        batch: Batch,
+        key: Key[Array, ""] | None = None,
+        kl_rows: int | None = None,
+    ) -> Outcome:
+        """Intervenes on a batch.
+
+        Args:
+            intervention: mask and baseline for each row of the batch, ``rows units``.
+            batch: from `sample` or `everything`.
+            key: for the sampled KL.
+            kl_rows: how many rows (about) the KL is estimated from, at one random position each;
+                0 for no KL; None for the exact KL, over all positions of all rows.
+
+        Raises:
+            ValueError: the KL is to be sampled, but without a key.
+        """
+        if self.tree is not None and batch.as_tree:
+            return self._respond_as_tree(self.tree, intervention, batch, key, kl_rows)
+        hidden = self._hidden(batch, intervention)
+        final = [
+            jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
+            for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
+        ]
+        if kl_rows == 0:
+            kl = jnp.zeros(())
+        elif kl_rows is None:
+            kl = self._exact_kl(batch, hidden)
+        elif key is None:
+            raise ValueError(_NO_KEY)
+        else:
+            kl = self._sampled_kl(batch, hidden, key, kl_rows)
+        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, kl)
+
+    def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
+        """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
+        differences = top @ self.difference.T + self.difference_bias
+        difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
+        # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
+        return jnp.where(batch.direction[:, None] == 0, -difference, difference)
+
+    def _respond_as_tree(
+        self,
+        tree: Tree,
+        intervention: Intervention,
+        batch: Batch,
+        key: Key[Array, ""] | None,
+        kl_rows: int | None,
+    ) -> Outcome:
+        """The outcome for all rows, with what they share computed once."""
+        # Any row of a direction tells how all of them are intervened on.
+        ways = jnp.arange(self.n_directions)[:, None]
+        one_of = jnp.argmax(batch.direction == ways, axis=1)
+        top = prefix_tree.read(
+            tree,
+            self.params,
+            jax.tree.map(lambda x: x[self.prefix[tree.levels[0].row]], self.prefix_state),
+            lambda level, step: self._gates(level.row, step),
+            jax.tree.map(lambda x: x[one_of], intervention),
+            batch.direction,
+            self.where,
+            self.once,
+            self.upward,
+        )
+        if kl_rows == 0:
+            kl = jnp.zeros(())
+        elif kl_rows is None:
+            of_entry = jax.lax.map(
+                lambda entry: self._kl(entry[0][None], entry[1][None])[0],
+                (top, tree.node),
+                batch_size=_STATES_AT_ONCE,
+            )
+            kl = jnp.sum(tree.kl_weight * of_entry)
+        elif key is None:
+            raise ValueError(_NO_KEY)
+        else:
+            up_to = jnp.cumsum(tree.kl_weight)
+            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl_rows), side="right")
+            some = jnp.minimum(some, len(up_to) - 1)
+            kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
+        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, kl)
+
+    def _gates(self, rows: Int[Array, " n"], step: int) -> Float[Array, "n gates"]:
+        """Layer 1's input gates of the prefix's last word (step 0) or of a word of the suffix."""
+        return self.word_gates[self.suffix[rows, step - 1] if step else self.first[rows]]
+
+    def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
+        """Cuts an array of batch rows into one array a stratum."""
+        return jnp.split(x, np.cumsum(batch.counts)[:-1])
+
+    def _hidden(self, batch: Batch, intervention: Intervention) -> list[Array]:
+        """Top layer's states after the prefix and after each suffix word, an array a stratum.
+
+        Steps are computed in segments that end where a stratum ends, for the rows still running.
+        """
+        rows, intervention = devices.spread((batch.rows, intervention))
+        start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
+        where = self.where[rows]
+        if self.upward:  # the upper layers hear of the altered state as they read this very word
+            gates = self._gates(rows, 0)[:, None]
+            _, start = network.unroll(
+                self.params, start, gates, intervention, where[:, :1], upward=True
+            )
+        else:
+            mask = intervention.mask * where[:, :1]
+            hidden = intervene(start.hidden, mask, intervention.baseline)
+            start = start._replace(hidden=hidden)
+        pieces = [network.top_layer(self.params, start.hidden)[:, None]]
+        running = [len(rows)]
+        state, done = start, 0
+        ends = np.cumsum(batch.counts)
+        for stratum, n in reversed(list(zip(self.strata, ends, strict=True))):
+            if stratum.steps == done:
+                continue
+            state = jax.tree.map(lambda x, n=n: x[:n], state)
+            altered, state = network.unroll(
+                self.params,
+                state,
+                self.word_gates[self.suffix[rows[:n], done : stratum.steps]],
+                None if self.once else jax.tree.map(lambda x, n=n: x[:n], intervention),
+                None if self.once else where[:n, done + 1 : stratum.steps + 1],
+                upward=self.upward,
+            )
+            pieces.append(network.top_layer(self.params, altered))
+            running.append(n)
+            done = stratum.steps
+        starts = ends - batch.counts
+        return [
+            jnp.concatenate(
+                [piece[a:b] for piece, n in zip(pieces, running, strict=True) if n >= b], axis=1
+            )
+            for a, b in zip(starts, ends, strict=True)
+        ]
+
+    def _kl(self, top: Float[Array, "n hidden"], node: Int[Array, " n"]) -> Float[Array, " n"]:
+        """KL(original || intervened) of next-word predictions, from top-layer states."""
+        weight, bias = network.decoder_weight(self.params), self.params["decoder"]["bias"]
+        gap = linear_logsumexp(top, weight, bias) - self.original_logsumexp[node]
+        moved = top - self.original_hidden[node]
+        return gap - jnp.sum(self.original_mean[node] * moved, axis=-1)
+
+    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> Float[Array, ""]:
+        total = jnp.zeros(())
+        weights = self._by_stratum(batch, batch.weight.sum(axis=1))
+        for h, rows, weight in zip(
+            hidden, self._by_stratum(batch, batch.rows), weights, strict=True
+        ):
+            n, length, width = h.shape
+            kl = self._kl(h.reshape(n * length, width), self.node[rows, :length].reshape(-1))
+            inside = jnp.arange(length) <= self.steps[rows][:, None]
+            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / (self.steps[rows] + 1)
+            total += jnp.sum(weight * self.kl_share[rows] * mean)
+        return total
+
+    def _sampled_kl(
+        self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
+    ) -> Float[Array, ""]:
+        position_key, *row_keys = jax.random.split(key, 1 + len(hidden))
+        uniform = jax.random.uniform(position_key, batch.rows.shape)
+        tops, nodes, weights = [], [], []
+        for h, rows, u, weight, row_key in zip(
+            hidden,
+            self._by_stratum(batch, batch.rows),
+            self._by_stratum(batch, uniform),
+            self._by_stratum(batch, batch.weight.sum(axis=1)),
+            row_keys,
+            strict=True,
+        ):
+            n = min(len(rows), max(1, round(kl_rows * len(rows) / len(batch.rows))))
+            # Evenly from the batch, which is in the order of the examples; each row is as likely as
+            # any other.
+            first = jax.random.randint(row_key, (), 0, len(rows))
+            some = (first + np.arange(n) * len(rows) // n) % len(rows)
+            steps = self.steps[rows[some]]
+            at = jnp.minimum((u[some] * (steps + 1)).astype(jnp.int32), steps)
+            tops.append(h[some, at])
+            nodes.append(self.node[rows[some], at])
+            weights.append(weight[some] * (len(rows) / n) * self.kl_share[rows[some]])
+        kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
+        return jnp.sum(jnp.concatenate(weights) * kl)
+
+
+def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
+    """Numbers that are uniform on [0, 1) each, one in each of as many equal parts, ascending.
+
+    Means over what they point at are never less exact than with independent numbers, and much more
+    where neighbours are alike (stratified sampling).
+    """
+    return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
+
+
+def build(
+    params: Params,
+    examples: Examples,
+    where: Bool[np.ndarray, "examples time"],
+    context: LSTMState,
+    *,
+    upward: bool = False,
+    both_directions: bool = False,
+) -> LSTMObjective:
+    """Packs examples and computes all that doesn't depend on the intervention.
+
+    Args:
+        params: the frozen model.
+        examples: with their directions known, see `jaxmask.evaluate.directed`.
+        where: `jaxmask.intervention.single_step` or ``every_step`` of the examples, or any other
+            choice of at least one word a sentence.
+        context: the state before the first word of every sentence.
+        upward: see `jaxmask.models.lstm.network.unroll`.
+        both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
+            size then share compiled programs, at the price of more rows wherever all are computed.
+
+    Raises:
+        ValueError: a direction is unknown, or see `jaxmask.models.lstm.packing.pack`.
+    """
+    if (examples.direction < 0).any():
+        raise ValueError("the directions of the examples aren't known yet")
+    packed = pack(examples, where, both_directions=both_directions)
+    return LSTMObjective(
+        params=params,
+        **untouched.compute(params, packed, context, upward)._asdict(),
+        prefix=jnp.asarray(packed.prefix),
+        first=jnp.asarray(packed.first),
+        suffix=jnp.asarray(packed.suffix),
+        steps=jnp.asarray(packed.steps),
+        where=jnp.asarray(packed.where),
+        node=jnp.asarray(packed.node),
+        kl_share=jnp.asarray(packed.kl_share),
+        direction=jnp.asarray(packed.direction),
+        pair=jnp.asarray(packed.pair),
+        pair_weight=jnp.asarray(packed.pair_weight),
+        examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
+        tree=prefix_tree.grow(packed),
+        strata=packed.strata,
+        once=not packed.where[:, 1:].any(),
+        upward=upward,
+    )

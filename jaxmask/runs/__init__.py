@@ -1,0 +1,1 @@
+"""Many searches as one program, on all devices."""

@@ -1,0 +1,193 @@
+"""Many searches as one program: `jaxmask.search` under ``jax.vmap``, on all devices.
+
+The frozen model is shared by all runs (``in_axes=None``), never stacked. Settings are shared too,
+or differ from run to run (`grid`). Where the runs don't fit into memory together, one program is
+used for one part of them after the other (`jaxmask.runs.devices`).
+
+Steps run in compiled chunks, so that progress, metrics and checkpoints cost nothing inside; each
+kind of chunk is compiled once. Exchange ends where it changes no run any more. Between chunks the
+whole state can be kept (`Keeper`): a run that was killed goes on from there and ends bitwise where
+it would have.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from jaxmask import search
+from jaxmask.evaluate import Evaluation, evaluate
+from jaxmask.intervention import Intervention
+from jaxmask.objective import Objective
+from jaxmask.runs import devices
+from jaxmask.runs.phases import Keeper, Observer, Phase, Setting, go_through
+from jaxmask.runs.programs import Programs
+from jaxmask.search import HardState, History, Relaxation, SearchConfig, SearchState
+
+CHUNKS = {search.step: 50, search.refine: 2}  # steps, or rounds, a compiled chunk
+
+
+class Ensemble(NamedTuple):
+    """What an ensemble of searches found.
+
+    Attributes:
+        interventions: hard ones, stacked over runs.
+        relaxed: the states at the end of the relaxation, stacked over runs.
+        history: stacked over runs, then steps or rounds; None where there were none.
+        seconds: wall time of the searches, without compilation.
+        compile_seconds: wall time of tracing and compiling.
+    """
+
+    interventions: Intervention
+    relaxed: SearchState
+    history: History
+    seconds: float
+    compile_seconds: float
+
+
+def grid(
+    keys: Key[Array, " keys"], config: SearchConfig, **values: Sequence[float]
+) -> tuple[Key[Array, " runs"], SearchConfig]:
+    """All combinations of keys and values of settings, for `run`.
+
+        keys, configs = grid(keys, config, alpha=(0.01, 0.02), kl_weight=(0.0, 1.0, 4.0))
+
+    Args:
+        keys: each is used with all combinations of values.
+        config: all other settings.
+        values: of any settings but the static ones, by name.
+
+    Returns:
+        A key and a config for each of ``runs = len(keys) * len(values of one) * ...`` runs: keys
+        vary fastest, then the values of the last name.
+
+    Raises:
+        ValueError: there is no such setting, it can't be swept, or it has no values.
+    """
+    swept = {
+        field.name
+        for field in dataclasses.fields(SearchConfig)
+        if field.metadata.get("pytree_node", True) and np.ndim(getattr(config, field.name)) == 0
+    }
+    for name, of_name in values.items():
+        if name not in swept:
+            raise ValueError(f"expected one of {', '.join(sorted(swept))}, found {name}")
+        if not len(of_name):
+            raise ValueError(f"{name}: expected at least one value, found none")
+    axes = [np.asarray(of_name, np.float32) for of_name in values.values()]
+    *columns, key = np.meshgrid(*axes, np.arange(len(keys)), indexing="ij")
+    swept_values = {name: x.ravel() for name, x in zip(values, columns, strict=True)}
+    return keys[key.ravel()], config.replace(**swept_values)
+
+
+def run(
+    keys: Key[Array, " runs"],
+    objective: Objective,
+    config: SearchConfig,
+    observe: Observer | None = None,
+    programs: Programs | None = None,
+    keeper: Keeper | None = None,
+    name: str = "",
+) -> Ensemble:
+    """Runs a search for each key; the same as ``jit(vmap(search.run))``, with progress.
+
+    Args:
+        keys: one a run.
+        objective: shared by all runs.
+        config: each number is shared by all runs, or an array with one for each run.
+        observe: told how far the runs are.
+        programs: give the same again, and nothing is compiled twice.
+        keeper: of the state between chunks, for these very arguments.
+        name: begins the names that it keeps states under.
+
+    Raises:
+        ValueError: see `jaxmask.search.check`.
+    """
+    search.check(config)
+    programs = Programs() if programs is None else programs
+    compiling = programs.compiling
+    config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)
+    mesh = devices.mesh(len(keys))
+    objective = devices.place(objective, mesh, False)
+    setting = Setting(objective, config, mesh, programs, observe, keeper)
+
+    def harden(state: SearchState, objective: Objective, config: SearchConfig) -> HardState:
+        return search.harden(state, config)
+
+    relaxed, steps, relaxing = go_through(
+        Phase(f"{name}relaxation", search.init, search.step, config.steps, CHUNKS[search.step]),
+        keys,
+        setting,
+    )
+    hard, rounds, exchanging = go_through(
+        Phase(
+            f"{name}exchange",
+            harden,
+            search.refine,
+            config.exchange_rounds,
+            CHUNKS[search.refine],
+            lambda info: info.settled,
+        ),
+        relaxed,
+        setting,
+    )
+    return Ensemble(
+        jax.vmap(search.found)(hard),
+        relaxed,
+        History(steps, rounds),
+        relaxing + exchanging,
+        programs.compiling - compiling,
+    )
+
+
+def evaluations(
+    interventions: Intervention, objective: Objective, programs: Programs | None = None
+) -> Evaluation:
+    """`evaluate` of each of a stack of interventions, one after another to spare memory."""
+
+    def of_run(one: Intervention, objective: Objective, config: tuple[()]) -> Evaluation:
+        return evaluate(one, objective)
+
+    return _one_by_one("evaluate", of_run, interventions, objective, (), programs)
+
+
+def relaxations(
+    relaxed: SearchState,
+    objective: Objective,
+    config: SearchConfig,
+    programs: Programs | None = None,
+) -> Relaxation:
+    """`jaxmask.search.relaxation` of each of a stack of states, one after another."""
+    return _one_by_one("relaxation", search.relaxation, relaxed, objective, config, programs)
+
+
+def _one_by_one(
+    name: str,
+    function: Callable[[Any, Objective, Any], Any],
+    stacked: Any,
+    objective: Objective,
+    config: Any,
+    programs: Programs | None,
+) -> Any:
+    """A function of each run's own, of the objective and of its settings; on all devices."""
+    runs = len(jax.tree.leaves(stacked)[0])
+    mesh = devices.mesh(runs)
+    config = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x, np.float32), runs), config)
+    if mesh is not None:
+        rows = np.minimum(np.arange(devices.padded(runs, mesh)), runs - 1)
+        stacked, config = jax.tree.map(lambda x: x[rows], devices.gather((stacked, config)))
+
+    def of_all(stacked: Any, objective: Objective, config: Any) -> Any:
+        return jax.lax.map(lambda run: function(run[0], objective, run[1]), (stacked, config))
+
+    found = (Programs() if programs is None else programs).call(
+        name,
+        devices.on_all(of_all, mesh, True, False, True),
+        devices.place(stacked, mesh, True),
+        devices.place(objective, mesh, False),
+        devices.place(config, mesh, True),
+    )
+    return found if mesh is None else jax.tree.map(lambda x: x[:runs], devices.gather(found))

@@ -1,0 +1,1 @@
+"""Words, minimal pairs and text."""

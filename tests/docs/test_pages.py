@@ -1,0 +1,60 @@
+"""What the pages on your phenomenon, your model and sharing print is what is printed."""
+
+import re
+
+import pytest
+from support import doc_examples
+
+from experiments import check_data
+from jaxmask.tasks import minimal_pairs
+
+PAGES = doc_examples.FOLDER.parent
+BLOCK = re.compile(r"(?ms)^```(\w+)\n(.*?)^```")
+ANIMACY = doc_examples.FOLDER / "animacy.tsv"
+
+
+def blocks(page):
+    """(language, content) of each block of a page."""
+    return BLOCK.findall((PAGES / page).read_text(encoding="utf-8"))
+
+
+def run(page):
+    """Runs the Python of a page, in order, as one program."""
+    code = [content for language, content in blocks(page) if language == "python"]
+    assert code
+    names = {}
+    for content in code:
+        exec(compile(content, page, "exec"), names)
+    return names
+
+
+def test_the_sharing_page(monkeypatch, capsys):
+    monkeypatch.chdir(PAGES.parent)
+    names = run("share.md")
+    assert names["saved"].directions == ("person", "thing")
+    printed = capsys.readouterr().out
+    (shown,) = [c for language, c in blocks("share.md") if language == "text" and "who" in c][:1]
+    assert [line.split()[0] for line in printed.splitlines()] == ["who", "which"]
+    numbers = [[float(x) for x in re.findall(r"-\d+\.\d+", text)] for text in (printed, shown)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.02)
+
+
+def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
+    shown = [content for language, content in blocks("your_phenomenon.md") if language == "text"]
+    said = "\n".join(ANIMACY.read_text(encoding="utf-8").split("\n")[:5])
+    assert shown[0].split() == said.split()
+    monkeypatch.chdir(tmp_path)
+    run("your_phenomenon.md")
+    for file, expected in ((tmp_path / "nouns.tsv", shown[1]), (ANIMACY, shown[2])):
+        check_data.work(check_data.CheckOptions(data=file))
+        printed = [line.rstrip() for line in capsys.readouterr().out.rstrip().split("\n")]
+        assert printed == expected.rstrip().split("\n")
+
+
+def test_the_docstring_of_the_format_is_a_file_of_that_format(tmp_path):
+    example = re.findall(r"(?m)^    (\S.*)$", minimal_pairs.__doc__)
+    rows = [re.sub(" {2,}", "\t", line) for line in example[1:]]
+    (tmp_path / "x.tsv").write_text("\n".join([example[0], *rows]))
+    task = minimal_pairs.read(tmp_path / "x.tsv")
+    assert [stimulus.position for stimulus in task.stimuli] == [1, 3]
+    assert [stimulus.correct for stimulus in task.stimuli] == [0, 1]

@@ -1,0 +1,136 @@
+"""What README and guide tell a reader to type is accepted, and what they tell to run, runs."""
+
+import argparse
+import re
+import runpy
+import shlex
+from functools import partial
+from pathlib import Path
+
+import jax
+import pytest
+import tyro
+
+from jaxmask.files.intervention_file import save_intervention
+from jaxmask.intervention import Intervention
+from jaxmask.models import model_folder
+from jaxmask.tasks import number_agreement
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = sorted(
+    f"{file.parent.name}.{file.stem}"
+    for folder in ("experiments", "converters")
+    for file in (ROOT / folder).glob("*.py")
+    if "__main__" in file.read_text(encoding="utf-8")
+)
+
+
+class Accepted(Exception):
+    """The options were read; carries them."""
+
+
+def only(group, task):
+    return task._replace(stimuli=[pair for pair in task.stimuli if pair.group == group])
+
+
+def commands(text):
+    """Every `python -m ...` of a page, its lines joined and its comment cut off."""
+    joined = re.sub(r"\\\n\s*", "", text)
+    found = re.findall(r"python -m ((?:experiments|converters)\.\w+[^\n`|]*)", joined)
+    return [shlex.split(command, comments=True) for command in found]
+
+
+@pytest.fixture
+def read_options(monkeypatch):
+    """Starts a script as from the command line, and stops it once it has read its options."""
+    read, read_plain = tyro.cli, argparse.ArgumentParser.parse_args
+
+    def accept(*arguments, **settings):
+        raise Accepted(read(*arguments, **settings))
+
+    def accept_plain(parser, arguments=None, namespace=None):
+        raise Accepted(read_plain(parser, arguments, namespace))
+
+    def start(script, *words):
+        monkeypatch.setattr("sys.argv", [script, *words])
+        runpy.run_module(script, run_name="__main__")
+
+    monkeypatch.setattr(tyro, "cli", accept)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", accept_plain)
+    return start
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_accepted(page, read_options):
+    for script, *words in commands(page.read_text(encoding="utf-8")):
+        with pytest.raises(Accepted):
+            read_options(script, *words)
+
+
+def test_a_wrong_option_is_not_accepted(read_options):
+    with pytest.raises(SystemExit):
+        read_options("experiments.number_agreement", "--no-such-option")
+
+
+def test_commands_are_found():
+    text = "  python -m experiments.a --b C \\\n    --d  # why\nor `python -m converters.e f`."
+    assert commands(text) == [["experiments.a", "--b", "C", "--d"], ["converters.e", "f"]]
+    assert len(commands((ROOT / "README.md").read_text(encoding="utf-8"))) >= 4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_targets_and_links_exist(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"(?m)(?:^    |`)make ([a-z-]+)", text)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in targets:
+        assert re.search(rf"(?m)^{target}:", makefile), target
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("searched", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_code_of_the_readme_runs(searched, model, tmp_path, monkeypatch):
+    """In order, as one program, with a model of a few units and sentences of one construction.
+
+    Compiling the search takes half a minute: where that is too long it is traced only.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model_folder, "BUNDLED_MODEL", model)
+    small, all_of = model_folder.load_model(model), number_agreement.generate
+    monkeypatch.setattr(number_agreement, "generate", lambda seed: only("nounpp", all_of(seed)))
+    mask = jax.numpy.zeros((2, small.config.units)).at[:, 3].set(1.0)
+    save_intervention(
+        "results/demo/every/interventions/seed_0.json",
+        Intervention(mask, 0.5 * mask),
+        small,
+        number_agreement.NAME,
+        ("singular", "plural"),
+        {"intervention": "every", "context": "eos"},
+        {},
+    )
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", PAGES[0].read_text(encoding="utf-8"))
+    assert len(blocks) >= 3
+    names = {}
+    for block in blocks:
+        with monkeypatch.context() as patch:
+            if not searched and "search.run" in block:
+                patch.setattr(jax, "jit", lambda function: partial(jax.eval_shape, function))
+            exec(compile(block, "README.md", "exec"), names)
+    assert names["interventions"].mask.shape == (3, 2, small.config.units)
+    assert names["log_probs"].shape[-1] == small.config.vocabulary
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_fits_80_columns(script, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(script, run_name="__main__")
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert "usage: " in shown
+    # Tyro puts a usage that names all options into one line.
+    long = [line for line in shown.splitlines() if len(line) > 80]
+    assert [line for line in long if not line.startswith("usage: ")] == []

@@ -1,0 +1,219 @@
+"""The activations of found units, read and drawn, and the script that draws them for a run."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import figures
+from experiments.shared import activations
+from experiments.shared.setup import OptionError, Options, prepare
+from jaxmask.evaluate import evaluate
+from jaxmask.files.intervention_file import InterventionFileError, save_intervention
+from jaxmask.files.run_folder import RunFolderError
+from jaxmask.intervention import Intervention, units
+from jaxmask.models import model_folder
+from jaxmask.models.lstm.network import forward
+from jaxmask.tasks import number_agreement
+
+UNITS = (2, 5, 7, 8, 12)
+
+
+def options(model, **changes):
+    return Options(model=str(model), **{"evaluation": 100, **changes})
+
+
+@pytest.fixture(scope="module")
+def material(model):
+    return prepare(options(model), number_agreement.generate(0))
+
+
+@pytest.fixture(scope="module")
+def intervention():
+    """One that turns a sentence of each construction; most stay as they are."""
+    signs = np.sign(np.random.default_rng(7).uniform(-1, 1, (2, 12)))
+    mask = np.isin(np.arange(1, 13), UNITS) * np.ones((2, 1))
+    return Intervention(jnp.asarray(mask, jnp.float32), jnp.asarray(signs, jnp.float32))
+
+
+@pytest.fixture(scope="module")
+def reading(material, model, intervention):
+    directions = number_agreement.DIRECTIONS
+    return activations.read(material, options(model), directions, intervention)
+
+
+def test_intervened_states_hold_the_values(reading, material, intervention):
+    part = material.evaluation
+    columns = [unit - 1 for unit in UNITS]
+    acts = np.arange(part.tokens.shape[1]) == part.position[:, None]
+    np.testing.assert_array_equal(reading.where, acts)
+    expected = np.asarray(intervention.baseline)[part.direction][:, columns]
+    np.testing.assert_allclose(reading.intervened[acts][:, columns], expected, atol=1e-6)
+    before = np.arange(part.tokens.shape[1]) < part.position[:, None]
+    np.testing.assert_array_equal(reading.original[before], reading.intervened[before])
+    assert np.all(np.isnan(reading.original[np.arange(acts.shape[1]) >= part.length[:, None]]))
+
+
+def test_flips_are_those_that_evaluate_counts(reading, material, intervention):
+    accuracy = jax.jit(evaluate)(intervention, material.evaluation_objective).accuracy
+    assert 0 < reading.flipped.mean() < 1
+    assert reading.flipped.mean() == pytest.approx(float(accuracy))
+
+
+def test_states_and_words_are_those_of_one_sentence_read_alone(reading, material):
+    row = 60
+    model, words = material.model, reading.sentences[row]
+    tokens = jnp.array(model.vocabulary.encode(["<eos>", *words]))
+    start = jax.tree.map(jnp.zeros_like, material.context)
+    logits, state = forward(model.params, start, tokens)
+    np.testing.assert_allclose(reading.original[row, len(words) - 1], state.hidden, atol=1e-5)
+    preferred, turned = (model.vocabulary.encode([word])[0] for word in reading.pair[row])
+    assert logits[-1, preferred] > logits[-1, turned]
+    assert reading.toward[row] == ("singular" if reading.pair[row][1].endswith("s") else "plural")
+
+
+def test_shown_units_are_the_prevalent_then_the_moved(reading, intervention):
+    moved = np.abs(reading.intervened - reading.original)[reading.where].mean(axis=0)
+    by_movement = sorted(UNITS, key=lambda unit: -moved[unit - 1])
+    equal = [{"unit": unit, "prevalence": 100.0} for unit in UNITS]
+    assert activations.shown_units(reading, intervention, equal) == by_movement[:4]
+    first = by_movement[-1]
+    rest = [{"unit": unit, "prevalence": 50.0} for unit in (*UNITS, 3)]
+    rest[UNITS.index(first)]["prevalence"] = 100.0
+    shown = activations.shown_units(reading, intervention, rest)
+    assert shown == [first, *by_movement[:3]]
+
+
+def test_example_flips_and_prefers_a_direction(reading):
+    for toward in set(np.array(reading.toward)[reading.flipped]):
+        row = activations.example(reading, lambda group: True, toward)
+        assert reading.flipped[row]
+        assert reading.toward[row] == toward
+    row = activations.example(reading, lambda group: True, "neither")
+    assert row == np.flatnonzero(reading.flipped)[0]
+    row = activations.example(reading, lambda group: group == "adv")
+    assert reading.group[row] == "adv"
+    assert activations.example(reading, lambda group: False) is None
+
+
+def test_example_figure(reading):
+    row = activations.example(reading, lambda group: group == "nounpp")
+    figure = activations.example_figure(reading, row, UNITS[:4])
+    shown = [tick.get_text() for tick in figure.axes[-1].get_xticklabels()]
+    assert shown == list(reading.sentences[row])
+    preferred, turned = reading.pair[row]
+    title = figure.get_suptitle()
+    assert title == f"“{preferred}” becomes “{turned}” (to {reading.toward[row]})"
+    assert (
+        "doesn't become"
+        in activations.example_figure(
+            reading._replace(flipped=~reading.flipped), row, UNITS[:4]
+        ).get_suptitle()
+    )
+
+
+def test_heat_map_has_each_sentence_once_by_direction(reading):
+    twice = reading._replace(
+        **{
+            name: field + field if isinstance(field, tuple) else np.concatenate([field, field])
+            for name, field in reading._asdict().items()
+            if name not in ("hidden", "patterns")
+        }
+    )
+    figure = activations.heat_map_figure(twice, "simple", UNITS[:4])
+    left = next(axes for axes in figure.axes if axes.get_images())
+    keys = {
+        (toward, sentence)
+        for toward, sentence, group in zip(
+            reading.toward, reading.sentences, reading.group, strict=True
+        )
+        if group == "simple"
+    }
+    assert left.get_images()[0].get_array().shape == (len(keys), 2)
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["The", "subject"]
+    counts = [int(tick.get_text().split("(")[1].rstrip(")")) for tick in left.get_yticklabels()]
+    directions = sorted({toward for toward, _ in keys})
+    assert counts == [sum(toward == one for toward, _ in keys) for one in directions]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "pattern", "expected"),
+    [
+        ([["The", "boy"], ["The", "girl"]], "The SUBJECT VERB", ["The", "subject"]),
+        ([["The", "boy"]], "The SUBJECT VERB", ["The", "boy"]),
+        ([["The", "cook", "ate", "because"], ["The", "poet", "ate", "because"]],
+         "The PROFESSION ate because", ["The", "profession", "ate", "because"]),
+        ([["a", "b"], ["c", "b"]], "", ["…", "b"]),
+        ([["a", "b"], ["a"]], "", ["a", "…"]),
+    ],
+)  # fmt: skip
+def test_word_labels(sentences, pattern, expected):
+    assert activations.word_labels(sentences, pattern) == expected
+
+
+@pytest.fixture
+def run(model, tmp_path, intervention):
+    """A finished run, as far as the script reads it."""
+    config = {"task": "number_agreement", "data": "generated"}
+    config |= {name: getattr(options(model), name) for name in figures.READING}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    prevalence = [{"unit": unit, "prevalence": 100.0} for unit in units(intervention.mask)]
+    (tmp_path / "summary.json").write_text(json.dumps({"prevalence": prevalence}))
+    save_intervention(
+        tmp_path / figures.INTERVENTION,
+        intervention,
+        model_folder.load_model(model),
+        "number_agreement",
+        number_agreement.DIRECTIONS,
+        {},
+        {},
+    )
+    return figures.FigureOptions(run=tmp_path, model=str(model))
+
+
+def change(file, **changes):
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, **changes}))
+
+
+def test_figures_of_a_run(run, capsys):
+    files = figures.draw(run)
+    names = {file.name for file in files}
+    assert {f"heat_map_{group}.png" for group in number_agreement.CONSTRUCTIONS} <= names
+    assert {f"example_{group}.png" for group in number_agreement.CONSTRUCTIONS} <= names
+    for file in files:
+        assert file.parent == run.run / "figures"
+        assert matplotlib.image.imread(file).std() > 0.05
+    assert f"{len(files)} figures written" in capsys.readouterr().out
+
+
+def test_figures_refuse_another_model(run):
+    with pytest.raises(InterventionFileError, match=r"seed_0\.json: is of another model"):
+        figures.draw(dataclasses.replace(run, model="demo"))
+
+
+def test_figures_refuse_other_data(run, tmp_path):
+    with pytest.raises(OptionError, match="--data: the run's is generated"):
+        figures.draw(dataclasses.replace(run, data=tmp_path))
+    change(tmp_path / "config.json", data="NA_tasks")
+    with pytest.raises(OptionError, match="--data: the run's is NA_tasks, not given"):
+        figures.draw(run)
+
+
+def test_figures_need_a_finished_run(run, tmp_path):
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(RunFolderError, match=r"found no summary\.json"):
+        figures.draw(run)
+    change(tmp_path / "config.json", task="sentiment")
+    with pytest.raises(RunFolderError, match="task: expected one of number_agreement"):
+        figures.draw(run)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(RunFolderError, match=r"config\.json: expected task, .* found no task"):
+        figures.draw(run)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(RunFolderError, match=r"config\.json: expected a run's configuration"):
+        figures.draw(run)

@@ -1,0 +1,214 @@
+"""The LSTM, with and without interventions, against a loop over tokens and layers in numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmask.intervention import Intervention
+from jaxmask.models.lstm import network
+
+pytestmark = pytest.mark.usefixtures("optimized")
+
+CONFIG = network.LSTMConfig(vocabulary=11, embedding=3, hidden=4, layers=3)
+TIED = network.LSTMConfig(vocabulary=11, embedding=4, hidden=4, layers=2, tied=True)
+BATCH, TIME = 3, 5
+TOKENS = jax.random.randint(jax.random.key(0), (BATCH, TIME), 0, 11)
+
+forward = jax.jit(network.forward, static_argnames=("upward", "dropout_rate"))
+
+
+def model(config=CONFIG):
+    """Parameters ten times Gulordava's, so that nothing is nearly linear, and a decoder bias."""
+    params = jax.tree.map(lambda x: 10 * x, network.init_params(jax.random.key(0), config))
+    params["lstm"] = jax.tree.map(lambda x: x / 4, params["lstm"])
+    params["decoder"]["bias"] = jax.random.normal(jax.random.key(1), (config.vocabulary,))
+    return params
+
+
+def state(config=CONFIG):
+    keys = jax.random.split(jax.random.key(2))
+    return network.LSTMState(
+        *(jax.random.uniform(k, (BATCH, config.units), minval=-1) for k in keys)
+    )
+
+
+def intervention(config=CONFIG, hard=True):
+    """Another mask and baseline for each sentence."""
+    keys = jax.random.split(jax.random.key(3))
+    mask = jax.random.uniform(keys[0], (BATCH, config.units))
+    baseline = jax.random.uniform(keys[1], (BATCH, config.units), minval=-1)
+    return Intervention((mask > 0.6).astype(jnp.float32) if hard else mask, baseline)
+
+
+PLACES = {
+    "single": jnp.arange(TIME)[None, :] == jnp.array([0, 2, 4])[:, None],
+    "every": jnp.ones((BATCH, TIME), bool),
+    "random": jax.random.bernoulli(jax.random.key(1), 0.5, (BATCH, TIME)),
+}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def loop(params, config, start, tokens, mask=None, baseline=None, where=None, upward=False):
+    """Logits and final states of one sentence, unit by unit as the paper has them, in float64."""
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+    h, c = (np.array(x, np.float64).reshape(config.layers, config.hidden) for x in start)
+    logits = []
+    for time, token in enumerate(np.asarray(tokens)):
+        below = params["encoder"]["embedding"][token]
+        for layer in range(config.layers):
+            part = params["lstm"][f"layer_{layer + 1}"]
+            gates = below @ part["input_kernel"] + h[layer] @ part["recurrent_kernel"]
+            i, f, g, o = np.split(gates + part["bias"], 4)
+            c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
+            h[layer] = below = sigmoid(o) * np.tanh(c[layer])
+            if upward and mask is not None and where[time]:
+                units = slice(layer * config.hidden, (layer + 1) * config.hidden)
+                below = np.where(mask[units] > 0, baseline[units], below)
+        if mask is not None and where[time]:
+            for unit in np.flatnonzero(mask):
+                h[unit // config.hidden, unit % config.hidden] = baseline[unit]
+        decoder = params["encoder"]["embedding"] if config.tied else params["decoder"]["weight"]
+        logits.append(decoder @ h[-1] + params["decoder"]["bias"])
+    return np.array(logits), h.ravel(), c.ravel()
+
+
+def assert_is_the_loop(found, params, config, start, **changes):
+    logits, final = found
+    for row in range(BATCH):
+        own = {k: v if k == "upward" else np.asarray(v)[row] for k, v in changes.items()}
+        expected, hidden, cell = loop(params, config, [x[row] for x in start], TOKENS[row], **own)
+        np.testing.assert_allclose(logits[row], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(final.hidden[row], hidden, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(final.cell[row], cell, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [CONFIG, TIED])
+def test_reads_as_a_loop_does(config):
+    params, start = model(config), state(config)
+    assert_is_the_loop(forward(params, start, TOKENS), params, config, start)
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_intervenes_as_a_loop_does(upward):
+    params, start, (mask, baseline) = model(), state(), intervention()
+    for where in PLACES.values():
+        change = Intervention(mask, baseline)
+        found = forward(params, start, TOKENS, change, where, upward=upward)
+        assert_is_the_loop(
+            found, params, CONFIG, start, mask=mask, baseline=baseline, where=where, upward=upward
+        )
+
+
+def test_intervenes_at_every_token_if_not_told_where():
+    params, start, change = model(), state(), intervention(hard=False)
+    found, _ = forward(params, start, TOKENS, change)
+    expected, _ = forward(params, start, TOKENS, change, PLACES["every"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_mask_of_zeros_is_the_untouched_model_bit_for_bit(compiled):
+    function = forward if compiled else network.forward
+    params, start, change = model(), state(), intervention()
+    change = change._replace(mask=jnp.zeros_like(change.mask))
+    untouched = function(params, start, TOKENS)
+    for where in (None, PLACES["single"], PLACES["every"]):
+        jax.tree.map(
+            np.testing.assert_array_equal, function(params, start, TOKENS, change, where), untouched
+        )
+    nowhere = jnp.zeros((BATCH, TIME), bool)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        function(params, start, TOKENS, intervention(), nowhere),
+        untouched,
+    )
+
+
+def test_a_mask_of_ones_leaves_only_the_baseline():
+    params, change = model(), intervention()
+    change = change._replace(mask=jnp.ones_like(change.mask))
+    gates = network.input_gates(params, network.embed(params, TOKENS))
+    hidden, final = jax.jit(network.unroll)(params, state(), gates, change)
+    np.testing.assert_array_equal(
+        hidden, np.broadcast_to(change.baseline[:, None], (BATCH, TIME, CONFIG.units))
+    )
+    np.testing.assert_array_equal(final.hidden, change.baseline)
+
+
+def test_an_intervention_changes_nothing_before_it():
+    params, start = model(), state()
+    untouched, _ = forward(params, start, TOKENS)
+    changed, _ = forward(params, start, TOKENS, intervention(), PLACES["single"])
+    for row, place in enumerate([0, 2, 4]):
+        np.testing.assert_array_equal(changed[row, :place], untouched[row, :place])
+        assert np.all(np.any(changed[row, place:] != untouched[row, place:], axis=-1))
+
+
+def test_reads_without_a_batch():
+    params, start, change = model(), state(), intervention()
+    expected, _ = forward(params, start, TOKENS, change, PLACES["random"])
+    one = jax.tree.map(lambda x: x[1], (start, TOKENS, change, PLACES["random"]))
+    np.testing.assert_allclose(forward(params, *one)[0], expected[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("config", [CONFIG, TIED])
+def test_the_flax_module_is_the_pure_forward(config):
+    module = network.LSTMLanguageModel(config, dropout_rate=0.5)
+    variables = module.init(jax.random.key(0), TOKENS)
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), variables["params"])
+    assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), network.param_shapes(config))
+    params, start, change = model(config), state(config), intervention(config)
+    apply = jax.jit(module.apply)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        apply({"params": params}, TOKENS),
+        forward(params, network.zero_state(config, (BATCH,)), TOKENS),
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        apply({"params": params}, TOKENS, start, change, PLACES["single"]),
+        forward(params, start, TOKENS, change, PLACES["single"]),
+    )
+
+
+def test_dropout_needs_a_key():
+    params, start = model(), state()
+    plain, _ = forward(params, start, TOKENS)
+    np.testing.assert_array_equal(forward(params, start, TOKENS, dropout_rate=0.5)[0], plain)
+    noisy = [
+        forward(params, start, TOKENS, dropout_key=jax.random.key(seed), dropout_rate=0.5)[0]
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    assert np.any(noisy[0] != noisy[2])
+    assert np.any(noisy[0] != plain)
+    module = network.LSTMLanguageModel(CONFIG, dropout_rate=0.5)
+    inputs = {"params": params}, TOKENS, start
+    np.testing.assert_array_equal(jax.jit(module.apply)(*inputs)[0], plain)
+    rngs = {"dropout": jax.random.key(0)}
+    assert np.any(module.apply(*inputs, rngs=rngs)[0] != plain)
+
+
+def test_dropout_zeroes_its_share_and_keeps_the_mean():
+    found = np.asarray(network.dropout(jax.random.key(0), 0.3, jnp.ones(20_000)))
+    assert set(np.unique(found)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert abs((found == 0).mean() - 0.3) < 4.5 * np.sqrt(0.3 * 0.7 / 20_000)
+
+
+def test_random_parameters_follow_the_recipe():
+    config = network.LSTMConfig(vocabulary=50, embedding=30, hidden=16)
+    params = network.init_params(jax.random.key(0), config)
+    bounds = jax.tree.map(lambda x: float(np.abs(x).max()), params)
+    assert 0.099 < bounds["encoder"]["embedding"] <= 0.1
+    assert 0.099 < bounds["decoder"]["weight"] <= 0.1
+    assert bounds["decoder"]["bias"] == 0
+    for layer in bounds["lstm"].values():
+        assert 0.23 < layer["input_kernel"] <= 0.25
+        assert 0.2 < layer["bias"] <= 0.25
+    kernels = [np.asarray(x).ravel()[:20] for x in jax.tree.leaves(params) if x.ndim == 2]
+    kernels = [np.sign(x).tolist() for x in kernels]
+    assert len({tuple(x) for x in kernels}) == len(kernels)  # no key was used twice
