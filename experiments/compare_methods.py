@@ -7,73 +7,128 @@ finished is kept and not run again: a stopped comparison goes on where it was, a
 can be extended by methods, sizes and seeds.
 """
 
-import json
+import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from experiments.shared.console import console, print_table
-from experiments.shared.setup import load_task, prepare, read_model, run_script
-from experiments.studies import comparison_tables
-from experiments.studies.comparison_runs import (
-    CompareOptions,
-    check_options,
-    common,
-    identity,
-    jobs_of,
-    run_all,
-    summarise,
+from experiments.shared.option_types import Count, Fraction, NotEmpty, OptionError, Runs, Weight, check
+from experiments.shared.option_types import ResultFolder
+from experiments.shared.options import (
+    ContextOptions,
+    DataOptions,
+    KindOptions,
+    ModelOptions,
+    SplitOptions,
+    StepOptions,
+    TaskOptions,
+    data_name,
+    load_task,
 )
-from jaxmask.files.run_folder import check_writable, plain, write_text
+from experiments.shared.script import run_script
+from experiments.studies import comparison_tables
+from experiments.studies.comparison_runs import Comparison, allowed, run_all, summarise
+from experiments.studies.convergence import Rule
+from experiments.studies.methods import METHODS, Size
+from jaxmask.files.run_folder import check_writable, write_run
+from jaxmask.pipeline.plan import Design
+from jaxmask.pipeline.prepare import prepare
 from jaxmask.report import figures
+
+MethodName = Literal[
+    "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
+    "ablation_zeroed", "ablation_learned", "greedy", "random", "exhaustive",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareOptions(
+    SplitOptions,
+    StepOptions,
+    ContextOptions,
+    KindOptions,
+    DataOptions,
+    ModelOptions,
+    TaskOptions,
+):
+    """Options of the comparison; where names are those of other scripts, so are meanings."""
+
+    methods: Annotated[tuple[MethodName, ...], NotEmpty] = tuple(METHODS)  # type: ignore[assignment]
+    """Which methods to compare."""
+    alpha: tuple[Fraction, ...] = (0.005, 0.01, 0.02, 0.05)
+    """Largest fractions of the hidden units to intervene on, a comparison each."""
+    units: tuple[Count, ...] = ()
+    """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
+    kl_weight: Weight = 0.0
+    """Weight of the KL from the untouched model, where values are learned."""
+    seeds: Runs = 3
+    """Runs of each method at each alpha."""
+    every: Count = 50
+    """Steps from one evaluation of the hard mask to the next."""
+    patience: Count = 3
+    """Evaluations without a rise after which a run has converged."""
+    out: ResultFolder | None = None
+    """Folder for the results; results/compare-TASK-MODEL-INTERVENTION if not given."""
+
+    def check(self) -> None:
+        """Checks the options before any work is done.
+
+        Raises:
+            OptionError: an option is out of its range, or there is no size.
+        """
+        check(self)
+        if not self.alpha + self.units:
+            raise OptionError("--alpha, --units: expected at least one size, found none")
+
+    def comparison(self, n_units: int) -> Comparison:
+        """What is compared on a model of so many units.
+
+        Raises:
+            OptionError: more units are asked for than there are, or no method can be run.
+        """
+        if max(self.units, default=0) > n_units:
+            raise OptionError(
+                f"--units: expected at most {n_units}, the model's, found {max(self.units)}"
+            )
+        sizes = {allowed(n_units, alpha) for alpha in self.alpha}
+        alphas = {*self.alpha, *(n / n_units for n in self.units if n not in sizes)}
+        size = Size(1.0, self.kl_weight, self.steps, self.rounds)
+        rule = Rule(self.every, self.patience)
+        comparison = Comparison(self.methods, tuple(sorted(alphas)), self.seeds, size, rule)
+        if not comparison.jobs(n_units):
+            raise OptionError("--methods: expected one that can be run at these sizes, found none")
+        return comparison
 
 
 def work(options: CompareOptions) -> dict[str, Any]:
-    """Runs what isn't there yet, compares, and writes the folder; returns its summary."""
-    check_options(options)
+    """Runs what isn't finished yet, compares, and writes the folder; returns its summary."""
+    options.check()
     started = time.perf_counter()
-    task = load_task(options.task, options.data)
-    model = read_model(common(options))
-    name = f"compare-{task.name}-{model.name}-{options.intervention}"
+    task, model = load_task(options.task, options.data), options.load_model()
+    kind = options.kind()
+    name = f"compare-{task.name}-{model.name}-{kind.place}"
     folder = options.out or Path("results") / name
     check_writable(folder)
-    jobs = jobs_of(options, model.config.units)
-    material = prepare(common(options), task, model)
-    results = run_all(jobs, options, material, folder, task.directions)
-    summary = summarise(options, material, results, time.perf_counter() - started)
-    config = {
-        **identity(options, material),
-        **{name: getattr(options, name) for name in ("methods", "alpha", "units", "seeds")},
-        **{name: getattr(options, name) for name in ("steps", "rounds")},
-    }
-    _write(folder, config, summary)
+    comparison = options.comparison(model.sites[kind.site].units)
+    design = Design(kind, options.context, options.held_out(), data_name(options.data))
+    prepared = prepare(model, task, design)
+    results = run_all(comparison.jobs(prepared.site.units), comparison, prepared, folder)
+    summary = summarise(comparison, prepared, results, time.perf_counter() - started)
+    evaluations = comparison_tables.take_evaluations(summary)
+    drawing = comparison_tables.figure(summary)
+    write_run(
+        folder,
+        comparison.settings(design, task, model),
+        summary,
+        evaluations,
+        comparison_tables.markdown,
+        lambda: figures.save(drawing, folder / "figures" / "accuracy_against_units.png"),
+    )
     print_table(comparison_tables.accuracy_table(summary))
     print_table(comparison_tables.speed_table(summary))
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary
-
-
-def _write(folder: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
-    """The run folder: configuration, summary, evaluations on the way, tables and figure."""
-    config, summary = plain(config, "config"), plain(summary, "summary")
-    evaluations = [
-        {"method": entry["method"], "alpha": entry["alpha"], "seed": run["seed"], **seen}
-        for entry in summary["methods"]
-        for run in entry["runs"]
-        for seen in run.pop("evaluations")
-    ]
-    texts = {
-        "config.json": json.dumps(config, indent=2) + "\n",
-        "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in evaluations),
-        "table.md": comparison_tables.markdown(summary),
-        "summary.json": json.dumps(summary, indent=2) + "\n",
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    figures.save(
-        comparison_tables.figure(summary), folder / "figures" / "accuracy_against_units.png"
-    )
-    for name, text in texts.items():
-        write_text(folder / name, text)
 
 
 def main() -> None:

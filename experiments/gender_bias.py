@@ -3,19 +3,27 @@
 python -m experiments.gender_bias --model demo --intervention single --alpha 0.02
 """
 
-from experiments.shared import report_search
-from experiments.shared.setup import Options, run_script
+from typing import Any
+
+from experiments.shared.experiment import experiment, open_output
+from experiments.shared.options import Options, load_task
+from experiments.shared.script import run_script
+from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import gender_bias
+
+
+def work(options: Options) -> dict[str, Any]:
+    """The whole experiment, see `experiments.number_agreement`; returns its summary."""
+    plan, model = options.plan(), options.load_model()
+    task = load_task(gender_bias.NAME, options.data)
+    settings = plan.settings(task, model)
+    to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    return experiment(prepare(model, task, plan.design), plan, to)
 
 
 def main() -> None:
     """Reads the options, searches, reports."""
-    run_script(
-        Options,
-        "gender_bias",
-        __doc__,
-        lambda options: report_search.run(gender_bias.NAME, options),
-    )
+    run_script(Options, "gender_bias", __doc__, work)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,36 @@
 python -m experiments.number_agreement --model demo --intervention single --alpha 0.02
 """
 
-from experiments.shared import report_search
-from experiments.shared.setup import Options, run_script
+from typing import Any
+
+from experiments.shared.experiment import introduce, open_output, report_results, watched
+from experiments.shared.options import Options, load_task
+from experiments.shared.script import run_script
+from jaxmask.pipeline.measure import measure
+from jaxmask.pipeline.prepare import prepare
+from jaxmask.pipeline.search_all import search_all
 from jaxmask.tasks import number_agreement
+
+
+def work(options: Options) -> dict[str, Any]:
+    """The whole experiment; returns its summary."""
+    plan = options.plan()
+    model = options.load_model()
+    task = load_task(number_agreement.NAME, options.data)
+    settings = plan.settings(task, model)
+    to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+
+    prepared = prepare(model, task, plan.design)  # splits the examples; each part has its objective
+    introduce(prepared, plan, to)
+    with watched(plan.config, to) as session:
+        found = search_all(prepared, plan, session)
+    results = measure(found, prepared, plan)  # on the examples held out
+    return report_results(results, prepared, plan, to)
 
 
 def main() -> None:
     """Reads the options, searches, reports."""
-    run_script(
-        Options,
-        "number_agreement",
-        __doc__,
-        lambda options: report_search.run(number_agreement.NAME, options),
-    )
+    run_script(Options, "number_agreement", __doc__, work)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,38 @@ phenomenon: python -m experiments.check_data.
 """
 
 import dataclasses
+from typing import Any
 
 import tyro
 
-from experiments.shared import report_search
+from experiments.shared.experiment import experiment, open_output
 from experiments.shared.option_types import TextFile
-from experiments.shared.setup import Options, run_script
+from experiments.shared.options import Options, load_task
+from experiments.shared.script import run_script
+from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import minimal_pairs
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions(Options):
-    """Options that all experiments understand; the data have to be given."""
+class SearchScriptOptions(Options):
+    """Options of the scripts that search; the data have to be given."""
 
     data: TextFile = tyro.MISSING
     """File of minimal pairs."""
 
 
+def work(options: SearchScriptOptions) -> dict[str, Any]:
+    """The whole experiment, see `experiments.number_agreement`; returns its summary."""
+    plan, model = options.plan(), options.load_model()
+    task = load_task(minimal_pairs.NAME, options.data)
+    settings = plan.settings(task, model)
+    to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    return experiment(prepare(model, task, plan.design), plan, to)
+
+
 def main() -> None:
     """Reads the options, searches, reports."""
-    run_script(
-        SearchOptions,
-        "search",
-        __doc__,
-        lambda options: report_search.run(minimal_pairs.NAME, options),
-    )
+    run_script(SearchScriptOptions, "search", __doc__, work)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ A run that was stopped goes on where it was when it is started again.
 """
 
 from experiments.shared.console import print_table
-from experiments.shared.setup import run_script
+from experiments.shared.script import run_script
 from experiments.studies.paper_runs import PaperOptions, check_all, run_all
 from jaxmask.files.run_folder import write_text
 from jaxmask.report import paper_tables, to_markdown
 
 
 def work(options: PaperOptions) -> None:
-    """Runs what isn't there yet, prints and writes the table of each model."""
-    check_all(options)
-    for name in options.model:
-        model, runs = run_all(options, name)
+    """Runs the settings that aren't finished yet, prints and writes the table of each model."""
+    request = options.request()
+    models = [options.load_model(name) for name in options.model]
+    check_all(request, models)
+    for model in models:
+        runs = run_all(request, model)
         summaries = [run.summary for run in runs]
         greedy = {run.setting: run.greedy_units for run in runs}
         tables = (

@@ -7,10 +7,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from experiments.shared import report_search
 from experiments.shared.console import console, print_table
-from experiments.shared.setup import Options, TaskName, load_task, read_model, run_script
+from experiments.shared.options import Options, TaskOptions, load_task
+from experiments.shared.script import run_script
+from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import write_text
+from jaxmask.pipeline.prepare import prepare
+from jaxmask.runs.programs import Programs
 from jaxmask.report import paper_tables, to_markdown
 
 # What is changed; `beta` of 1 switches constraint (7) off.
@@ -27,28 +30,28 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class VariantOptions(Options):
-    """Options that all experiments understand, and the task."""
-
-    task: TaskName = "number_agreement"
-    """What to search for; minimal_pairs stands for a file of your own (--data)."""
+class VariantOptions(Options, TaskOptions):
+    """Options of the scripts that search, and the task."""
 
 
 def work(options: VariantOptions) -> None:
-    """Runs what isn't there yet, and compares."""
-    name, model = load_task(options.task, options.data).name, read_model(options)
-    out = options.out or (Path("results") / f"variants-{name}-{model.name}-{options.intervention}")
-    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Options)}
-    summaries = {}
-    for name, changes in VARIANTS.items():
+    """Runs the variants that aren't finished yet, and compares all of them."""
+    plans = {
+        name: dataclasses.replace(options, **changes).plan() for name, changes in VARIANTS.items()
+    }
+    model, task = options.load_model(), load_task(options.task, options.data)
+    name = f"variants-{task.name}-{model.name}-{options.intervention}"
+    folder = options.out or Path("results") / name
+    resources = Resources(Programs(), options.checkpoint_minutes)
+    prepared, summaries = prepare(model, task, options.plan().design), {}
+    for name, plan in plans.items():
         console().rule(name, align="left", style="default")
-        folder = out / "".join(c if c.isalnum() else "_" for c in name)
-        chosen = Options(**{**fields, **changes, "out": folder})
-        summaries[name] = report_search.run(options.task, chosen, model=model, reuse=True)
+        place = folder / "".join(c if c.isalnum() else "_" for c in name)
+        summaries[name] = run_or_read(prepared, plan, place, resources)
     table = paper_tables.dynamics_table(summaries)
     print_table(table)
-    write_text(out / "variants.md", to_markdown(table))
-    console().print(f"written to {out}", soft_wrap=True)
+    write_text(folder / "variants.md", to_markdown(table))
+    console().print(f"written to {folder}", soft_wrap=True)
 
 
 def main() -> None:

@@ -6,95 +6,27 @@ OUT/methods/METHOD/ holds a file for each alpha and seed.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-import jaxmask
 from experiments.shared import records
 from experiments.shared.console import console, progress
-from experiments.shared.measurements import describe
-from experiments.shared.option_types import (
-    Count,
-    CountOrZero,
-    Data,
-    Fraction,
-    Model,
-    NotEmpty,
-    ResultFolder,
-    Runs,
-    Seed,
-    TextFile,
-    Weight,
-    check,
-)
-from experiments.shared.setup import (
-    Material,
-    OptionError,
-    Options,
-    TaskName,
-    data_name,
-    held_out,
-)
 from experiments.studies.convergence import Rule, Run, Watch
-from experiments.studies.methods import METHODS, Bench, greedy_curve
+from experiments.studies.methods import METHODS, Bench, Size, greedy_curve
 from jaxmask import report, search
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.files.run_folder import plain
 from jaxmask.intervention import units
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.objective import Objective
+from jaxmask.pipeline.plan import Design
+from jaxmask.pipeline.prepare import Prepared
+from jaxmask.pipeline.summarise import environment, examples_of
 from jaxmask.runs.programs import Programs
+from jaxmask.text.examples import Task
 
 WATCHED = 1024  # training rows that the rule of convergence looks at
-MethodName = Literal[
-    "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
-    "ablation_zeroed", "ablation_learned", "greedy", "random", "exhaustive",
-]  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareOptions:
-    """Options of the comparison; where names are those of other scripts, so are meanings."""
-
-    task: TaskName = "number_agreement"
-    """What to search for; minimal_pairs stands for a file of your own (--data)."""
-    model: Model = "demo"
-    """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: TextFile | None = None
-    """Vocabulary of a .pt file: one word a line."""
-    data: Data | None = None
-    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
-    their file."""
-    intervention: Literal["single", "every"] = "single"
-    """Intervene at one word, or at every word of the sentence."""
-    context: Literal["eos", "none", "primer"] = "eos"
-    """What the model reads before each sentence."""
-    methods: Annotated[tuple[MethodName, ...], NotEmpty] = tuple(METHODS)  # type: ignore[assignment]
-    """Which methods to compare."""
-    alpha: tuple[Fraction, ...] = (0.005, 0.01, 0.02, 0.05)
-    """Largest fractions of the hidden units to intervene on, a comparison each."""
-    units: tuple[Count, ...] = ()
-    """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
-    kl_weight: Weight = 0.0
-    """Weight of the KL from the untouched model, where values are learned."""
-    seeds: Runs = 3
-    """Runs of each method at each alpha."""
-    steps: Count | None = None
-    """Gradient steps; each method's own number if not given."""
-    rounds: CountOrZero | None = None
-    """Rounds of exchange of the search; its own number if not given."""
-    every: Count = 50
-    """Steps from one evaluation of the hard mask to the next."""
-    patience: Count = 3
-    """Evaluations without a rise after which a run has converged."""
-    evaluation: Count | None = None
-    """Examples held out; as many as in the paper if not given, or a fifth of minimal pairs."""
-    split: Literal["example", "word"] = "example"
-    """Hold out examples, or words: no subject (profession) is in both parts."""
-    split_seed: Seed = 0
-    """Seed of the choice of these."""
-    out: ResultFolder | None = None
-    """Folder for the results; results/compare-TASK-MODEL-INTERVENTION if not given."""
 
 
 class Job(NamedTuple):
@@ -117,74 +49,66 @@ class Results(NamedTuple):
     greedy_curves: list[list[float]]
 
 
-def check_options(options: CompareOptions) -> None:
-    """Raises an `OptionError` for what can't be compared, before any work is done."""
-    check(options)
-    if not options.alpha + options.units:
-        raise OptionError("--alpha, --units: expected at least one size, found none")
+class Comparison(NamedTuple):
+    """What is compared.
 
+    Attributes:
+        methods: names of `experiments.studies.methods.METHODS`.
+        alphas: largest fractions of the units, a comparison each.
+        seeds: runs of each method at each alpha.
+        size: what methods are asked for, apart from alpha.
+        rule: of convergence.
+    """
 
-def common(options: CompareOptions, alpha: float = 1.0, method: str = "hard_concrete") -> Options:
-    """The options of a search of its own, which say what other methods need to know too."""
-    names = {field.name for field in dataclasses.fields(Options)} - {"alpha", "method"}
-    shared = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    chosen = {name: value for name, value in shared.items() if name in names}
-    if method == "hard_concrete_paper":
-        chosen["method"] = method
-        chosen["rounds"] = None
-    return Options(**chosen, alpha=alpha)
+    methods: tuple[str, ...]
+    alphas: tuple[float, ...]
+    seeds: int
+    size: Size
+    rule: Rule
 
+    def settings(self, design: Design, task: Task, model: LanguageModel) -> dict[str, Any]:
+        """What all runs of a comparison have in common, in JSON's types."""
+        return design.settings(task, model) | {
+            "kl_weight": self.size.kl_weight,
+            "rule": self.rule._asdict(),
+        }
 
-def jobs_of(options: CompareOptions, n_units: int) -> list[Job]:
-    """All runs, one seed after the other, so that the time left can be told from the first."""
-    if max(options.units, default=0) > n_units:
-        raise OptionError(
-            f"--units: expected at most {n_units}, the model's, found {max(options.units)}"
-        )
-    there = {_allowed(n_units, alpha) for alpha in options.alpha}
-    alphas = {*options.alpha, *(n / n_units for n in options.units if n not in there)}
-    jobs = [
-        Job(method, alpha, seed)
-        for seed in range(options.seeds)
-        for method in METHODS
-        if method in options.methods
-        for alpha in sorted(alphas)
-        if _allowed(n_units, alpha) <= (METHODS[method].most or n_units)
-    ]
-    if not jobs:
-        raise OptionError("--methods: expected one that can be run at these sizes, found none")
-    return jobs
+    def jobs(self, n_units: int) -> list[Job]:
+        """All runs, one seed after the other, so that the first runs tell the time left."""
+        return [
+            Job(method, alpha, seed)
+            for seed in range(self.seeds)
+            for method in METHODS
+            if method in self.methods
+            for alpha in sorted(self.alphas)
+            if allowed(n_units, alpha) <= (METHODS[method].most or n_units)
+        ]
 
 
 def run_all(
-    jobs: Sequence[Job],
-    options: CompareOptions,
-    material: Material,
-    folder: Path,
-    directions: tuple[str, ...],
+    jobs: Sequence[Job], comparison: Comparison, prepared: Prepared, folder: Path
 ) -> Results:
     """Runs all jobs that an earlier start hasn't, and keeps what they find.
 
     Results include what earlier starts found at other sizes.
     """
-    jobs = tuple(dict.fromkeys((*jobs, *_earlier(folder, options))))
-    objective, evaluation = material.train_objective, material.evaluation_objective
-    most = max(_allowed(objective.n_units, job.alpha) for job in jobs)
+    jobs = tuple(dict.fromkeys((*jobs, *_earlier(folder, comparison))))
+    objective, evaluation = prepared.train_objective, prepared.evaluation_objective
+    most = max(allowed(objective.n_units, job.alpha) for job in jobs)
     watch = Watch(
-        Rule(options.every, options.patience),
+        comparison.rule,
         jax.jit(lambda o: o.sample(jax.random.key(1), WATCHED))(objective),
         Programs(),
     )
     used = {job.method: METHODS[job.method].score or job.method for job in jobs}
     of_score = {of: Bench(objective, watch, Programs(), most, {}) for of in used.values()}
     benches = {method: of_score[of] for method, of in used.items()}
-    shared = identity(options, material)
+    shared = comparison.settings(prepared.design, prepared.task, prepared.model)
     runs: dict[Job, dict[str, Any]] = {}
     waiting = []
     for job in jobs:
-        config = METHODS[job.method].config(
-            common(options, job.alpha, job.method), objective.n_units
-        )
+        size = comparison.size._replace(alpha=job.alpha)
+        config = METHODS[job.method].config(size, objective.n_units)
         settings = {**shared, **job._asdict(), "config": _kept(config)}
         file = folder / "methods" / job.method / f"alpha_{job.alpha:.6g}_seed_{job.seed}.json"
         if (there := records.read(file, settings)) is None:
@@ -198,7 +122,7 @@ def run_all(
             bench, method = benches[job.method], METHODS[job.method]
             run = method.run(bench, job.seed, config)
             judged = watch.programs.call("evaluate", evaluate, run.intervention, evaluation)
-            runs[job] = plain(_record(run, judged, bench.programs.compiling, directions), "run")
+            runs[job] = plain(_record(run, judged, bench.programs.compiling, prepared.task.directions), "run")
             records.write(file, settings, runs[job])
             flipped = f"{runs[job]['accuracy']:.0f}%"
             advance_to(number + 1, **{method.label: f"{flipped}, {runs[job]['n_units']} units"})
@@ -206,26 +130,27 @@ def run_all(
     kept = {job: runs[job] for job in jobs}
     if "greedy" not in benches:
         return Results(kept, [])
-    return Results(kept, _greedy_curves(options, benches["greedy"], shared, folder, evaluation))
+    curves = _greedy_curves(comparison, benches["greedy"], shared, folder, evaluation)
+    return Results(kept, curves)
 
 
-def _earlier(folder: Path, options: CompareOptions) -> list[Job]:
+def _earlier(folder: Path, comparison: Comparison) -> list[Job]:
     """Runs of these methods and seeds that the folder holds."""
     settings = [records.settings(file) for file in sorted(folder.glob("methods/*/alpha_*.json"))]
     jobs = [Job(*(given.get(name) for name in Job._fields)) for given in settings]
-    return [job for job in jobs if job.method in options.methods and job.seed < options.seeds]
+    return [job for job in jobs if job.method in comparison.methods and job.seed < comparison.seeds]
 
 
 def _greedy_curves(
-    options: CompareOptions,
+    comparison: Comparison,
     bench: Bench,
     shared: dict[str, Any],
     folder: Path,
     evaluation: Objective,
 ) -> list[list[float]]:
-    config = METHODS["greedy"].config(common(options), evaluation.n_units)
+    config = METHODS["greedy"].config(comparison.size, evaluation.n_units)
     curves = []
-    for seed in range(options.seeds):
+    for seed in range(comparison.seeds):
         settings = {**shared, "seed": seed, "most": bench.most, "config": _kept(config)}
         file = folder / "methods" / "greedy" / f"curve_of_{bench.most}_seed_{seed}.json"
         if (there := records.read(file, settings)) is None:
@@ -241,7 +166,8 @@ def _kept(config: Any) -> dict[str, Any]:
     return {name: x for name, x in dataclasses.asdict(config).items() if name != "most"}
 
 
-def _allowed(n_units: int, alpha: float) -> int:
+def allowed(n_units: int, alpha: float) -> int:
+    """The most units that an alpha allows."""
     return int(search.budget(n_units, alpha))
 
 
@@ -265,62 +191,45 @@ def _record(
     }
 
 
-def identity(options: CompareOptions, material: Material) -> dict[str, Any]:
-    """What all runs of a comparison have in common."""
+def summarise(
+    comparison: Comparison, prepared: Prepared, results: Results, seconds: float
+) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    units, runs = prepared.site.units, results.runs
+    entries = [
+        _entry(method, alpha, units, {job.seed: run for job, run in runs.items() if job[:2] == of})
+        for of in dict.fromkeys((job.method, job.alpha) for job in runs)
+        for method, alpha in [of]
+    ]
+    shared = comparison.settings(prepared.design, prepared.task, prepared.model)
+    examples = examples_of(prepared)
+    for name in ("left_out", "toward"):
+        del examples[name]
     return {
-        "task": material.task.name,
-        "model": material.model.name,
-        "fingerprint": material.model.fingerprint,
-        "data": data_name(options.data),
-        "intervention": options.intervention,
-        "context": options.context,
-        "kl_weight": options.kl_weight,
-        "evaluation": held_out(options, material.task),
-        "split": options.split,
-        "split_seed": options.split_seed,
-        "rule": Rule(options.every, options.patience)._asdict(),
+        **{name: shared[name] for name in ("task", "intervention", "context", "kl_weight", "rule")},
+        "model": prepared.model.description(),
+        "examples": examples | {"watched": WATCHED},
+        "methods": entries,
+        "greedy_curve": results.greedy_curves,
+        "seconds": {"total": seconds},
+        **environment(),
     }
 
 
-def summarise(
-    options: CompareOptions, material: Material, results: Results, seconds: float
+def _entry(
+    method: str, alpha: float, units: int, run_of_seed: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
-    """The content of ``summary.json``."""
-    model = material.model
-    methods, runs = [], results.runs
-    for method, alpha in dict.fromkeys((job.method, job.alpha) for job in runs):
-        of_seed = {job.seed: run for job, run in runs.items() if job[:2] == (method, alpha)}
-        entries = [{"seed": seed, **run} for seed, run in of_seed.items()]
-        means = {
-            name: report.mean_std([run[name] for run in entries if run[name] is not None])
-            for name in ("accuracy", "n_units", "kl", "seconds", "compile_seconds", "steps")
-        }
-        methods.append(
-            {
-                "method": method,
-                "alpha": alpha,
-                "allowed": _allowed(model.config.units, alpha),
-                **means,
-                "converged": sum(run["converged"] for run in entries),
-                "runs": entries,
-            }
-        )
-    shared = identity(options, material)
+    """What a summary says of a method at an alpha."""
+    runs = [{"seed": seed, **run} for seed, run in run_of_seed.items()]
+    means = {
+        name: report.mean_std([run[name] for run in runs if run[name] is not None])
+        for name in ("accuracy", "n_units", "kl", "seconds", "compile_seconds", "steps")
+    }
     return {
-        **{name: shared[name] for name in ("task", "intervention", "context", "kl_weight", "rule")},
-        "model": describe(model),
-        "examples": {
-            "train": material.train.size,
-            "evaluation": material.evaluation.size,
-            "dropped": material.encoded.dropped.total,
-            "unknown": material.encoded.unknown,
-            "model_accuracy": material.model_accuracy,
-            "split": options.split,
-            "watched": WATCHED,
-        },
-        "methods": methods,
-        "greedy_curve": results.greedy_curves,
-        "seconds": {"total": seconds},
-        "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
-        "device": jax.devices()[0].device_kind,
+        "method": method,
+        "alpha": alpha,
+        "allowed": allowed(units, alpha),
+        **means,
+        "converged": sum(run["converged"] for run in runs),
+        "runs": runs,
     }

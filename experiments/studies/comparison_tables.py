@@ -35,6 +35,16 @@ def accuracy_table(summary: Mapping[str, Any]) -> Table:
     )
 
 
+def take_evaluations(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Takes the evaluations on the way out of a summary: the content of ``metrics.jsonl``."""
+    return [
+        {"method": entry["method"], "alpha": entry["alpha"], "seed": run["seed"], **seen}
+        for entry in summary["methods"]
+        for run in entry["runs"]
+        for seen in run.pop("evaluations")
+    ]
+
+
 def quality_table(summary: Mapping[str, Any]) -> Table:
     """How well each method does at each alpha, beside the paper's Table 6."""
     theirs = {(row.name, row.alpha): row for row in _table_6(summary)}

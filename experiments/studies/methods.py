@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from experiments.shared.setup import Options, search_config
+from experiments.shared.options import search_config, weighted
 from experiments.studies import convergence
 from experiments.studies.convergence import Phase, Run, Watch
 from jaxmask import search
@@ -27,12 +27,28 @@ from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.runs.programs import Programs
 from jaxmask.search import HardState, SearchConfig, SearchState
 
 EXHAUSTIVE_MOST = 3  # units; the sets of four are too many
 PATIENT = 3  # a method that doesn't converge goes on for that many times its own steps
+
+
+class Size(NamedTuple):
+    """What a method is asked for.
+
+    Attributes:
+        alpha: largest fraction of units to intervene on.
+        kl_weight: weight of the KL, where values are learned.
+        steps: gradient steps; the method's own number if None.
+        rounds: rounds of exchange of the search; its own number if None.
+    """
+
+    alpha: float
+    kl_weight: float = 0.0
+    steps: int | None = None
+    rounds: int | None = None
 
 
 class Bench(NamedTuple):
@@ -59,8 +75,7 @@ class Method(NamedTuple):
 
     Attributes:
         label: shown to people.
-        config: (options, of one alpha and, for the searches, ``method``; number of units) ->
-            settings.
+        config: (what is asked for, number of units) -> settings.
         run: (bench, seed, settings) -> what was found.
         paper: what Table 6 calls it.
         most: units up to which it can be run; None for any number.
@@ -68,7 +83,7 @@ class Method(NamedTuple):
     """
 
     label: str
-    config: Callable[[Options, int], Any]
+    config: Callable[[Size, int], Any]
     run: Callable[[Bench, int, Any], Run]
     paper: str | None = None
     most: int | None = None
@@ -96,30 +111,50 @@ def greedy_curve(
     return np.asarray(bench.watch.programs.call("curve", accuracies, additions, evaluation))
 
 
-def _search_config(options: Options, n_units: int) -> SearchConfig:
-    return search_config(options)
+def _search_config(size: Size, n_units: int) -> SearchConfig:
+    return _of_search("hard_concrete", size)
 
 
-def _reinforce_config(options: Options, n_units: int) -> ReinforceConfig:
-    config = ReinforceConfig(alpha=options.alpha, kl_weight=options.kl_weight)
-    if options.kl_weight == 0.0:
-        config = config.replace(kl_rows=0)
-    return config if options.steps is None else config.replace(steps=options.steps)
+def _paper_config(size: Size, n_units: int) -> SearchConfig:
+    """The paper's search exchanges no units."""
+    return _of_search("hard_concrete_paper", size._replace(rounds=None))
 
 
-def _selection_config(options: Options, n_units: int) -> SelectionConfig:
-    config = SelectionConfig(alpha=options.alpha, kl_weight=options.kl_weight)
-    if options.kl_weight == 0.0:
-        config = config.replace(kl_rows=0)
-    return config if options.steps is None else config.replace(refit_steps=options.steps)
+def _of_search(method: str, size: Size) -> SearchConfig:
+    config = weighted(search_config(method), size.kl_weight)
+    return _with(
+        config.replace(alpha=size.alpha, beta=size.alpha),
+        steps=size.steps,
+        exchange_rounds=size.rounds,
+    )
 
 
-def _greedy_config(options: Options, n_units: int) -> GreedyConfig:
-    return GreedyConfig(alpha=options.alpha)
+def _reinforce_config(size: Size, n_units: int) -> ReinforceConfig:
+    config = ReinforceConfig(alpha=size.alpha, kl_weight=size.kl_weight)
+    return _with(_without_kl(config, size), steps=size.steps)
 
 
-def _exhaustive_config(options: Options, n_units: int) -> ExhaustiveConfig:
-    return ExhaustiveConfig(units=int(search.budget(n_units, options.alpha)))
+def _selection_config(size: Size, n_units: int) -> SelectionConfig:
+    config = SelectionConfig(alpha=size.alpha, kl_weight=size.kl_weight)
+    return _with(_without_kl(config, size), refit_steps=size.steps)
+
+
+def _without_kl(config: Any, size: Size) -> Any:
+    """Settings in which a KL of weight 0 isn't computed."""
+    return config if size.kl_weight else config.replace(kl=NoKL())
+
+
+def _with(config: Any, **values: int | None) -> Any:
+    """Settings with the values that are given."""
+    return config.replace(**{name: x for name, x in values.items() if x is not None})
+
+
+def _greedy_config(size: Size, n_units: int) -> GreedyConfig:
+    return GreedyConfig(alpha=size.alpha)
+
+
+def _exhaustive_config(size: Size, n_units: int) -> ExhaustiveConfig:
+    return ExhaustiveConfig(units=int(search.budget(n_units, size.alpha)))
 
 
 def _search(bench: Bench, seed: int, config: SearchConfig) -> Run:
@@ -250,7 +285,7 @@ def _selection(
 
 METHODS = {
     "hard_concrete": Method("Hard Concrete", _search_config, _search, "Hard Concrete"),
-    "hard_concrete_paper": Method("paper's search", _search_config, _search, "Hard Concrete"),
+    "hard_concrete_paper": Method("paper's search", _paper_config, _search, "Hard Concrete"),
     "reinforce": Method("REINFORCE", _reinforce_config, _reinforce, "SFE / REINFORCE"),
     "ig_zeroed": _selection(
         "IG, zeroed", integrated_gradients.score, learned=False, paper="Integrated Gradients"

@@ -9,19 +9,24 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.shared import checkpoints, records, report_search
+from experiments.shared import checkpoints, records
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console
-from experiments.shared.setup import Material, Options, data_name, search_config
+from experiments.studies.searches import Resources, run_or_read, train_accuracy
+from jaxmask import search
 from jaxmask.baselines import greedy
 from jaxmask.baselines.greedy import Additions
-from jaxmask.intervention import Intervention
+from jaxmask.evaluate import accuracies
+from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import Objective
+from jaxmask.pipeline.plan import Plan
+from jaxmask.pipeline.prepare import Prepared
 from jaxmask.runs import sparsest
+from jaxmask.runs.ensemble import Session
 from jaxmask.runs.programs import Programs
+from jaxmask.search import SearchConfig
 
 MARGIN = 0.005  # above the accuracy wanted, on training examples, as held-out ones come out lower
 MOST = 0.15  # of the units are tried
@@ -55,10 +60,10 @@ def wanted_on_training(percent: float) -> float:
 
 
 def greedy_curve(
-    file: Path, options: Options, material: Material, wanted: float, programs: Programs
+    file: Path, prepared: Prepared, wanted: float, programs: Programs
 ) -> GreedyCurve:
     """Adds units until an accuracy is reached, or `GREEDY_MOST` of them; kept in a file."""
-    settings = _identity(options, material) | {
+    settings = prepared.design.settings(prepared.task, prepared.model) | {
         "wanted": wanted,
         "greedy": dataclasses.asdict(GREEDY),
         "most": GREEDY_MOST,
@@ -66,28 +71,28 @@ def greedy_curve(
     if (there := records.read(file, settings)) is not None:
         return GreedyCurve(**there)
     console().print(f"greedy selection until {100 * wanted:.1f}% flip, to compare with")
-    objective, held_out = material.train_objective, material.evaluation_objective
+    objective, held_out = prepared.train_objective, prepared.evaluation_objective
     n_units, key = objective.n_units, jax.random.key(0)
-    nothing = jnp.zeros((objective.n_directions, n_units))
+    nothing = jnp.zeros((DIRECTIONS, n_units))
     present, curve = Intervention(nothing, nothing), GreedyCurve([], [], [])
     while len(curve.units) < min(GREEDY_MOST, n_units):
         config = GREEDY.replace(most=min(GREEDY.most, n_units - len(curve.units)))
         before, args = present, (key, present, objective, config)
         present, additions = programs.call("greedy.extend", greedy.extend, *args)
         curve.units.extend((additions.unit + 1).tolist())
-        for accuracies, judged_on in (
+        for reached, judged_on in (
             (curve.accuracy, objective),
             (curve.held_out, held_out),
         ):
-            found = programs.call("greedy.judge", _of_each, before, additions, judged_on)
-            accuracies.extend(found.tolist())
+            found = programs.call("greedy.judge", _after_each, before, additions, judged_on)
+            reached.extend(found.tolist())
         if curve.accuracy[-1] >= wanted:
             break
     records.write(file, settings, curve._asdict())
     return curve
 
 
-def _of_each(
+def _after_each(
     before: Intervention, additions: Additions, objective: Objective
 ) -> Float[Array, " additions"]:
     """Accuracy after each addition."""
@@ -96,41 +101,45 @@ def _of_each(
         added = greedy.first(additions, count, objective.n_units)
         return jax.tree.map(jnp.add, before, added)
 
-    return sparsest.accuracies(jax.vmap(after)(1 + jnp.arange(len(additions.unit))), objective)
+    return accuracies(jax.vmap(after)(1 + jnp.arange(len(additions.unit))), objective)
+
+
+class Goal(NamedTuple):
+    """What the searches on a model are to reach.
+
+    Attributes:
+        wanted: fraction of the training decisions to flip.
+        expected: number of units to begin with.
+    """
+
+    wanted: float
+    expected: int
 
 
 def sparsest_units(
-    file: Path,
-    options: Options,
-    material: Material,
-    wanted: float,
-    expected: int,
-    programs: Programs,
+    file: Path, prepared: Prepared, plan: Plan, goal: Goal, resources: Resources
 ) -> int:
-    """Size at which searches of half the length first reach an accuracy; kept in a file.
+    """The size at which searches of half the length first reach an accuracy; kept in a file.
 
-    If none does, it is the largest tried.
+    If none does, it is the largest size tried.
     """
-    settings = _identity(options, material) | {"wanted": wanted, "kl_weight": options.kl_weight}
+    settings = _settings(prepared, plan) | {"wanted": goal.wanted}
     if (there := records.read(file, settings)) is not None:
         return there["units"]
-    objective, config = material.train_objective, search_config(options)
-    config = config.replace(
-        steps=max(1, config.steps // 2), exchange_rounds=max(1, config.exchange_rounds // 2)
-    )
+    objective, config = prepared.train_objective, _half_as_long(plan.config)
     begun = file.parent / "checkpoints" / file.name  # whose checkpoints these are
     if records.read(begun, settings) is None:
         records.write(begun, settings, {})
-    console().print(f"looking for the smallest alpha that flips {100 * wanted:.1f}%")
+    console().print(f"looking for the smallest alpha that flips {100 * goal.wanted:.1f}%")
     found = sparsest.find(
         jax.random.key(1),
         objective,
         config,
-        wanted,
-        expected=expected,
-        most=_most(material),
-        programs=programs,
-        keeper=Checkpoints(file.parent, options.checkpoint_minutes),
+        sparsest.Goal(goal.wanted, goal.expected, _most(prepared)),
+        Session(
+            programs=resources.programs,
+            keeper=Checkpoints(file.parent, resources.checkpoint_minutes),
+        ),
     )
     for probe in found.probes:
         console().print(f"  {probe.units} units: {100 * probe.accuracy:.1f}%", soft_wrap=True)
@@ -148,61 +157,79 @@ def sparsest_units(
     return units
 
 
+def _half_as_long(config: SearchConfig) -> SearchConfig:
+    """The settings of searches of half the length."""
+    return config.replace(
+        steps=max(1, config.steps // 2), exchange_rounds=max(1, config.exchange_rounds // 2)
+    )
+
+
 class Searches(NamedTuple):
     """The searches that are reported.
 
     Attributes:
         summary: of their run folder.
-        options: theirs, with alpha and folder.
+        plan: of the searches, with the alpha that was chosen.
+        folder: of their run.
         reached: do they reach the accuracy wanted, in the mean over seeds, on training examples?
     """
 
     summary: dict[str, Any]
-    options: Options
+    plan: Plan
+    folder: Path
     reached: bool
 
 
 def search_until(
-    task: str, options: Options, material: Material, wanted: float, units: int, programs: Programs
+    folder: Path, prepared: Prepared, plan: Plan, goal: Goal, resources: Resources
 ) -> Searches:
     """Searches at a size, and if they miss the accuracy wanted with one unit more, and so on.
 
-    ``options.out`` gets a run folder for each size, ``30_units``; what is finished isn't run again.
+    Each size has a run folder of its own, such as ``30_units``; what is finished isn't run again.
+
+    Args:
+        folder: for the run folders.
+        prepared: model and examples.
+        plan: of the searches, apart from alpha.
+        goal: the accuracy wanted, and the number of units to begin with.
+        resources: what the searches share.
     """
+    units = goal.expected
     while True:
-        chosen = dataclasses.replace(
-            options, alpha=units / material.model.config.units, out=options.out / f"{units}_units"
-        )
-        summary = report_search.run(task, chosen, material=material, programs=programs, reuse=True)
-        reached = train_accuracy(summary) >= 100.0 * wanted
-        if reached or units >= _most(material):
-            return Searches(summary, chosen, reached)
+        found = search_at(folder / f"{units}_units", prepared, with_units(plan, prepared, units),
+                          goal.wanted, resources)  # fmt: skip
+        if found.reached or units >= _most(prepared):
+            return found
         console().print(
-            f"{train_accuracy(summary):.1f}% of the training decisions flip, "
-            f"{100 * wanted:.1f}% should: one unit more",
+            f"{train_accuracy(found.summary):.1f}% of the training decisions flip, "
+            f"{100 * goal.wanted:.1f}% should: one unit more",
             soft_wrap=True,
         )
         units += 1
 
 
-def train_accuracy(summary: dict[str, Any]) -> float:
-    """In percent, mean over the runs of a summary."""
-    return float(np.mean([run["train_accuracy"] for run in summary["runs"]]))
+def search_at(
+    folder: Path, prepared: Prepared, plan: Plan, wanted: float, resources: Resources
+) -> Searches:
+    """Searches at the alpha of the plan, and says whether they reach the accuracy wanted."""
+    summary = run_or_read(prepared, plan, folder, resources)
+    return Searches(summary, plan, folder, train_accuracy(summary) >= 100.0 * wanted)
 
 
-def _most(material: Material) -> int:
-    return max(1, int(MOST * material.model.config.units))
+def with_units(plan: Plan, prepared: Prepared, units: int) -> Plan:
+    """The plan with an alpha, and a beta, that allow a number of units."""
+    alpha = units / prepared.site.units
+    return plan._replace(config=plan.config.replace(alpha=alpha, beta=alpha))
 
 
-def _identity(options: Options, material: Material) -> dict[str, Any]:
+def _most(prepared: Prepared) -> int:
+    return max(1, int(MOST * prepared.site.units))
+
+
+def _settings(prepared: Prepared, plan: Plan) -> dict[str, Any]:
     """What decides how many units are needed."""
-    search = dataclasses.asdict(search_config(options))
+    of_search = search.settings(plan.config)
     for chosen in ("alpha", "beta"):
-        del search[chosen]
-    return {
-        "fingerprint": material.model.fingerprint,
-        "data": data_name(options.data),
-        "intervention": options.intervention,
-        "context": options.context,
-        "search": search,
-    }
+        del of_search[chosen]
+    design = prepared.design.settings(prepared.task, prepared.model)
+    return design | {"search": of_search}

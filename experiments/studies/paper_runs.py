@@ -8,16 +8,12 @@ selection needs.
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from experiments.shared import report_search
 from experiments.shared.console import console
-from experiments.shared.measurements import read_text
 from experiments.shared.option_types import (
-    Count,
-    CountOrZero,
     DataFolder,
     Fraction,
     Model,
@@ -28,23 +24,31 @@ from experiments.shared.option_types import (
     TextFile,
     check,
 )
-from experiments.shared.setup import (
-    Options,
+from experiments.shared.options import (
+    ContextOptions,
+    StepOptions,
+    TextOptions,
+    data_name,
+    load_model_named,
     load_task,
-    prepare,
-    read_model,
-    split_rows,
+    weighted,
 )
 from experiments.studies import needed_units
+from experiments.studies.needed_units import Goal
+from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import check_writable
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.pipeline.measure import encode_text
+from jaxmask.pipeline.plan import Design, Plan, TextSample
+from jaxmask.pipeline.prepare import Prepared, prepare, split_rows
 from jaxmask.report import Setting, paper, paper_tables
 from jaxmask.runs.programs import Programs
-from jaxmask.text import examples
+from jaxmask.search import SearchConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class PaperOptions:
+class PaperOptions(TextOptions, StepOptions, ContextOptions):
     """Options of the scripts that run all of Table 4."""
 
     model: Annotated[tuple[Model, ...], NotEmpty] = ("demo",)
@@ -57,66 +61,110 @@ class PaperOptions:
     """Largest fraction of the units; for each setting the smallest that does if not given."""
     kl_weight: PositiveWeight = 4.0
     """Weight of the KL in the regularised settings."""
-    context: Literal["eos", "none", "primer"] = "eos"
-    """What the model reads before each sentence."""
     seeds: Runs = 10
     """Searches a setting."""
-    steps: Count | None = None
-    """Gradient steps of a search; the method's own number if not given."""
-    rounds: CountOrZero | None = None
-    """Rounds of exchange; the method's own number if not given."""
-    text: TextFile | None = None
-    """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
     out: ResultFolder = Path("results/paper")
     """Folder for the results."""
 
+    def request(self) -> "Request":
+        """What is to be run, as values.
+
+        Raises:
+            OptionError: an option is out of its range.
+        """
+        check(self)
+        config = SearchConfig().replace(**self.lengths())
+        return Request(
+            Plan(config, Design(context=self.context), seeds=self.seeds, text=self.draw_text(0)),
+            self.alpha,
+            self.kl_weight,
+            self.data,
+            self.out,
+        )
+
+    def load_model(self, name: str) -> LanguageModel:
+        """One of the models that the options name."""
+        return load_model_named(name, self.vocab_of(name))
+
+    def vocab_of(self, name: str) -> Path | None:
+        """The vocabulary of one of the models; model folders have their own."""
+        return self.vocab if Path(name).suffix == ".pt" else None
+
+
+class Request(NamedTuple):
+    """All settings of Table 4 on a model.
+
+    Attributes:
+        plan: what the settings have in common.
+        alpha: largest fraction of the units; None for the smallest that reaches the accuracy.
+        kl_weight: weight of the KL in the regularised settings.
+        data: folder of the original files; None to generate the stimuli.
+        folder: for the results.
+    """
+
+    plan: Plan
+    alpha: float | None
+    kl_weight: float
+    data: Path | None
+    folder: Path
+
+    def data_of(self, task: str) -> Path | None:
+        """The folder of a task's original files."""
+        return None if self.data is None else self.data / task
+
+    def plan_of(self, setting: Setting) -> Plan:
+        """The plan of a setting, apart from alpha where that isn't given."""
+        task, place, regularised = setting
+        config = weighted(self.plan.config, self.kl_weight if regularised else 0.0)
+        if self.alpha is not None:
+            config = config.replace(alpha=self.alpha, beta=self.alpha)
+        design = self.plan.design._replace(
+            kind=Kind(place=place), data=data_name(self.data_of(task))
+        )
+        return self.plan._replace(config=config, design=design)
+
+    def folder_of(self, model: LanguageModel, setting: Setting) -> Path:
+        """The folder of a setting on a model."""
+        task, place, regularised = setting
+        return self.folder / model.name / f"{task}-{place}{'-kl' * regularised}"
+
 
 class PaperRun(NamedTuple):
-    """A finished setting."""
+    """A finished setting.
+
+    Attributes:
+        setting: of Table 4.
+        summary: of its run.
+        greedy_units: units with which greedy selection reaches the paper's accuracy on training
+            examples; None if it doesn't, or wasn't run.
+        folder: of the run.
+    """
 
     setting: Setting
     summary: dict[str, Any]
-    greedy_units: int | None  # for the paper's accuracy on training examples; None if over its most
-    options: Options
+    greedy_units: int | None
+    folder: Path
 
 
-def model_options(options: PaperOptions, model: str) -> Options:
-    """The common options of all runs on a model."""
-    return Options(
-        model=model,
-        vocab=options.vocab if Path(model).suffix == ".pt" else None,
-        context=options.context,
-        seeds=options.seeds,
-        steps=options.steps,
-        rounds=options.rounds,
-        text=options.text,
-    )
-
-
-def check_all(options: PaperOptions) -> None:
+def check_all(request: Request, models: list[LanguageModel]) -> None:
     """Finds out before the first run what would end one of the later ones.
 
     Raises:
-        Exception: one of `experiments.shared.setup.USER_ERRORS`.
+        Exception: one of `experiments.shared.script.USER_ERRORS`.
     """
-    check(options)
     names = dict.fromkeys(task for task, _, _ in paper.RESULTS)
-    tasks = [load_task(name, _data(options, name)) for name in names]
-    for name in options.model:
-        common = model_options(options, name)
-        model = read_model(common)
-        check_writable(options.out / model.name)
-        read_text(common, model.vocabulary)
+    tasks = [load_task(name, request.data_of(name)) for name in names]
+    for model in models:
+        check_writable(request.folder / model.name)
+        _check_text(request.plan.text, model)
+        split = request.plan.design.split
         for task in tasks:
-            split_rows(common, task, examples.encode(task, model.vocabulary))
+            split_rows(model.encode(task).examples, split, split.size(task))
 
 
-def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[PaperRun]]:
-    """Runs the settings of Table 4 on a model, but for those that are finished."""
-    check(options)
-    common = model_options(options, name)
-    model = read_model(common)
-    runs, spent = [], []  # seconds of the settings that weren't there yet
+def run_all(request: Request, model: LanguageModel) -> list[PaperRun]:
+    """Runs the settings of Table 4 on a model, apart from those that are finished."""
+    runs, spent = [], []  # seconds of the settings that had to be run
     for number, setting in enumerate(paper.RESULTS):
         left = len(paper.RESULTS) - number
         line = f"[{number + 1}/{len(paper.RESULTS)}] {paper_tables.setting_name(setting)}"
@@ -124,56 +172,49 @@ def run_all(options: PaperOptions, name: str) -> tuple[LanguageModel, list[Paper
             minutes = np.mean(spent) * left / 60
             line += f"  (about {minutes:.0f} min left for this model)"
         console().rule(line, align="left", style="default")
-        fresh = not list(_folder(options, model, setting).rglob("summary.json"))
+        fresh = not list(request.folder_of(model, setting).rglob("summary.json"))
         before = time.perf_counter()
-        runs.append(_run(options, common, model, setting))
+        runs.append(_run(request, model, setting))
         if fresh:
             spent.append(time.perf_counter() - before)
-    return model, runs
+    return runs
 
 
-def _data(options: PaperOptions, task: str) -> Path | None:
-    return None if options.data is None else options.data / task
+def _check_text(text: TextSample | None, model: LanguageModel) -> None:
+    if text is not None:
+        encode_text(text.sentences, model)
 
 
-def _run(
-    options: PaperOptions, common: Options, model: LanguageModel, setting: Setting
+def _run(request: Request, model: LanguageModel, setting: Setting) -> PaperRun:
+    plan, folder = request.plan_of(setting), request.folder_of(model, setting)
+    task = load_task(setting[0], request.data_of(setting[0]))
+    prepared = prepare(model, task, plan.design)
+    resources = Resources(Programs())
+    if request.alpha is not None:
+        summary = run_or_read(prepared, plan, folder, resources)
+        return PaperRun(setting, summary, None, folder)
+    return _run_sparsest(prepared, plan, folder, setting, resources)
+
+
+def _run_sparsest(
+    prepared: Prepared, plan: Plan, folder: Path, setting: Setting, resources: Resources
 ) -> PaperRun:
-    task, intervention, regularised = setting
-    root, folder = options.out / model.name, _folder(options, model, setting)
-    chosen = dataclasses.replace(
-        common,
-        data=_data(options, task),
-        intervention=intervention,
-        kl_weight=options.kl_weight if regularised else 0.0,
-        out=folder,
-    )
-    programs = Programs()
-    if options.alpha is not None:
-        chosen = dataclasses.replace(chosen, alpha=options.alpha)
-        summary = report_search.run(task, chosen, model=model, programs=programs, reuse=True)
-        return PaperRun(setting, summary, None, chosen)
-    material = prepare(chosen, load_task(task, chosen.data), model)
+    """A setting at about the smallest alpha that reaches the paper's accuracy."""
+    task, place, _ = setting
     curve = needed_units.greedy_curve(
-        root / "greedy" / f"{task}-{intervention}.json",
-        chosen,
-        material,
+        folder.parent / "greedy" / f"{task}-{place}.json",
+        prepared,
         max(_wanted(other) for other in paper.RESULTS if other[:2] == setting[:2]),
-        programs,
+        resources.programs,
     )
     wanted = _wanted(setting)
     needed = curve.needed(wanted)
-    units = needed_units.sparsest_units(
-        folder / "alpha.json", chosen, material, wanted, needed or len(curve.units), programs
-    )
-    found = needed_units.search_until(task, chosen, material, wanted, units, programs)
-    return PaperRun(setting, found.summary, needed, found.options)
+    goal = Goal(wanted, needed or len(curve.units))
+    units = needed_units.sparsest_units(folder / "alpha.json", prepared, plan, goal, resources)
+    goal = goal._replace(expected=units)
+    found = needed_units.search_until(folder, prepared, plan, goal, resources)
+    return PaperRun(setting, found.summary, needed, found.folder)
 
 
 def _wanted(setting: Setting) -> float:
     return needed_units.wanted_on_training(paper.RESULTS[setting].accuracy[0])
-
-
-def _folder(options: PaperOptions, model: LanguageModel, setting: Setting) -> Path:
-    task, intervention, regularised = setting
-    return options.out / model.name / f"{task}-{intervention}{'-kl' * regularised}"

@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxmask.tasks.phenomenon import Phenomenon
 from jaxmask.text.examples import Stimulus, Task, TaskDataError, read_text, word_list
 from jaxmask.text.vocabulary import shown
 
@@ -172,3 +173,12 @@ def _check(entry: object, place: str) -> None:
         raise TaskDataError(f"{place}: expected words joined by _, found '{shown(name)}'")
     if any(isinstance(score, bool) or not -1 <= score <= 1 for score in scores):
         raise TaskDataError(f"{place}: expected scores from -1 to 1, found {reprlib.repr(scores)}")
+
+
+PHENOMENON = Phenomenon(
+    read=read,
+    generate=generate,
+    evaluation=200,
+    shown="was promoted because",
+    patterns={template: f"The PROFESSION {template}" for template in TEMPLATES},
+)

@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from sys import intern
 
+from jaxmask.tasks.phenomenon import Phenomenon
 from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
 from jaxmask.text.vocabulary import shown
 
@@ -174,3 +175,6 @@ def _right(cell: str, directions: tuple[str, ...], pair: tuple[str, ...], place:
             f"'{shown(cell)}'" + (f": did you mean {meant}?" if meant else "")
         )
     return directions.index(cell)
+
+
+PHENOMENON = Phenomenon(read=read)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmask.tasks.phenomenon import Phenomenon
 from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text, word_list
 from jaxmask.text.vocabulary import shown
 
@@ -242,3 +243,14 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
         correct,
         construction,
     )
+
+
+GENERATOR_SEED = 0  # of the sentences that are drawn where no files are given
+
+PHENOMENON = Phenomenon(
+    read=read,
+    generate=lambda: generate(GENERATOR_SEED),
+    evaluation=1000,
+    shown="nounpp",
+    patterns=PATTERNS,
+)

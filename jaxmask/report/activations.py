@@ -4,35 +4,32 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from experiments.shared.setup import Material, Options, phenomenon, where
-from jaxmask.intervention import Intervention, units
-from jaxmask.models.lstm import network
-from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.intervention import Intervention, Site, places, units
+from jaxmask.pipeline.prepare import Prepared
 from jaxmask.report import figures
+from jaxmask.tasks.registry import phenomenon
 
 PANELS = 4  # units in a figure
 
 
-class Reading(NamedTuple):
+class SentencesRead(NamedTuple):
     """Held-out sentences as a model reads them, without and with an intervention.
 
     Attributes:
         sentences: the words up to the target word.
-        group: construction or template of each.
-        pair: which form was preferred, and which one the intervention turns to.
-        toward: the direction it turns to.
+        group: construction or template of each sentence.
+        pair: which form was preferred, and which form the intervention turns to.
+        toward: the direction that the intervention turns to.
         where: at which words the intervention acts.
-        original: hidden states after each word, NaN past the end of a sentence.
+        original: states after each word, NaN past the end of a sentence.
         intervened: the same with the intervention.
-        flipped: is the form it turns to preferred with the intervention?
-        hidden: units a layer.
-        patterns: see `experiments.shared.setup.Phenomenon`.
+        flipped: is the form that the intervention turns to preferred with it?
+        site: the units whose states these are.
+        patterns: for each group, its words; see `jaxmask.tasks.phenomenon.Phenomenon`.
     """
 
     sentences: tuple[tuple[str, ...], ...]
@@ -43,67 +40,42 @@ class Reading(NamedTuple):
     original: Float[np.ndarray, "examples time units"]
     intervened: Float[np.ndarray, "examples time units"]
     flipped: Bool[np.ndarray, " examples"]
-    hidden: int
+    site: Site
     patterns: Mapping[str, str]
 
 
-def read(
-    material: Material, options: Options, directions: Sequence[str], intervention: Intervention
-) -> Reading:
-    """Reads the held-out sentences, at the words that the options say intervened on.
+def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
+    """Reads the held-out sentences, untouched and with an intervention.
 
     Args:
-        material: model and examples.
-        options: of the run that found the intervention.
-        directions: names of the rows of mask and baseline.
-        intervention: a hard one.
+        prepared: model and examples.
+        intervention: a hard one, with a row a direction.
     """
-    part, params = material.evaluation, material.model.params
-    acts = where(options.intervention, part)
-    states = jax.jit(_states)
-    arguments = (params, material.context, part.tokens)
-    original = np.asarray(states(*arguments))
-    toward = jax.tree.map(jnp.asarray, intervention).toward(jnp.asarray(part.direction))
-    intervened = np.asarray(states(*arguments, toward, acts))
-
-    rows = np.arange(part.size)
+    part, model, kind = prepared.evaluation, prepared.model, prepared.design.kind
+    original = model.read(part, kind, prepared.context)
+    intervened = model.read(part, kind, prepared.context, intervention)
+    rows, words = np.arange(part.size), model.vocabulary.words
     turned, preferred = part.pair[rows, part.direction], part.pair[rows, 1 - part.direction]
-    top = intervened[rows, part.length - 1, -material.model.config.hidden :]
-    weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
-    log_ratio = np.einsum("nh,nh->n", top, weight[preferred] - weight[turned])
-    words = material.model.vocabulary.words
     beyond = np.arange(part.tokens.shape[1]) >= part.length[:, None]
-    return Reading(
+    return SentencesRead(
         tuple(
             tuple(words[token] for token in tokens[:length])
             for tokens, length in zip(part.tokens, part.length, strict=True)
         ),
-        tuple(material.encoded.groups[group] for group in part.group),
+        tuple(prepared.encoded.groups[group] for group in part.group),
         tuple((words[a], words[b]) for a, b in zip(preferred, turned, strict=True)),
-        tuple(directions[direction] for direction in part.direction),
-        acts,
-        np.where(beyond[:, :, None], np.nan, original),
-        np.where(beyond[:, :, None], np.nan, intervened),
-        log_ratio + bias[preferred] - bias[turned] < 0,
-        material.model.config.hidden,
-        phenomenon(material.task.name).patterns,
+        tuple(prepared.task.directions[direction] for direction in part.direction),
+        places(kind.place, part.position, part.length),
+        np.where(beyond[:, :, None], np.nan, original.states),
+        np.where(beyond[:, :, None], np.nan, intervened.states),
+        np.where(part.direction == 0, -intervened.log_odds, intervened.log_odds) < 0,
+        prepared.site,
+        phenomenon(prepared.task.name).patterns,
     )
 
 
-def _states(
-    params: Params,
-    context: LSTMState,
-    tokens: Array,
-    intervention: Intervention | None = None,
-    acts: Array | None = None,
-) -> Array:
-    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
-    gates = network.input_gates(params, network.embed(params, tokens))
-    return network.unroll(params, start, gates, intervention, acts)[0]
-
-
 def shown_units(
-    reading: Reading, intervention: Intervention, prevalence: Sequence[Mapping]
+    reading: SentencesRead, intervention: Intervention, prevalence: Sequence[Mapping]
 ) -> list[int]:
     """Numbers of the units that figures show.
 
@@ -122,7 +94,7 @@ def shown_units(
 
 
 def example(
-    reading: Reading, suits: Callable[[str], bool], toward: str | None = None
+    reading: SentencesRead, suits: Callable[[str], bool], toward: str | None = None
 ) -> int | None:
     """The first row whose decision flips, of a group that suits; None if there is none.
 
@@ -136,7 +108,7 @@ def example(
     return next(iter(preferred + flipped), None)
 
 
-def example_figure(reading: Reading, row: int, shown: Sequence[int]) -> Figure:
+def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Figure:
     """Activations of units over one sentence (Figures 1 to 4 of the paper)."""
     length = len(reading.sentences[row])
     preferred, turned = reading.pair[row]
@@ -148,12 +120,12 @@ def example_figure(reading: Reading, row: int, shown: Sequence[int]) -> Figure:
         reading.intervened[row, :length],
         shown,
         reading.where[row, :length],
-        reading.hidden,
+        reading.site,
         f"\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
     )
 
 
-def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figure:
+def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) -> Figure:
     """Activations of units over all distinct sentences of a group, sorted by direction."""
     first = {}
     for row in np.flatnonzero(np.array(reading.group) == group):
@@ -170,7 +142,7 @@ def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figur
         shown,
         reading.where[rows, :longest].any(axis=0),
         {f"to {name}\n({len(block)})": len(block) for name, block in blocks.items() if block},
-        reading.hidden,
+        reading.site,
         f"{group}: {len(rows)} held-out sentence{'s' * (len(rows) > 1)}",
     )
 

@@ -1,0 +1,223 @@
+"""The parts of an experiment that write and show: its run folder, progress, files and tables."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.shared import checkpoints, hosts
+from experiments.shared.checkpoints import Checkpoints
+from experiments.shared.console import console, print_table, progress
+from jaxmask import report, search
+from jaxmask.files.intervention_file import SavedIntervention, save_intervention
+from jaxmask.files.run_folder import check_run_folder, open_run, write_run
+from jaxmask.intervention import units
+from jaxmask.pipeline.measure import Results, measure
+from jaxmask.pipeline.plan import Plan
+from jaxmask.pipeline.prepare import Prepared
+from jaxmask.pipeline.search_all import search_all
+from jaxmask.pipeline.summarise import observations, separate, summarise
+from jaxmask.runs.ensemble import Ensemble, Session
+from jaxmask.runs.phases import Observer
+from jaxmask.runs.programs import Programs
+from jaxmask.search import ExchangeInfo, SearchConfig, SearchInfo
+from jaxmask.tasks.registry import phenomenon
+
+STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
+
+
+class Output(NamedTuple):
+    """Where an experiment writes.
+
+    Attributes:
+        folder: of the run.
+        settings: everything that decides the results: the content of ``config.json``.
+        checkpoint_minutes: minutes between checkpoints.
+        started: when the experiment began, as of `time.perf_counter`.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    checkpoint_minutes: float
+    started: float
+
+
+def open_output(
+    folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0
+) -> Output:
+    """Makes sure, before any work is done, that a folder can take a run.
+
+    Raises:
+        RunFolderError: the folder holds a run with other settings, or can't be written.
+    """
+    check_run_folder(folder, settings)
+    return Output(folder, settings, checkpoint_minutes, time.perf_counter())
+
+
+def experiment(
+    prepared: Prepared, plan: Plan, to: Output, programs: Programs | None = None
+) -> dict[str, Any]:
+    """Search, evaluation and report on prepared examples; returns the summary.
+
+    Args:
+        prepared: model and examples.
+        plan: of the searches.
+        to: where to write.
+        programs: of earlier searches on the same model, or on others of its size.
+    """
+    introduce(prepared, plan, to)
+    with watched(plan.config, to, programs) as session:
+        found = search_all(prepared, plan, session)
+    return report_results(measure(found, prepared, plan), prepared, plan, to)
+
+
+def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
+    """Opens the run folder, and says in three lines what is searched."""
+    hosts.by_first(lambda: open_run(to.folder, to.settings))
+    for line in introduction(prepared, plan):
+        console().print(line, soft_wrap=True)
+    console().print()
+
+
+def introduction(prepared: Prepared, plan: Plan) -> list[str]:
+    """What is searched: plan, model and examples."""
+    task, site = prepared.task, prepared.site
+    alpha, dropped = plan.config.alpha, prepared.encoded.dropped.total
+    right = prepared.model_accuracy
+    words = prepared.model.description()["vocabulary"]
+    counts = {
+        name: (
+            prepared.examples_toward(number, "train"),
+            prepared.examples_toward(number, "evaluation"),
+        )
+        for number, name in enumerate(task.directions)
+    }
+    toward = "; ".join(f"to {name}: {train} + {held}" for name, (train, held) in counts.items())
+    lines = [
+        f"{task.name}, {plan.design.kind.place}-step: {plan.seeds} seeds, alpha {alpha:g} (at most "
+        f"{int(search.budget(site.units, alpha))} of {site.units} units)",
+        f"model: {prepared.model.name}, {site.layers} x {site.width}, {words} words"
+        + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
+        f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
+        f"({toward})",
+    ]
+    if dropped:
+        lines.append(
+            f"dropped, as their words are out of vocabulary: {dropped} pairs; "
+            "experiments.check_data says which"
+        )
+    if prepared.encoded.unknown:
+        lines.append(f"out of vocabulary, read as <unk>: {prepared.encoded.unknown} other words")
+    lines += [f"left out of the data: {count} {what}" for what, count in task.left_out if count]
+    lines += [
+        f"nothing can be learned toward {name!r}: the model always prefers it"
+        for name, (train, _) in counts.items()
+        if not train
+    ]
+    return lines
+
+
+@contextlib.contextmanager
+def watched(
+    config: SearchConfig, to: Output, programs: Programs | None = None
+) -> Iterator[Session]:
+    """A session whose searches show their progress and keep checkpoints in the run folder."""
+    keeper = Checkpoints(to.folder, to.checkpoint_minutes)
+    with search_progress(config, "searching") as observe:
+        yield Session(observe=observe, programs=programs or Programs(), keeper=keeper)
+
+
+@contextlib.contextmanager
+def search_progress(config: SearchConfig, description: str) -> Iterator[Observer]:
+    """Progress of a search, relaxation and exchange in one bar."""
+    total = config.steps + config.exchange_rounds * STEPS_A_ROUND
+    with progress(total, description) as advance_to:
+
+        def observe(done: int, info: SearchInfo | ExchangeInfo) -> None:
+            going = info.finite if info.finite.any() else ...
+            flipped = f"{100 * np.mean(info.accuracy[going]):.0f}%"
+            if isinstance(info, SearchInfo):
+                advance_to(done, flipped=flipped, units=f"{np.mean(info.expected_l0):.0f}")
+            else:
+                exchanged = f"{np.mean(info.exchanges):.1f}"
+                done_in_all = config.steps + done * STEPS_A_ROUND
+                advance_to(done_in_all, flipped=flipped, exchanged=exchanged)
+
+        yield observe
+
+
+def report_results(
+    results: Results, prepared: Prepared, plan: Plan, to: Output
+) -> dict[str, Any]:
+    """Writes the run folder and prints the tables; returns the summary.
+
+    The summary is written last, and the checkpoints are removed after it.
+    """
+    found = results.search
+    seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
+    summary = summarise(results, prepared, plan, seconds)
+
+    def write_others() -> None:
+        save_interventions(to.folder / "interventions", found, summary, prepared, to.settings)
+        draw(to.folder / "figures", found, summary, prepared)
+
+    hosts.by_first(
+        lambda: write_run(to.folder, to.settings, summary, observations(found), more=write_others)
+    )
+    checkpoints.remove(to.folder)
+    print_table(report.shorten(report.unit_table(summary)))
+    print_table(report.summary_row(summary))
+    for line in report.stops(summary):
+        console().print(line, soft_wrap=True)
+    console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
+    return summary
+
+
+def save_interventions(
+    folder: Path,
+    found: Ensemble,
+    summary: dict[str, Any],
+    prepared: Prepared,
+    settings: dict[str, Any],
+) -> None:
+    """Writes one file a run, to be applied elsewhere."""
+    for one, run in zip(separate(found.interventions), summary["runs"], strict=True):
+        names = ("accuracy", "accuracy_by_direction", "n_units", "kl")
+        saved = SavedIntervention(
+            one,
+            prepared.task.name,
+            prepared.task.directions,
+            settings,
+            {name: run[name] for name in names},
+        )
+        save_intervention(folder / f"seed_{run['seed']}.json", saved, prepared.model)
+
+
+def draw(folder: Path, found: Ensemble, summary: dict[str, Any], prepared: Prepared) -> None:
+    """Draws the activations of an example, and how the searches went."""
+    # Imported here: a search starts without waiting for matplotlib.
+    from jaxmask.report import activations, figures
+
+    first = separate(found.interventions)[0]
+    if units(first.mask):
+        reading = activations.read(prepared, first)
+        shown = activations.shown_units(reading, first, summary["prevalence"])
+        good = phenomenon(prepared.task.name).shown
+        row = activations.example(reading, lambda group: good in (None, group))
+        if row is not None:
+            figure = activations.example_figure(reading, row, shown)
+            figures.save(figure, folder / "activations.png")
+    steps = found.history.steps
+    some = slice(9, None, 10)
+    figure = figures.training_curves(
+        np.arange(1, steps.loss.shape[1] + 1)[some],
+        100.0 * steps.accuracy[:, some],
+        steps.expected_l0[:, some],
+        steps.hard_units[:, some],
+        steps.multiplier[:, some],
+        steps.target[0, some],
+    )
+    figures.save(figure, folder / "search.png")

@@ -1,0 +1,300 @@
+"""Options that several scripts have, in groups, and the values that each group stands for.
+
+A script composes its options of these groups by inheritance. Only the script itself reads them:
+what it calls takes the values.
+"""
+
+import dataclasses
+import hashlib
+import lzma
+from pathlib import Path
+from typing import Literal
+
+from converters.gulordava import convert
+from experiments.shared import option_types
+from experiments.shared.option_types import (
+    Count,
+    CountOrZero,
+    Data,
+    Fraction,
+    Model,
+    OptionError,
+    ResultFolder,
+    Runs,
+    Seed,
+    TextFile,
+    Weight,
+)
+from experiments.shared.text import draw_sentences
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+from jaxmask.objective import NoKL
+from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
+from jaxmask.search import PAPER, SearchConfig
+from jaxmask.tasks import minimal_pairs
+from jaxmask.tasks.registry import PHENOMENA, phenomenon
+from jaxmask.text.examples import Task
+
+TaskName = Literal["number_agreement", "gender_bias", "minimal_pairs"]
+MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
+
+
+def load_model_named(name: str, vocab: Path | None) -> LanguageModel:
+    """The bundled model (``demo``), a PyTorch checkpoint (``.pt``) or a model folder."""
+    if name == "demo":
+        return load_model(BUNDLED_MODEL)
+    if Path(name).suffix == ".pt":
+        return convert(name, vocab)
+    return load_model(name)
+
+
+def load_task(name: str, data: Path | None) -> Task:
+    """The stimuli of one of `jaxmask.tasks.registry.PHENOMENA`, or those of a file of pairs.
+
+    Args:
+        name: of the task.
+        data: file or folder of the stimuli; None for stimuli that the task makes itself.
+
+    Raises:
+        OptionError: a file was given where a folder was expected, or the other way round.
+        TaskDataError: the data can't be used.
+    """
+    chosen = phenomenon(name)
+    of_a_file = chosen is PHENOMENA[minimal_pairs.NAME]
+    if data is None:
+        if chosen.generate is None:
+            raise OptionError(
+                f"--data: expected a file of minimal pairs, see {MINIMAL_PAIRS_PAGE}; none given"
+            )
+        return chosen.generate()
+    if data.is_dir() and of_a_file:
+        raise OptionError(f"--data: expected a file of minimal pairs, found the folder {data}")
+    if data.is_file() and not of_a_file:
+        raise OptionError(
+            f"--data: expected the folder of {name}'s original files, found the file {data}; for "
+            "minimal pairs of your own there is python -m experiments.search, or "
+            f"--task {minimal_pairs.NAME}"
+        )
+    if of_a_file and data.stem in PHENOMENA:
+        raise OptionError(
+            f"--data: {data}: expected a file that isn't called like a task ({data.stem}), as its "
+            "results would be"
+        )
+    return chosen.read(data)
+
+
+def data_name(data: Path | None) -> str:
+    """What the record says of ``--data``: its name; for a file, also its hash."""
+    if data is None:
+        return "generated"
+    if data.is_file():
+        return f"{data.name}, sha256 {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
+    return data.name
+
+
+def search_config(method: str) -> SearchConfig:
+    """The settings of a search method before any option changes them."""
+    config = SearchConfig()
+    return config.replace(**PAPER) if method == "hard_concrete_paper" else config
+
+
+def weighted(config: SearchConfig, kl_weight: float) -> SearchConfig:
+    """The settings with another weight of the KL; a KL of weight 0 isn't computed."""
+    config = config.replace(kl_weight=kl_weight)
+    return config if kl_weight else config.replace(kl=NoKL())
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Which model."""
+
+    model: Model = "demo"
+    """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
+    vocab: TextFile | None = None
+    """Vocabulary of a .pt file: one word a line."""
+
+    def load_model(self) -> LanguageModel:
+        """The model that the options name."""
+        return load_model_named(self.model, self.vocab)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """Where the stimuli are from."""
+
+    data: Data | None = None
+    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
+    their file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOptions:
+    """Which task."""
+
+    task: TaskName = "number_agreement"
+    """What to search for; minimal_pairs stands for a file of your own (--data)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ContextOptions:
+    """What is read before a sentence."""
+
+    context: Literal["eos", "none", "primer"] = "eos"
+    """What the model reads before each sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KindOptions:
+    """What an intervention is."""
+
+    intervention: Literal["single", "every"] = "single"
+    """Intervene at one word, or at every word of the sentence."""
+
+    def kind(self) -> Kind:
+        """The kind of intervention that the options ask for."""
+        return Kind(place=self.intervention)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepOptions:
+    """How long a search is."""
+
+    steps: Count | None = None
+    """Gradient steps of the relaxed search; the method's own number if not given."""
+    rounds: CountOrZero | None = None
+    """Rounds of exchanging units after that; the method's own number if not given."""
+
+    def lengths(self) -> dict[str, int]:
+        """The settings of `SearchConfig` that these options change."""
+        given = {"steps": self.steps, "exchange_rounds": self.rounds}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOptions:
+    """Which examples are held out."""
+
+    evaluation: Count | None = None
+    """Examples held out of the search, on which results are reported; as many as in the paper if
+    not given: 1000 for number agreement, 200 for gender bias; a fifth of minimal pairs."""
+    split: Literal["example", "word"] = "example"
+    """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
+    split_seed: Seed = 0
+    """Seed of the choice of these."""
+
+    def held_out(self) -> Split:
+        """The split that the options ask for."""
+        return Split(self.evaluation, self.split, self.split_seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions:
+    """Ordinary text."""
+
+    text: TextFile | None = None
+    """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
+    text_sentences: Count = 200
+    """How many of its sentences."""
+
+    def draw_text(self, seed: int) -> TextSample | None:
+        """A sample of the text; None if no text is given.
+
+        Raises:
+            OptionError: the text can't be read, or holds no sentences to draw.
+        """
+        if self.text is None:
+            return None
+        try:
+            drawn = draw_sentences(self.text, self.text_sentences, seed)
+        except (OSError, EOFError, ValueError, lzma.LZMAError) as fault:
+            raise OptionError(f"--text: {self.text}: expected sentences ({fault})") from fault
+        if not drawn:
+            raise OptionError(f"--text: {self.text}: expected sentences, found none")
+        return TextSample(self.text.name, drawn, self.text_sentences)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Where results go."""
+
+    checkpoint_minutes: Weight = 1.0
+    """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
+    out: ResultFolder | None = None
+    """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchOptions(StepOptions):
+    """How to search."""
+
+    alpha: Fraction = 0.02
+    """Largest fraction of the hidden units to intervene on."""
+    beta: Fraction | None = None
+    """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
+    kl_weight: Weight = 1.0
+    """Weight of the KL from the untouched model; 0 leaves it out."""
+    surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
+    """What is minimised in place of unflipped decisions; the method's own if not given."""
+    method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
+    """The full search, or the paper's as written: fixed target, no exchange of units."""
+    shared_mask: bool = True
+    """One mask for both directions, or one each."""
+    seeds: Runs = 10
+    """How many searches to run at once."""
+
+    def config(self) -> SearchConfig:
+        """The settings of the search that the options ask for."""
+        config = weighted(search_config(self.method), self.kl_weight).replace(
+            alpha=self.alpha,
+            beta=self.alpha if self.beta is None else self.beta,
+            shared_mask=self.shared_mask,
+            **self.lengths(),
+        )
+        return config if self.surrogate is None else config.replace(surrogate=self.surrogate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(
+    RunOptions,
+    TextOptions,
+    SplitOptions,
+    SearchOptions,
+    ContextOptions,
+    KindOptions,
+    DataOptions,
+    ModelOptions,
+):
+    """Options of the scripts that search."""
+
+    def plan(self) -> Plan:
+        """Everything that decides the results, as values.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        self.check()
+        return Plan(
+            config=self.config(),
+            method=self.method,
+            seeds=self.seeds,
+            design=Design(self.kind(), self.context, self.held_out(), data_name(self.data)),
+            text=self.draw_text(self.split_seed),
+        )
+
+    def folder(self, task: Task, model: LanguageModel) -> Path:
+        """The folder for the results."""
+        return self.out or Path("results") / f"{task.name}-{model.name}-{self.intervention}"
+
+    def check(self) -> None:
+        """Checks the options before any work is done.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        option_types.check(self)
+        if self.method == "hard_concrete_paper" and self.rounds:
+            raise OptionError(
+                "--rounds: expected none with --method hard_concrete_paper, which exchanges no "
+                f"units, found {self.rounds}"
+            )

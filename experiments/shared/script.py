@@ -1,0 +1,98 @@
+"""How a script runs: options from the command line, then its work, and faults in a line."""
+
+import gc
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import tyro
+
+from converters.torch_pickle import CheckpointError
+from experiments.shared import hosts, option_types
+from experiments.shared.option_types import OptionError
+from jaxmask.files.intervention_file import InterventionFileError
+from jaxmask.files.run_folder import RunFolderError
+from jaxmask.models.language_model import ModelError
+from jaxmask.pipeline.prepare import SplitError
+from jaxmask.report.page import PageError
+from jaxmask.text.examples import TaskDataError
+from jaxmask.text.vocabulary import VocabularyError
+
+# Faults that a person can mend: reported in a line, without a traceback.
+USER_ERRORS = (
+    OptionError,
+    CheckpointError,
+    ModelError,
+    VocabularyError,
+    TaskDataError,
+    RunFolderError,
+    InterventionFileError,
+    PageError,
+)
+
+
+def run_script(options: type, script: str, description: str, work: Callable[[Any], Any]) -> None:
+    """What the ``main`` of a script does.
+
+    Args:
+        options: dataclass of the script's options.
+        script: name of the module below ``experiments``.
+        description: docstring of the script, shown by ``--help``.
+        work: what the script does with its options.
+    """
+    chosen = parse(options, script, description)
+    try:
+        option_types.check(chosen)
+        work(chosen)
+    except SplitError as fault:
+        sys.exit(f"error: --{fault}")
+    except USER_ERRORS as fault:
+        sys.exit(f"error: {fault}")
+    except OSError as fault:  # a full disk, a folder that is gone
+        sys.exit(f"error: {fault.filename or 'a file'}: {fault.strerror or fault}")
+    except jax.errors.JaxRuntimeError as fault:
+        if "RESOURCE_EXHAUSTED" not in str(fault):
+            raise
+        sys.exit("error: not enough memory; fewer --seeds, or a smaller model, take less")
+
+
+def parse(options: type, script: str, description: str) -> Any:
+    """Options from the command line; also sets up the process, JAX's cache and hosts."""
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    # All programs are kept, as a start compiles dozens of small ones.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    chosen = tyro.cli(
+        options,
+        prog=f"python -m experiments.{script}",
+        description=_described(description),
+        config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
+    )
+    hosts.join()
+    # What is imported stays: without this, tracing would set off garbage collections that search
+    # all of it and take a tenth of a start.
+    gc.freeze()
+    return chosen
+
+
+def _described(docstring: str) -> str:
+    """The docstring of a script on 80 columns, its commands indented.
+
+    Lines that begin with a space are those that tyro doesn't join.
+    """
+    described = ""
+    for paragraph in docstring.strip().split("\n\n"):
+        if paragraph.lstrip().startswith("python -m"):
+            for command in paragraph.replace("\\\n", " ").splitlines():
+                whole = re.sub(r"(--\S+) +(?!-)", "\\1\xa0", command.strip())  # not cut apart
+                lines = textwrap.wrap(whole, 72, subsequent_indent="    ", break_on_hyphens=False)
+                described += "\n" + textwrap.indent(" \\\n".join(lines), "    ")
+        else:
+            described += "\n\n" + textwrap.fill(paragraph, 79, subsequent_indent="  ")
+    return described.strip().replace("\xa0", " ")

@@ -1,0 +1,122 @@
+"""Figures of a finished run, made anew from its folder: for each group a heat map and an example."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from experiments.shared.console import progress
+from jaxmask.files.intervention_file import load_intervention
+from jaxmask.files.run_folder import RunFolderError, read_summary
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.pipeline.plan import Design, Split
+from jaxmask.pipeline.prepare import prepare
+from jaxmask.report import activations, figures
+from jaxmask.report.activations import SentencesRead
+from jaxmask.tasks.registry import PHENOMENA
+from jaxmask.text.examples import Task
+
+INTERVENTION = Path("interventions") / "seed_0.json"
+# What a run's config.json says of its examples.
+DESIGN = ("intervention", "context", "evaluation", "split", "split_seed")
+
+
+class FinishedRun(NamedTuple):
+    """What is drawn of a run folder.
+
+    Attributes:
+        folder: of the run.
+        task: name of its task.
+        design: how its examples are read, intervened on and split.
+        summary: of the run.
+    """
+
+    folder: Path
+    task: str
+    design: Design
+    summary: dict[str, Any]
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Reads a run folder.
+
+    Raises:
+        RunFolderError: the folder holds no finished run.
+    """
+    config = _config(folder / "config.json")
+    summary = read_summary(folder)
+    if summary is None:
+        raise RunFolderError(f"{folder}: expected a finished run, found no summary.json")
+    split = Split(config["evaluation"], config["split"], config["split_seed"])
+    kind = Kind(place=config["intervention"])
+    design = Design(kind, config["context"], split, config["data"])
+    return FinishedRun(folder, config["task"], design, summary)
+
+
+def draw(run: FinishedRun, model: LanguageModel, task: Task) -> list[Path]:
+    """Draws a heat map and an example for each construction or template; returns the files.
+
+    Args:
+        run: to draw.
+        model: that was searched.
+        task: that was searched for.
+
+    Raises:
+        RunFolderError: the run found no unit.
+        InterventionFileError: the run is of another model or task.
+    """
+    file = run.folder / INTERVENTION
+    saved = load_intervention(file, model, task)
+    prepared = prepare(model, task, run.design)
+    reading = activations.read(prepared, saved.intervention)
+    shown = activations.shown_units(reading, saved.intervention, run.summary["prevalence"])
+    if not shown:
+        raise RunFolderError(f"{file}: expected units to draw, found none")
+    groups, files = sorted(set(reading.group)), []
+    with progress(len(groups), "drawing") as advance_to:
+        for number, group in enumerate(groups):
+            place = file_name(group)
+            for name, figure in _drawings(reading, group, number, shown).items():
+                files.append(run.folder / "figures" / f"{name}_{place}.png")
+                figures.save(figure, files[-1])
+            advance_to(number + 1)
+    return files
+
+
+def file_name(group: str) -> str:
+    """The name of a group as a part of a file's name."""
+    return re.sub(r"\W+", "_", group)
+
+
+def _drawings(
+    reading: SentencesRead, group: str, number: int, shown: list[int]
+) -> dict[str, Figure]:
+    """The figures of a group by name; examples turn to one direction and the other in turn."""
+    directions = sorted(set(reading.toward))
+    row = activations.example(
+        reading, lambda name: name == group, directions[number % len(directions)]
+    )
+    drawings = {"heat_map": activations.heat_map_figure(reading, group, shown)}
+    if row is not None:
+        drawings["example"] = activations.example_figure(reading, row, shown)
+    return drawings
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """The settings of the run."""
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(f"{file}: expected a run's configuration ({fault})") from fault
+    names = ("task", "data", *DESIGN)
+    missing = [name for name in names if not isinstance(config, dict) or name not in config]
+    if missing:
+        raise RunFolderError(f"{file}: expected {', '.join(names)}, found no {', '.join(missing)}")
+    if config["data"] == "generated" and config["task"] not in PHENOMENA:
+        raise RunFolderError(
+            f"{file}: task: expected one of {', '.join(PHENOMENA)}, found {config['task']!r}"
+        )
+    return config

@@ -1,0 +1,101 @@
+"""What the searches found, measured on held-out examples and on ordinary text."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmask.intervention import Intervention, every_step
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.pipeline.plan import Plan, TextSample
+from jaxmask.pipeline.prepare import Prepared
+from jaxmask.runs import ensemble
+from jaxmask.runs.ensemble import Ensemble
+from jaxmask.search import Relaxation
+from jaxmask.evaluate import Evaluation, accuracies
+from jaxmask.text import sentences
+from jaxmask.text.sentences import Sentences
+
+
+class Results(NamedTuple):
+    """All that was measured; arrays are stacked over runs.
+
+    Attributes:
+        search: what the searches found; toward a direction without training examples their
+            interventions do nothing.
+        train_accuracy: fraction of training decisions flipped.
+        evaluations: effect of the hard interventions on held-out examples.
+        relaxations: effect of the relaxed masks on held-out examples.
+        text_kl: KL on ordinary text, with the intervention at ``every`` word and at one ``random``
+            word of each sentence; empty without a text.
+    """
+
+    search: Ensemble
+    train_accuracy: Float[np.ndarray, " runs"]
+    evaluations: Evaluation
+    relaxations: Relaxation
+    text_kl: dict[str, Float[np.ndarray, "runs directions"]]
+
+
+def encode_text(sample: list[list[str]], model: LanguageModel) -> Sentences:
+    """Sentences as word indices of a model.
+
+    Raises:
+        ValueError: there are no sentences, or one has no words.
+    """
+    return sentences.encode(sample, model.vocabulary)
+
+
+def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
+    """Everything that held-out examples and ordinary text say of what was found.
+
+    Args:
+        found: result of the searches.
+        prepared: model and examples.
+        plan: of the searches; each number of its settings is shared by all runs, or an array with
+            one number a run.
+    """
+    train_accuracy = _train_accuracy(found, prepared)
+    found = found._replace(interventions=_where_learned(found.interventions, prepared))
+    held_out = prepared.evaluation_objective
+    return Results(
+        found,
+        train_accuracy,
+        ensemble.evaluations(found.interventions, held_out),
+        ensemble.relaxations(found.relaxed, held_out, plan.config),
+        _text_kl(found.interventions, prepared, plan.text),
+    )
+
+
+def _where_learned(interventions: Intervention, prepared: Prepared) -> Intervention:
+    """The interventions without what they do toward directions that had no training examples."""
+    directions = interventions.mask.shape[1]
+    learned = [prepared.examples_toward(number, "train") > 0 for number in range(directions)]
+    return interventions._replace(mask=interventions.mask * np.array(learned)[None, :, None])
+
+
+def _train_accuracy(found: Ensemble, prepared: Prepared) -> Float[np.ndarray, " runs"]:
+    """The fraction of training decisions flipped by each run; the last round has computed it."""
+    rounds = found.history.rounds
+    if rounds is not None:
+        return np.asarray(rounds.accuracy[:, -1])
+    return np.asarray(accuracies(found.interventions, prepared.train_objective))
+
+
+def _text_kl(
+    interventions: Intervention, prepared: Prepared, sample: TextSample | None
+) -> dict[str, Float[np.ndarray, "runs directions"]]:
+    """The KL on ordinary text, by where the intervention acts."""
+    if sample is None:
+        return {}
+    model, design = prepared.model, prepared.design
+    text = encode_text(sample.sentences, model)
+    rng = np.random.default_rng(design.split.seed)
+    where = {
+        "every": every_step(text.length),
+        "random": sentences.random_step(rng, text.length),
+    }
+    return {
+        name: np.asarray(model.text_kl(interventions, text, design.kind, acts, prepared.context))
+        for name, acts in where.items()
+    }

@@ -1,0 +1,116 @@
+"""What an experiment is to do, as values: everything that decides its results."""
+
+from typing import Any, Literal, NamedTuple
+
+from jaxmask import search
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.search import SearchConfig
+from jaxmask.tasks.registry import phenomenon
+from jaxmask.text.examples import Task
+
+HELD_OUT = 0.2  # of the examples, where the paper doesn't say how many
+
+
+class Split(NamedTuple):
+    """Which examples are held out of the search; results are reported on these.
+
+    Attributes:
+        evaluation: number of examples held out; if None, as many as the paper held out of the task,
+            or a fifth of the examples where the paper has no such task.
+        by: hold out ``example``s, as the paper did, or ``word``s: then no subject (profession) is
+            in both parts.
+        seed: of the random choice.
+    """
+
+    evaluation: int | None = None
+    by: Literal["example", "word"] = "example"
+    seed: int = 0
+
+    def size(self, task: Task) -> int:
+        """The number of examples of a task that are held out.
+
+        Example:
+            >>> from jaxmask.tasks import gender_bias
+            >>> Split().size(gender_bias.generate()), Split(evaluation=50).size(gender_bias.generate())
+            (200, 50)
+        """
+        of_paper = phenomenon(task.name).evaluation
+        return self.evaluation or of_paper or max(1, int(HELD_OUT * len(task.stimuli)))
+
+
+class TextSample(NamedTuple):
+    """Ordinary text on which the KL is measured too.
+
+    Attributes:
+        name: of the file, for the record.
+        sentences: the words of each sentence that was drawn.
+        limit: number of sentences that were asked for.
+    """
+
+    name: str
+    sentences: list[list[str]]
+    limit: int
+
+
+class Design(NamedTuple):
+    """How the examples of a task are read, intervened on and split.
+
+    Attributes:
+        kind: what an intervention is.
+        context: name of what the model reads before each sentence, see
+            `jaxmask.text.examples.CONTEXTS`.
+        split: which examples are held out.
+        data: where the stimuli are from, for the record.
+    """
+
+    kind: Kind = Kind()
+    context: str = "eos"
+    split: Split = Split()
+    data: str = "generated"
+
+    def settings(self, task: Task, model: LanguageModel) -> dict[str, Any]:
+        """All that decides the examples and their objective, in JSON's types."""
+        return {
+            "task": task.name,
+            "model": model.name,
+            "fingerprint": model.fingerprint,
+            "data": self.data,
+            "intervention": self.kind.place,
+            "context": self.context,
+            "evaluation": self.split.size(task),
+            "split": self.split.by,
+            "split_seed": self.split.seed,
+        }
+
+
+class Plan(NamedTuple):
+    """What is searched for and how, apart from the model and the task.
+
+    Attributes:
+        config: settings of the search.
+        design: how the examples are read, intervened on and split.
+        method: name of the method for the record, ``hard_concrete`` or ``hard_concrete_paper``.
+        seeds: number of searches; seed n gives the same search whatever the number of seeds.
+        text: ordinary text; None to leave it out.
+    """
+
+    config: SearchConfig = SearchConfig()
+    design: Design = Design()
+    method: str = "hard_concrete"
+    seeds: int = 10
+    text: TextSample | None = None
+
+    def settings(self, task: Task, model: LanguageModel) -> dict[str, Any]:
+        """Everything that decides the results, and nothing else, in JSON's types.
+
+        This is the content of a run's ``config.json``.
+        """
+        return {
+            **self.design.settings(task, model),
+            "method": self.method,
+            "seeds": self.seeds,
+            "text": None if self.text is None else self.text.name,
+            **({} if self.text is None else {"text_sentences": self.text.limit}),
+            "search": search.settings(self.config),
+        }

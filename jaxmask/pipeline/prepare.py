@@ -1,0 +1,128 @@
+"""From a model and a task to examples that can be searched: encode, find directions, split."""
+
+import dataclasses
+import functools
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxmask.intervention import Site
+from jaxmask.models.language_model import LanguageModel, ModelError
+from jaxmask.objective import Objective
+from jaxmask.pipeline.plan import Design, Split
+from jaxmask.text import examples
+from jaxmask.text.examples import Encoded, Examples, Task
+
+Part = Literal["train", "evaluation"]
+
+
+class SplitError(ValueError):
+    """Examples that can't be split as asked; says what was expected and what was found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A model and a task, ready to be searched; objectives are built when they are first needed.
+
+    Attributes:
+        model: the frozen model.
+        task: the phenomenon.
+        design: how the examples are read, intervened on and split.
+        context: the model's state before each sentence.
+        encoded: all examples that the model's vocabulary can express, with their directions, and
+            what was dropped.
+        train: the examples to search on.
+        evaluation: the examples held out.
+        both_directions: give each sentence a row for both directions, so that models of one size
+            share compiled programs.
+    """
+
+    model: LanguageModel
+    task: Task
+    design: Design
+    context: Any
+    encoded: Encoded
+    train: Examples
+    evaluation: Examples
+    both_directions: bool = False
+
+    @property
+    def site(self) -> Site:
+        """The units that are searched."""
+        return self.model.sites[self.design.kind.site]
+
+    @functools.cached_property
+    def train_objective(self) -> Objective:
+        """The objective on the examples to search on."""
+        return self._objective(self.train)
+
+    @functools.cached_property
+    def evaluation_objective(self) -> Objective:
+        """The objective on the examples held out."""
+        return self._objective(self.evaluation)
+
+    def _objective(self, part: Examples) -> Objective:
+        return self.model.objective(
+            part, self.design.kind, self.context, both_directions=self.both_directions
+        )
+
+    @property
+    def model_accuracy(self) -> float | None:
+        """Percentage of examples in which the untouched model prefers the right form.
+
+        It is over all examples that have a right form; None if none has.
+        """
+        known = self.encoded.examples
+        right = known.correct >= 0
+        if not right.any():
+            return None
+        return 100.0 * float(np.mean(1 - known.direction[right] == known.correct[right]))
+
+    def examples_toward(self, direction: int, part: Part) -> int:
+        """The number of examples of a part whose decision is to be turned to a direction."""
+        chosen = self.train if part == "train" else self.evaluation
+        return int(np.sum(chosen.direction == direction))
+
+
+def prepare(
+    model: LanguageModel, task: Task, design: Design, *, both_directions: bool = False
+) -> Prepared:
+    """Encodes a task for a model, finds the direction of each example, and splits.
+
+    Args:
+        model: the frozen model.
+        task: the phenomenon.
+        design: how the examples are read, intervened on and split.
+        both_directions: see `Prepared`.
+
+    Raises:
+        TaskDataError: the vocabulary can't express any example.
+        SplitError: one of the two parts would be empty.
+        ModelError: the model's log-odds of the two forms aren't finite.
+    """
+    encoded = model.encode(task)
+    rows = split_rows(encoded.examples, design.split, design.split.size(task))  # before any computation
+    context = model.read_context(design.context)
+    try:
+        known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
+    except ValueError as fault:
+        raise ModelError(f"{model.name}: {fault}") from fault
+    train, evaluation = map(known.take, rows)
+    encoded = encoded._replace(examples=known)
+    return Prepared(model, task, design, context, encoded, train, evaluation, both_directions)
+
+
+def split_rows(
+    encoded: Examples, split: Split, size: int
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
+    """Rows of the examples to search on, and rows of the examples that are held out.
+
+    Raises:
+        SplitError: one of the two parts would be empty.
+    """
+    together = examples.position_words(encoded) if split.by == "word" else None
+    try:
+        return examples.split_rows(encoded, size, split.seed, together)
+    except ValueError as fault:
+        raise SplitError(str(fault)) from fault

@@ -1,0 +1,169 @@
+"""What is kept of an experiment: the content of ``summary.json`` and ``metrics.jsonl``."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxmask
+from jaxmask import report, search
+from jaxmask.intervention import Intervention, units
+from jaxmask.pipeline.measure import Results
+from jaxmask.pipeline.plan import Plan
+from jaxmask.pipeline.prepare import Prepared
+from jaxmask.runs import ensemble
+from jaxmask.runs.ensemble import Ensemble
+from jaxmask.search import SearchConfig
+
+
+def summarise(
+    results: Results, prepared: Prepared, plan: Plan, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Args:
+        results: what was measured.
+        prepared: model and examples.
+        plan: of the searches.
+        seconds: wall time, ``total`` and ``compile``.
+    """
+    task, site = prepared.task, prepared.site
+    config = plan.config
+    runs = [
+        {**_found(one, prepared, number), **_measured(results, prepared, config, number)}
+        for number, one in enumerate(separate(results.search.interventions))
+    ]
+    return {
+        "task": task.name,
+        "method": plan.method,
+        "intervention": plan.design.kind.place,
+        "surrogate": config.surrogate,
+        "kl_weight": config.kl_weight,
+        "alpha": config.alpha,
+        "beta": config.beta,
+        "shared_mask": config.shared_mask,
+        "context": plan.design.context,
+        "model": prepared.model.description(),
+        "examples": examples_of(prepared),
+        "runs": runs,
+        **{
+            name: report.mean_std([run[name] for run in runs])
+            for name in ("accuracy", "n_units", "kl")
+        },
+        "prevalence": report.prevalence(runs, site, task.directions),
+        "seconds": seconds,
+        **environment(),
+    }
+
+
+def examples_of(prepared: Prepared) -> dict[str, Any]:
+    """What a summary says of its examples."""
+    return {
+        "train": prepared.train.size,
+        "evaluation": prepared.evaluation.size,
+        "dropped": prepared.encoded.dropped.total,
+        "unknown": prepared.encoded.unknown,
+        "left_out": dict(prepared.task.left_out),
+        "model_accuracy": prepared.model_accuracy,
+        "split": prepared.design.split.by,
+        "toward": {
+            name: {
+                part: prepared.examples_toward(number, part) for part in ("train", "evaluation")
+            }
+            for number, name in enumerate(prepared.task.directions)
+        },
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What a summary says of software and device."""
+    return {
+        "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _found(one: Intervention, prepared: Prepared, number: int) -> dict[str, Any]:
+    """What a run found."""
+    return {
+        "seed": number,
+        "n_units": len(units(one.mask)),
+        "units": units(one.mask),
+        "values": {
+            name: {
+                str(unit): float(one.baseline[direction, unit - 1])
+                for unit in units(one.mask[direction : direction + 1])
+            }
+            for direction, name in enumerate(prepared.task.directions)
+        },
+    }
+
+
+def _measured(
+    results: Results, prepared: Prepared, config: SearchConfig, number: int
+) -> dict[str, Any]:
+    """What was measured of a run."""
+    run: Results = jax.tree.map(lambda x: x[number] if np.ndim(x) else x, results)
+    history = run.search.history
+    directions = prepared.task.directions
+    stopped = int(search.stopped_at(history, config))
+    return {
+        "accuracy": report.percent(run.evaluations.accuracy),
+        "train_accuracy": report.percent(run.train_accuracy),
+        "accuracy_by_direction": {
+            name: report.percent(run.evaluations.accuracy_by_direction[direction])
+            for direction, name in enumerate(directions)
+        },
+        "expected_l0": float(history.steps.expected_l0[-1]),
+        "kl": float(run.evaluations.kl),
+        "text_kl": {
+            where: {
+                name: float(kl[direction])
+                for direction, name in enumerate(directions)
+                if prepared.examples_toward(direction, "train")
+            }
+            for where, kl in run.text_kl.items()
+        },
+        "relaxed": {
+            "sampled_accuracy": report.percent(run.relaxations.sampled_accuracy),
+            "hard_accuracy": report.percent(run.relaxations.hard_accuracy),
+            "hard_units": float(run.relaxations.hard_units),
+        },
+        "steps": int(search.steps_taken(history, config)),
+        "stopped_at": stopped or None,
+        "seconds": run.search.seconds,
+        "converged": bool(search.converged(run.search.interventions, history, config)),
+    }
+
+
+def observations(found: Ensemble) -> list[dict[str, Any]]:
+    """The content of ``metrics.jsonl``: what the last step of each chunk observed, a line a run.
+
+    A run that has stopped has no lines from then on.
+    """
+    history = found.history
+    phases = {
+        "relaxation": (history.steps, ensemble.CHUNKS[search.step]),
+        "exchange": (history.rounds, 1),
+    }
+    lines = []
+    for phase, (info, every) in phases.items():
+        if info is None:
+            continue
+        for number in range(every - 1, info.loss.shape[1], every):
+            for seed in np.flatnonzero(info.finite[:, number]).tolist():
+                values = {name: float(x[seed, number]) for name, x in info._asdict().items()}
+                del values["finite"]
+                lines.append({"phase": phase, "step": number + 1, "seed": seed, **values})
+    return lines
+
+
+def separate(interventions: Intervention) -> list[Intervention]:
+    """One intervention a run, as numpy arrays, of a stack of interventions.
+
+    Example:
+        >>> stack = Intervention(np.zeros((3, 2, 4)), np.zeros((3, 2, 4)))
+        >>> len(separate(stack)), separate(stack)[0].mask.shape
+        (3, (2, 4))
+    """
+    return [Intervention(np.asarray(m), np.asarray(b)) for m, b in zip(*interventions, strict=True)]
