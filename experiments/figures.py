@@ -27,7 +27,7 @@ from experiments.shared.setup import (
 )
 from jaxmask.files.intervention_file import load_intervention
 from jaxmask.files.run_folder import RunFolderError, read_summary
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import figures
 
 INTERVENTION = "interventions/seed_0.json"  # the one of the run's that is drawn

@@ -18,7 +18,7 @@ from experiments.single_unit_ablation import AblationOptions, Ablations
 from experiments.studies.paper_runs import PaperOptions, PaperRun, check_all, model_options, run_all
 from jaxmask import report
 from jaxmask.files.run_folder import write_text
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import paper, paper_tables
 from jaxmask.report.page import Picture, Report, Section, to_html_page, to_markdown_page
 

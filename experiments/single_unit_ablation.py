@@ -27,11 +27,9 @@ from experiments.shared.option_types import (
 )
 from experiments.shared.setup import load_task, read_model, run_script
 from jaxmask.baselines import ablation
-from jaxmask.evaluate import read_context
 from jaxmask.files.run_folder import check_writable, write_text
-from jaxmask.intervention import every_step, unit_place
-from jaxmask.models.lstm import objective
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.report import Table, to_markdown
 from jaxmask.tasks import number_agreement
 from jaxmask.text import examples
@@ -40,6 +38,8 @@ from jaxmask.text.examples import Examples
 FOUND = (
     10.0  # points of accuracy lost somewhere, from which on Lakretz et al. count a unit as found
 )
+
+KIND = Kind(place="every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +86,7 @@ def ablate(options: AblationOptions, model: LanguageModel) -> Ablations:
     check(options)
     task = load_task(number_agreement.NAME, options.data)
     encoded = examples.encode(task, model.vocabulary)
-    words = model.vocabulary.encode(examples.CONTEXTS[options.context])
-    context = read_context(model.params, words)
+    context = model.read_context(options.context)
     # The form to turn to is the wrong one: an example that flips is an error.
     known = encoded.examples._replace(direction=(1 - encoded.examples.correct).astype(np.int32))
     conditions = [(group, number) for group in range(len(encoded.groups)) for number in range(2)]
@@ -99,7 +98,7 @@ def ablate(options: AblationOptions, model: LanguageModel) -> Ablations:
             if len(rows):
                 rows = rng.permutation(rows)[: options.examples]
                 part: Examples = known.take(np.sort(rows))
-                fast = objective.build(model.params, part, every_step(part.length), context)
+                fast = model.objective(part, KIND, context)
                 effects.append(jax.tree.map(np.asarray, run(fast)))
                 names.append(f"{encoded.groups[group]}, {task.directions[number]}")
             advance_to(done)
@@ -112,12 +111,13 @@ def ablate(options: AblationOptions, model: LanguageModel) -> Ablations:
 
 def table(ablations: Ablations, model: LanguageModel, most: int = 10) -> Table:
     """The units whose loss costs most, with the condition that it costs most in."""
+    site = site_of(model, KIND)
     worst = ablations.drop.max(axis=0)
     order = np.argsort(-worst, kind="stable")[:most]
     rows = []
     for unit in order:
         condition = int(ablations.drop[:, unit].argmax())
-        layer, column = unit_place(int(unit) + 1, model.config.hidden)
+        layer, column = site.place(int(unit) + 1)
         rows.append(
             (
                 str(unit + 1),
@@ -133,7 +133,7 @@ def table(ablations: Ablations, model: LanguageModel, most: int = 10) -> Table:
         ("Unit", "Layer, column", "Largest fall", "Mean fall", "Largest in", "Untouched"),
         tuple(rows),
         f"Points of number agreement lost when the unit is 0 at every word. Lakretz et al. count "
-        f"units from {FOUND:.0f} points on: {len(ablations.found)} of {model.config.units} here. "
+        f"units from {FOUND:.0f} points on: {len(ablations.found)} of {site.units} here. "
         "Untouched: accuracy there in percent.",
     )
 

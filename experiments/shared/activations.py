@@ -4,16 +4,12 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from experiments.shared.setup import Material, Options, phenomenon, where
-from jaxmask.intervention import Intervention, units
-from jaxmask.models.lstm import network
-from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.intervention import Intervention, Site, units
 from jaxmask.report import figures
 
 PANELS = 4  # units in a figure
@@ -31,7 +27,7 @@ class Reading(NamedTuple):
         original: hidden states after each word, NaN past the end of a sentence.
         intervened: the same with the intervention.
         flipped: is the form it turns to preferred with the intervention?
-        hidden: units a layer.
+        site: whose units were read.
         patterns: see `experiments.shared.setup.Phenomenon`.
     """
 
@@ -43,7 +39,7 @@ class Reading(NamedTuple):
     original: Float[np.ndarray, "examples time units"]
     intervened: Float[np.ndarray, "examples time units"]
     flipped: Bool[np.ndarray, " examples"]
-    hidden: int
+    site: Site
     patterns: Mapping[str, str]
 
 
@@ -58,19 +54,13 @@ def read(
         directions: names of the rows of mask and baseline.
         intervention: a hard one.
     """
-    part, params = material.evaluation, material.model.params
+    part, model, kind = material.evaluation, material.model, material.kind
     acts = where(options.intervention, part)
-    states = jax.jit(_states)
-    arguments = (params, material.context, part.tokens)
-    original = np.asarray(states(*arguments))
-    toward = jax.tree.map(jnp.asarray, intervention).toward(jnp.asarray(part.direction))
-    intervened = np.asarray(states(*arguments, toward, acts))
+    original = model.read(part, kind, material.context).states
+    intervened, log_odds = model.read(part, kind, material.context, intervention)
 
     rows = np.arange(part.size)
     turned, preferred = part.pair[rows, part.direction], part.pair[rows, 1 - part.direction]
-    top = intervened[rows, part.length - 1, -material.model.config.hidden :]
-    weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
-    log_ratio = np.einsum("nh,nh->n", top, weight[preferred] - weight[turned])
     words = material.model.vocabulary.words
     beyond = np.arange(part.tokens.shape[1]) >= part.length[:, None]
     return Reading(
@@ -84,22 +74,10 @@ def read(
         acts,
         np.where(beyond[:, :, None], np.nan, original),
         np.where(beyond[:, :, None], np.nan, intervened),
-        log_ratio + bias[preferred] - bias[turned] < 0,
-        material.model.config.hidden,
+        np.where(part.direction == 0, log_odds > 0, log_odds < 0),
+        model.sites[kind.site],
         phenomenon(material.task.name).patterns,
     )
-
-
-def _states(
-    params: Params,
-    context: LSTMState,
-    tokens: Array,
-    intervention: Intervention | None = None,
-    acts: Array | None = None,
-) -> Array:
-    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
-    gates = network.input_gates(params, network.embed(params, tokens))
-    return network.unroll(params, start, gates, intervention, acts)[0]
 
 
 def shown_units(
@@ -148,7 +126,7 @@ def example_figure(reading: Reading, row: int, shown: Sequence[int]) -> Figure:
         reading.intervened[row, :length],
         shown,
         reading.where[row, :length],
-        reading.hidden,
+        reading.site,
         f"\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
     )
 
@@ -170,7 +148,7 @@ def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figur
         shown,
         reading.where[rows, :longest].any(axis=0),
         {f"to {name}\n({len(block)})": len(block) for name, block in blocks.items() if block},
-        reading.hidden,
+        reading.site,
         f"{group}: {len(rows)} held-out sentence{'s' * (len(rows) > 1)}",
     )
 

@@ -13,7 +13,6 @@ import jax
 import jaxmask
 from experiments.shared import records
 from experiments.shared.console import console, progress
-from experiments.shared.measurements import describe
 from experiments.shared.option_types import (
     Count,
     CountOrZero,
@@ -308,7 +307,7 @@ def summarise(
     shared = identity(options, material)
     return {
         **{name: shared[name] for name in ("task", "intervention", "context", "kl_weight", "rule")},
-        "model": describe(model),
+        "model": model.description(),
         "examples": {
             "train": material.train.size,
             "evaluation": material.evaluation.size,

@@ -37,7 +37,7 @@ from experiments.shared.setup import (
 )
 from experiments.studies import needed_units
 from jaxmask.files.run_folder import check_writable
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Setting, paper, paper_tables
 from jaxmask.runs.programs import Programs
 from jaxmask.text import examples
