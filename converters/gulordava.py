@@ -24,8 +24,11 @@ import numpy as np
 from converters.rnn_model import check_attributes, find_tensors
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from jaxmask.files.run_folder import RunFolderError, check_writable
+from jaxmask.models.language_model import ModelError
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig
-from jaxmask.models.model_folder import LanguageModel, ModelError, save_model, some, unflatten
+from jaxmask.models.model_folder import save_model, some
+from jaxmask.models.weights import unflatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError, shown
 
 
@@ -38,9 +41,7 @@ class Mapped(NamedTuple):
     dtype: str
 
 
-def convert(
-    model_file: str | Path, vocab_file: str | Path, name: str | None = None
-) -> LanguageModel:
+def convert(model_file: str | Path, vocab_file: str | Path, name: str | None = None) -> LSTMModel:
     """Reads a checkpoint and its vocabulary; writes nothing.
 
     Args:
@@ -57,7 +58,7 @@ def convert(
 
 def convert_with_table(
     model_file: str | Path, vocab_file: str | Path, name: str | None = None
-) -> tuple[LanguageModel, list[Mapped]]:
+) -> tuple[LSTMModel, list[Mapped]]:
     """`convert`, and what went where."""
     checkpoint = read_checkpoint(model_file)
     vocabulary = Vocabulary.load(vocab_file)
@@ -78,7 +79,7 @@ def convert_with_table(
         for source, array in arrays.items()
     ]
     name = Path(model_file).stem if name is None else name
-    return LanguageModel(name, config, unflatten(flat), vocabulary), table
+    return LSTMModel(name, config, unflatten(flat), vocabulary), table
 
 
 def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[str, np.ndarray]:

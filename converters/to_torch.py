@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from jaxmask.files.run_folder import RunFolderError, check_writable
+from jaxmask.models.language_model import ModelError
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import Params, decoder_weight
-from jaxmask.models.model_folder import ModelError, load_model
+from jaxmask.models.model_folder import load_model
 from jaxmask.text.vocabulary import VocabularyError
 
 TOP = "archive"  # the folder within the zip file; PyTorch takes any name
@@ -120,6 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         check_writable(Path(options.out).parent)
         model = load_model(options.model)
+        if not isinstance(model, LSTMModel):
+            raise ModelError(f"{options.model}: expected an LSTM, found the family {model.family}")
         tensors = state_dict(model.params)
         save_state_dict(options.out, tensors)
     except (ModelError, VocabularyError, RunFolderError, OSError) as fault:

@@ -31,7 +31,6 @@ from experiments.benchmarks.subject import (
 )
 from experiments.benchmarks.tables import tables
 from experiments.shared.console import console, print_table
-from experiments.shared.measurements import describe
 from experiments.shared.option_types import check
 from experiments.shared.setup import OptionError, run_script
 from jaxmask.files.run_folder import check_run_folder, plain, write_text
@@ -53,7 +52,7 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
     # Compilation is part of what is measured: all of it is done here and now.
     jax.config.update("jax_enable_compilation_cache", False)
     started = time.perf_counter()
-    model = describe(subject(options))
+    model = subject(options).description()
     config = {
         **{key: value for key, value in dataclasses.asdict(options).items() if key != "out"},
         "vocab": None if options.vocab is None else options.vocab.name,

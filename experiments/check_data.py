@@ -16,12 +16,10 @@ import numpy as np
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import Data, Model, TextFile
 from experiments.shared.setup import Options, TaskName, load_task, read_model, run_script
-from jaxmask.evaluate import log_odds, read_context
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Table
 from jaxmask.tasks import minimal_pairs, number_agreement
 from jaxmask.text.examples import (
-    CONTEXTS,
     Encoded,
     Task,
     Unknown,
@@ -79,8 +77,7 @@ def work(options: CheckOptions) -> None:
     if found:
         print_table(word_table(found, model.vocabulary))
     encoded = encode(task, model.vocabulary)
-    context = read_context(model.params, model.vocabulary.encode(CONTEXTS[options.context]))
-    odds = log_odds(model.params, encoded.examples, context)
+    odds = model.log_odds(encoded.examples, model.read_context(options.context))
     print_table(group_table(task, encoded, odds))
     for line in advice(task, encoded, odds):
         console().print(line, markup=False)
@@ -94,7 +91,7 @@ def counts(task: Task, lacking: Sequence[Unknown], model: LanguageModel) -> list
     others = sum(len(x.others) for x in kept)
     lines = [
         f"{task.name}: {_count(len(task.stimuli), 'pair')}, {' or '.join(task.directions)}",
-        f"model: {model.name}, {model.config.vocabulary} words",
+        f"model: {model.name}, {len(model.vocabulary)} words",
         f"kept: {_count(len(kept), 'pair')}"
         + (f"; of their other words, {others} become {UNKNOWN}" if others else ""),
     ]

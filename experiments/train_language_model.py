@@ -30,9 +30,10 @@ from experiments.training.text_files import (
     load_words,
 )
 from jaxmask.files.run_folder import write_text
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, Params
 from jaxmask.models.lstm.training import TrainingConfig
-from jaxmask.models.model_folder import LanguageModel, load_model, save_model
+from jaxmask.models.model_folder import load_model, save_model
 from jaxmask.report import Table
 from jaxmask.text import corpus
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
@@ -79,7 +80,7 @@ def train(options: TrainingOptions) -> list[Written | Stopped]:
         name = place.absolute().name
         if update is not None:
             place, name = place / "snapshots" / str(update), f"{name}-{update}"
-        model = LanguageModel(name, run.model, params, vocabulary)
+        model = LSTMModel(name, run.model, params, vocabulary)
         save_model(place, model, np.float16 if options.half else np.float32)
         return place, model.fingerprint
 
@@ -130,7 +131,7 @@ def prepare(
     options: TrainingOptions,
     files: Files,
     sizes: LSTMConfig,
-    origin: LanguageModel | None,
+    origin: LSTMModel | None,
     vocabulary: Vocabulary,
 ) -> Run:
     """Encodes the text, and settles what depends on it."""
@@ -185,7 +186,7 @@ def programs(options: TrainingOptions, run: Run) -> list[list[int]]:
 
 
 def check_average(
-    options: TrainingOptions, other: LanguageModel, sizes: LSTMConfig, vocabulary: Vocabulary
+    options: TrainingOptions, other: LSTMModel, sizes: LSTMConfig, vocabulary: Vocabulary
 ) -> None:
     """Raises an `OptionError` if a model can't be averaged with those that are trained."""
     place = f"--average-with: {options.average_with}"

@@ -29,12 +29,12 @@ from experiments.studies.gulordava_reference import (
     read_generated,
     read_nounpp,
 )
-from jaxmask.evaluate import log_probs, read_context
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.lstm.reading import log_probs, read_context
 from jaxmask.report import Table
-from jaxmask.text.examples import PRIMER, TaskDataError
+from jaxmask.text.examples import TaskDataError
 from jaxmask.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-3  # nats
@@ -103,14 +103,14 @@ def states_along(
     return top.reshape(-1, top.shape[-1])
 
 
-def score_nounpp(model: LanguageModel, nounpp: Nounpp) -> Float[np.ndarray, "items 2"]:
+def score_nounpp(model: LSTMModel, nounpp: Nounpp) -> Float[np.ndarray, "items 2"]:
     """Log-probabilities of the two forms of each item after the primer and its own prefix."""
-    context = read_context(model.params, model.vocabulary.encode(PRIMER))
+    context = model.read_context("primer")
     prefixes = np.array([model.vocabulary.encode(words) for words in nounpp.prefixes])
     return _score(model, nounpp.items, states_after(model.params, context, prefixes))
 
 
-def score_generated(model: LanguageModel, generated: Generated) -> Float[np.ndarray, "items 2"]:
+def score_generated(model: LSTMModel, generated: Generated) -> Float[np.ndarray, "items 2"]:
     """Log-probabilities of the two forms of each item, at its place in the stream."""
     tokens = np.array(model.vocabulary.encode(generated.stream))
     windows = np.pad(tokens, (0, -len(tokens) % WINDOW)).reshape(-1, WINDOW)
@@ -119,7 +119,7 @@ def score_generated(model: LanguageModel, generated: Generated) -> Float[np.ndar
 
 
 def _score(
-    model: LanguageModel, items: Sequence[Item], top: Float[Array, "items hidden"]
+    model: LSTMModel, items: Sequence[Item], top: Float[Array, "items hidden"]
 ) -> Float[np.ndarray, "items 2"]:
     forms = np.array([model.vocabulary.encode(item.forms) for item in items])
     return np.asarray(jax.jit(log_probs)(model.params, top, forms))
@@ -153,7 +153,7 @@ def compare(
     return comparisons
 
 
-def verify(model: LanguageModel, nounpp: Nounpp, generated: Generated) -> list[Comparison]:
+def verify(model: LSTMModel, nounpp: Nounpp, generated: Generated) -> list[Comparison]:
     """Both protocols; matrix products are full float32 on any device."""
     with jax.default_matmul_precision("highest"):
         scores = score_nounpp(model, nounpp), score_generated(model, generated)

@@ -1,16 +1,78 @@
 """Interventions: replace a few hidden units of a network by given values (Eq. 1).
 
 An intervention is data, a pytree that a forward pass takes as an argument: a mask that says which
-units are replaced, and a baseline that says by what. Nothing here knows of language models.
+units are replaced, and a baseline that says by what. `Kind` says what the units are and where they
+are replaced. Nothing here knows of language models.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 EDGE = 4.0  # where searches clip values; far enough for the tanh, near enough for its gradient
+DIRECTIONS = 2  # a decision between two forms can be turned to either of them
+
+Reach = Literal["all", "time"]
+Place = Literal["single", "every"]
+
+
+class Kind(NamedTuple):
+    """What an intervention replaces, and where.
+
+    Attributes:
+        site: name of the states that are replaced, see `Site`.
+        reach: which part of the network reads the replaced state. ``time``: the recurrence of the
+            same layer at the next word, and the decoder; the layer above reads the original state.
+            ``all``: the layer above too, at the same word.
+        place: ``single`` replaces the state after one word of a sentence, ``every`` the states
+            after all of its words; see `places`.
+
+    Example:
+        >>> Kind(place="every")
+        Kind(site='hidden', reach='time', place='every')
+    """
+
+    site: str = "hidden"
+    reach: Reach = "time"
+    place: Place = "single"
+
+
+class Site(NamedTuple):
+    """States of a model that can be replaced, and how their units are numbered.
+
+    Units are numbered from 1, layer by layer, wherever a person or another program reads the
+    numbers; layers and columns are numbered from 1 too.
+
+    Attributes:
+        name: of the site, such as ``hidden``.
+        layers: how many layers have such a state.
+        width: units of a layer.
+
+    Example:
+        >>> site = Site("hidden", layers=2, width=650)
+        >>> site.units, site.number(layer=2, column=126), site.place(776)
+        (1300, 776, (2, 126))
+    """
+
+    name: str
+    layers: int
+    width: int
+
+    @property
+    def units(self) -> int:
+        """Units of all layers together (``k`` in the paper)."""
+        return self.layers * self.width
+
+    def number(self, layer: int, column: int) -> int:
+        """The number of a unit: ``(layer - 1) * width + column``."""
+        return (layer - 1) * self.width + column
+
+    def place(self, number: int) -> tuple[int, int]:
+        """The (layer, column) of a unit's number: the inverse of `number`."""
+        layer, column = divmod(number - 1, self.width)
+        return layer + 1, column + 1
 
 
 class Intervention(NamedTuple):
@@ -101,19 +163,26 @@ def every_step(length: Int[np.ndarray, " examples"]) -> Bool[np.ndarray, "exampl
     return np.arange(np.max(length, initial=0))[None, :] < length[:, None]
 
 
-def unit_number(layer: int, column: int, hidden: int) -> int:
-    """The number, from 1, shown to people for a unit: ``(layer - 1) * hidden + column``.
+def places(
+    place: Place, position: Int[np.ndarray, " examples"], length: Int[np.ndarray, " examples"]
+) -> Bool[np.ndarray, "examples time"]:
+    """Where an intervention acts: `single_step` or `every_step`, whichever ``place`` names.
 
-    Layers and columns are numbered from 1 too: unit 776 of a network with 650 units a layer is
-    column 126 of layer 2.
+    Args:
+        place: ``single`` or ``every``.
+        position: index of the word at which a single-step intervention acts, from 0.
+        length: number of words of each sentence up to, not including, the target word.
+
+    Raises:
+        ValueError: ``place`` is ``single`` and a position lies outside its sentence.
+
+    Example:
+        >>> places("single", np.array([1]), np.array([3])).tolist()
+        [[False, True, False]]
+        >>> places("every", np.array([1, 0]), np.array([3, 2])).tolist()
+        [[True, True, True], [True, True, False]]
     """
-    return (layer - 1) * hidden + column
-
-
-def unit_place(number: int, hidden: int) -> tuple[int, int]:
-    """The (layer, column), both from 1, of a unit number: the inverse of `unit_number`."""
-    layer, column = divmod(number - 1, hidden)
-    return layer + 1, column + 1
+    return single_step(position, length) if place == "single" else every_step(length)
 
 
 def units(mask: Float[Array | np.ndarray, "directions units"]) -> list[int]:

@@ -14,9 +14,10 @@ from hypothesis.extra.numpy import arrays
 from support import small_model, toy
 
 from jaxmask import search
-from jaxmask.evaluate import evaluate, log_odds
+from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, every_step, intervene, single_step
 from jaxmask.models.lstm import network, objective
+from jaxmask.models.lstm.reading import log_odds
 from jaxmask.runs import ensemble
 from jaxmask.search import SearchConfig
 from jaxmask.text.examples import Examples

@@ -5,12 +5,14 @@ import pytest
 from support import toy
 from support.small_model import CONFIG, examples, model, places
 
-from jaxmask.evaluate import directed, evaluate, log_odds, log_probs, read_context
+from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.models import logsumexp
 from jaxmask.models.lstm import naive as naive
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.objective import build
+from jaxmask.models.lstm.reading import log_odds, log_probs, read_context
+from jaxmask.text.examples import directed
 
 PARAMS = model()
 NOTHING = Intervention(jnp.zeros((2, CONFIG.units)), jnp.zeros((2, CONFIG.units)))
@@ -58,13 +60,11 @@ def test_log_odds_and_directions_are_the_naive_ones(context):
     expected = -naive_response(toward_first, context, NOTHING).log_ratio
     np.testing.assert_allclose(odds, expected, rtol=1e-4, atol=1e-4)
     # Toward the form that the model finds less probable.
-    np.testing.assert_array_equal(
-        directed(PARAMS, given, context).direction, np.where(expected > 0, 1, 0)
-    )
+    np.testing.assert_array_equal(directed(given, odds).direction, np.where(expected > 0, 1, 0))
 
 
 def test_nothing_is_flipped_without_an_intervention(context):
-    given = directed(PARAMS, examples(), context)
+    given = directed(examples(), log_odds(PARAMS, examples(), context))
     found = evaluate(NOTHING, build(PARAMS, given, places("every", given), context))
     np.testing.assert_array_equal(found.accuracy, 0.0)
     np.testing.assert_array_equal(found.accuracy_by_direction, 0.0)
@@ -72,7 +72,7 @@ def test_nothing_is_flipped_without_an_intervention(context):
 
 
 def test_accuracies_and_kl_are_the_naive_ones(context):
-    given = directed(PARAMS, examples(), context)
+    given = directed(examples(), log_odds(PARAMS, examples(), context))
     found = evaluate(SOME, build(PARAMS, given, places("every", given), context))
     response = naive_response(given, context, SOME)
     flipped = np.asarray(response.log_ratio) < 0

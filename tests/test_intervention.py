@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from jaxmask.intervention import (
     Intervention,
+    Site,
     every_step,
     intervene,
+    places,
     single_step,
-    unit_number,
-    unit_place,
     units,
 )
 
@@ -45,6 +45,9 @@ def test_places_of_intervention():
         single_step(np.array([2, 0, 0]), length), [[0, 0, 1], [1, 0, 0], [1, 0, 0]]
     )
     np.testing.assert_array_equal(every_step(length), [[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+    position = np.array([2, 0, 1])
+    np.testing.assert_array_equal(places("every", position, length), every_step(length))
+    np.testing.assert_array_equal(places("single", position, length), single_step(position, length))
 
 
 @pytest.mark.parametrize("position", [-1, 2])
@@ -54,14 +57,18 @@ def test_a_position_outside_its_sentence_is_an_error(position):
 
 
 def test_units_are_numbered_as_in_the_paper():
-    assert unit_number(2, 126, 650) == 776
-    assert unit_place(776, 650) == (2, 126)
-    assert unit_place(650, 650) == (1, 650)
+    site = Site("hidden", layers=2, width=650)
+    assert site.units == 1300
+    assert site.number(2, 126) == 776
+    assert site.place(776) == (2, 126)
+    assert site.place(650) == (1, 650)
     assert units(jnp.array([[0.0, 1, 0, 0], [0, 0, 0, 1]])) == [2, 4]
 
 
 @given(st.integers(1, 5000), st.integers(1, 700))
 def test_numbers_and_places_of_units_are_inverse(number, hidden):
-    layer, column = unit_place(number, hidden)
+    site = Site("hidden", layers=-(-number // hidden), width=hidden)
+    layer, column = site.place(number)
     assert 1 <= column <= hidden
-    assert unit_number(layer, column, hidden) == number
+    assert 1 <= layer <= site.layers
+    assert site.number(layer, column) == number

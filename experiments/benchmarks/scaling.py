@@ -13,10 +13,10 @@ from matplotlib.ticker import StrMethodFormatter
 
 from experiments.benchmarks.gradient import compiled
 from experiments.benchmarks.subject import BenchmarkOptions, all_ready, medians, random_model, sizes
-from jaxmask.evaluate import read_context
 from jaxmask.intervention import single_step
 from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.network import Params
+from jaxmask.models.lstm.reading import read_context
 from jaxmask.report import figures
 from jaxmask.search import SearchConfig
 from jaxmask.text.examples import Examples

@@ -24,7 +24,7 @@ from experiments.shared.option_types import (
 )
 from experiments.shared.setup import Material, Options, load_task, prepare, read_model
 from jaxmask.models.lstm import network
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.tasks import number_agreement
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
@@ -130,17 +130,17 @@ def common(options: BenchmarkOptions) -> Options:
     )
 
 
-def random_model(hidden: int, words: int) -> LanguageModel:
+def random_model(hidden: int, words: int) -> LSTMModel:
     """Random weights; the vocabulary holds all words of number agreement, then made-up ones."""
     known = [*number_agreement.WORDS, UNKNOWN, END_OF_SENTENCE]
     vocabulary = Vocabulary([*known, *(f"word{n}" for n in range(words - len(known)))])
     config = network.LSTMConfig(words, embedding=hidden, hidden=hidden)
     params = jax.jit(network.init_params, static_argnums=1)(jax.random.key(0), config)
-    return LanguageModel("random", config, params, vocabulary)
+    return LSTMModel("random", config, params, vocabulary)
 
 
 @functools.cache
-def subject(options: BenchmarkOptions) -> LanguageModel:
+def subject(options: BenchmarkOptions) -> LSTMModel:
     """The model that the options ask for."""
     of = sizes(options)
     chosen = common(options)

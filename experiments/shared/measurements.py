@@ -2,7 +2,7 @@
 
 import dataclasses
 import lzma
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,13 +20,13 @@ from experiments.shared.text import draw_sentences
 from jaxmask import report, search
 from jaxmask.evaluate import Evaluation
 from jaxmask.intervention import Intervention, every_step, units
-from jaxmask.models.lstm import ordinary_text
-from jaxmask.models.lstm.ordinary_text import Text
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.runs import ensemble, sparsest
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.search import Relaxation, SearchConfig
+from jaxmask.text import ordinary_text
 from jaxmask.text.examples import Task
+from jaxmask.text.ordinary_text import Text
 from jaxmask.text.vocabulary import Vocabulary
 
 
@@ -142,7 +142,7 @@ def summarise(
         "beta": config.beta,
         "shared_mask": options.shared_mask,
         "context": options.context,
-        "model": describe(model),
+        "model": model.description(),
         "examples": {
             "train": material.train.size,
             "evaluation": material.evaluation.size,
@@ -163,23 +163,10 @@ def summarise(
             name: report.mean_std([run[name] for run in runs])
             for name in ("accuracy", "n_units", "kl")
         },
-        "prevalence": report.prevalence(
-            runs, model.config.layers, model.config.hidden, task.directions
-        ),
+        "prevalence": report.prevalence(runs, model.sites[material.kind.site], task.directions),
         "seconds": seconds,
         "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
-    }
-
-
-def describe(model: LanguageModel) -> dict[str, Any]:
-    """What a summary says of its model."""
-    return {
-        "name": model.name,
-        "fingerprint": model.fingerprint,
-        "layers": model.config.layers,
-        "hidden": model.config.hidden,
-        "vocabulary": model.config.vocabulary,
     }
 
 
@@ -251,14 +238,7 @@ def _text_kl(
         "every": every_step(text.length),
         "random": ordinary_text.random_step(np.random.default_rng(options.split_seed), text.length),
     }
-    params, context = material.model.params, material.context
-
-    @jax.jit
-    def of_all(interventions: Intervention, params: dict, where: np.ndarray) -> jax.Array:
-        return jax.lax.map(
-            lambda one: ordinary_text.kl_on_text(one, params, text, where, context), interventions
-        )
-
     return {
-        place: np.asarray(of_all(interventions, params, where)) for place, where in places.items()
+        place: material.model.text_kl(interventions, text, material.kind, where, material.context)
+        for place, where in places.items()
     }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from jaxmask.files.run_folder import RunFolderError, check_writable
-from jaxmask.models.model_folder import MAX_LAYERS
+from jaxmask.models.lstm.storage import MAX_LAYERS
 from jaxmask.text.vocabulary import shown
 
 MOST = 10**9  # of anything: numbers, and sums of two of them, fit into 32 bits

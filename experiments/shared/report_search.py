@@ -34,7 +34,7 @@ from jaxmask import report, search
 from jaxmask.files.intervention_file import save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, read_summary, write_run
 from jaxmask.intervention import units
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.runs.programs import Programs
@@ -134,12 +134,12 @@ def _introduce(task: Task, options: Options, material: Material) -> None:
         for number, name in enumerate(task.directions)
         if not material.examples_toward(number, "train")
     ]
-    sizes = model.config
-    budget = int(search.budget(sizes.units, options.alpha))
+    site = model.sites[material.kind.site]
+    budget = int(search.budget(site.units, options.alpha))
     lines = [
         f"{task.name}, {options.intervention}-step: {options.seeds} seeds, alpha "
-        f"{options.alpha:g} (at most {budget} of {sizes.units} units)",
-        f"model: {model.name}, {sizes.layers} x {sizes.hidden}, {sizes.vocabulary} words"
+        f"{options.alpha:g} (at most {budget} of {site.units} units)",
+        f"model: {model.name}, {site.layers} x {site.width}, {len(model.vocabulary)} words"
         + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
         f"pairs: {train} to search on + {material.evaluation.size} held out ({toward})",
     ]

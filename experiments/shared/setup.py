@@ -33,14 +33,12 @@ from experiments.shared.option_types import (
     Weight,
 )
 from jaxmask import search
-from jaxmask.evaluate import directed, read_context
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
-from jaxmask.intervention import every_step, single_step
-from jaxmask.models.lstm import network, objective
-from jaxmask.models.lstm.network import LSTMState
-from jaxmask.models.lstm.objective import LSTMObjective
-from jaxmask.models.model_folder import BUNDLED_MODEL, LanguageModel, ModelError, load_model
+from jaxmask.intervention import Kind, places
+from jaxmask.models.language_model import LanguageModel, ModelError
+from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+from jaxmask.objective import Objective
 from jaxmask.report.page import PageError
 from jaxmask.search import SearchConfig
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
@@ -160,7 +158,7 @@ class Material:
 
     task: Task
     model: LanguageModel
-    context: LSTMState
+    context: Any  # the model's state before every sentence
     encoded: Encoded
     train: Examples
     evaluation: Examples
@@ -169,23 +167,24 @@ class Material:
     both_directions: bool = False  # see `jaxmask.models.lstm.packing.pack`
 
     @functools.cached_property
-    def train_objective(self) -> LSTMObjective:
+    def train_objective(self) -> Objective:
         """Of the examples to search on."""
         return self._objective(self.train)
 
     @functools.cached_property
-    def evaluation_objective(self) -> LSTMObjective:
+    def evaluation_objective(self) -> Objective:
         """Of the examples held out."""
         return self._objective(self.evaluation)
 
-    def _objective(self, part: Examples) -> LSTMObjective:
-        return objective.build(
-            self.model.params,
-            part,
-            where(self.intervention, part),
-            self.context,
-            both_directions=self.both_directions,
+    def _objective(self, part: Examples) -> Objective:
+        return self.model.objective(
+            part, self.kind, self.context, both_directions=self.both_directions
         )
+
+    @property
+    def kind(self) -> Kind:
+        """Of the interventions."""
+        return Kind(place=self.intervention)
 
     def examples_toward(self, direction: int, part: Literal["train", "evaluation"]) -> int:
         """How many examples of a part are to be turned to a direction."""
@@ -321,18 +320,8 @@ def prepare(
     model = read_model(options) if model is None else model
     encoded = examples.encode(task, model.vocabulary)
     rows = split_rows(options, task, encoded)  # before anything is compiled
-    words = model.vocabulary.encode(examples.CONTEXTS[options.context])
-    context = read_context(model.params, words)
-    try:
-        known = directed(model.params, encoded.examples, context)
-    except ValueError as fault:
-        raise ModelError(f"{model.name}: {fault}") from fault
-    # No hidden state is beyond -1 or 1. Known without waiting for the logits of all examples.
-    decoder = np.asarray(network.decoder_weight(model.params))
-    with np.errstate(over="ignore"):
-        most = np.abs(decoder).sum(axis=1) + np.abs(model.params["decoder"]["bias"])
-    if not np.isfinite(most).all():
-        raise ModelError(f"{model.name}: expected finite logits, found weights that exceed them")
+    context = model.read_context(options.context)
+    known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)
     right = known.correct >= 0
     preferred = 1 - known.direction
@@ -365,9 +354,7 @@ def split_rows(options: Options, task: Task, encoded: Encoded) -> tuple[np.ndarr
 
 def where(intervention: Literal["single", "every"], part: Examples) -> np.ndarray:
     """At which words to intervene."""
-    if intervention == "single":
-        return single_step(part.position, part.length)
-    return every_step(part.length)
+    return places(intervention, part.position, part.length)
 
 
 def search_config(options: Options) -> SearchConfig:

@@ -15,14 +15,13 @@ import numpy as np
 
 from experiments.shared import records, report_search
 from experiments.shared.console import console
-from experiments.shared.measurements import describe
 from experiments.shared.setup import Material, OptionError, Options, data_name, prepare, read_model
 from experiments.studies import needed_units
 from experiments.studies.needed_units import GreedyCurve, Searches
 from experiments.training import text_files
 from jaxmask.files.run_folder import plain
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.lstm import training
-from jaxmask.models.model_folder import LanguageModel
 from jaxmask.runs.programs import Programs
 from jaxmask.text import corpus
 from jaxmask.text.examples import Task
@@ -99,7 +98,7 @@ def of_model(
     greedy = needed_units.greedy_curve(place / "greedy.json", options, material, wanted, programs)
     found = _search(task.name, options, goal, material, wanted, greedy, programs)
     result = {
-        **describe(model),
+        **model.description(),
         "perplexity": of_text,
         "model_accuracy": material.model_accuracy,
         "agreement": agreement(material),

@@ -21,7 +21,7 @@ from experiments.shared.option_types import (
     Words,
 )
 from experiments.training.text_files import Files, digest
-from jaxmask.models.model_folder import LanguageModel
+from jaxmask.models.lstm.model import LSTMModel
 
 # What an optimiser takes where options aren't given.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -145,9 +145,7 @@ def check_tied(options: Any) -> None:
         )
 
 
-def settings(
-    options: TrainingOptions, files: Files, origin: LanguageModel | None
-) -> dict[str, Any]:
+def settings(options: TrainingOptions, files: Files, origin: LSTMModel | None) -> dict[str, Any]:
     """Everything that decides the weights, and nothing else."""
     given = dataclasses.asdict(options)
     for name in ("out", "data", "stop", "checkpoint_minutes", "half", "average_with"):

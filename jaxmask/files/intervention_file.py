@@ -22,11 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention, units
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.model_folder import LanguageModel, check_fields, read_json
+from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.model_folder import check_fields, read_json
 from jaxmask.text.examples import CONTEXTS, Task
 from jaxmask.text.vocabulary import shown
 

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from matplotlib.transforms import offset_copy
 
-from jaxmask.intervention import unit_place
+from jaxmask.intervention import Site
 
 # (colour, line style, marker)
 STYLES = (
@@ -71,7 +71,7 @@ def activations(
     intervened: Float[np.ndarray, "words all_units"],
     units: Sequence[int],
     where: Bool[np.ndarray, " words"],
-    hidden: int,
+    site: Site,
     title: str = "",
 ) -> Figure:
     """Activations of a few units over one sentence, with and without intervention (Figure 1).
@@ -82,7 +82,7 @@ def activations(
         intervened: the same with the intervention.
         units: numbers, from 1, of the units to show, a panel each; about four fit well.
         where: at which words the intervention acts; these are shaded.
-        hidden: units a layer.
+        site: whose units they are.
         title: over the figure.
     """
     columns = 1 if len(units) % 2 else 2
@@ -92,7 +92,7 @@ def activations(
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for panel, unit in zip(grid, units, strict=True):
         _activation_panel(panel, original[:, unit - 1], intervened[:, unit - 1], where)
-        layer, column = unit_place(unit, hidden)
+        layer, column = site.place(unit)
         panel.set_title(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
         _words_below(panel, words)
     for panel in grid[::columns]:
@@ -110,7 +110,7 @@ def heat_maps(
     units: Sequence[int],
     where: Bool[np.ndarray, " words"],
     rows: Mapping[str, int],
-    hidden: int,
+    site: Site,
     title: str = "",
 ) -> Figure:
     """Activations of a few units over many sentences: for each, untouched beside intervened.
@@ -122,7 +122,7 @@ def heat_maps(
         units: numbers, from 1, of the units to show; about four fit well.
         where: at which positions the intervention acts; a bar marks them.
         rows: names of blocks of sentences, from the top, and how many sentences each has.
-        hidden: units a layer.
+        site: whose units they are.
         title: over the figure.
     """
     across = 1 if len(units) % 2 else 2
@@ -132,7 +132,7 @@ def heat_maps(
     figure = Figure(figsize=(width, height + 0.6), layout="constrained")
     panels, key = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 0.6)).flat
     for part, unit in zip(panels.subfigures(down, across, squeeze=False).flat, units, strict=True):
-        layer, column = unit_place(unit, hidden)
+        layer, column = site.place(unit)
         part.suptitle(f"unit {unit} (layer {layer}, column {column})", fontsize=9)
         untouched, altered = part.subplots(1, 2, sharey=True)
         _heat_panel(untouched, "untouched", original[:, :, unit - 1], words, rows)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
-from jaxmask.intervention import unit_place
+from jaxmask.intervention import Site
 from jaxmask.report import paper
 
 Summary = Mapping[str, Any]
@@ -53,14 +53,13 @@ def percent(fraction: SupportsFloat) -> float | None:
 
 
 def prevalence(
-    runs: Sequence[Summary], layers: int, hidden: int, directions: Sequence[str]
+    runs: Sequence[Summary], site: Site, directions: Sequence[str]
 ) -> list[dict[str, Any]]:
     """How often each unit was found, and by which values it was replaced.
 
     Args:
         runs: the "runs" of a summary.
-        layers: of the model.
-        hidden: units a layer.
+        site: whose units were searched.
         directions: names of the task's directions, the keys of a run's "values".
 
     Returns:
@@ -72,11 +71,11 @@ def prevalence(
         ValueError: a run has a unit that the model hasn't.
     """
     found = sorted({unit for run in runs for unit in run["units"]})
-    if found and not 1 <= found[0] <= found[-1] <= layers * hidden:
-        raise ValueError(f"units: expected 1 to {layers * hidden}, found {found[0]} to {found[-1]}")
+    if found and not 1 <= found[0] <= found[-1] <= site.units:
+        raise ValueError(f"units: expected 1 to {site.units}, found {found[0]} to {found[-1]}")
     rows = []
     for unit in found:
-        layer, column = unit_place(unit, hidden)
+        layer, column = site.place(unit)
         share = sum(unit in run["units"] for run in runs) / len(runs)
         row = {"unit": unit, "layer": layer, "column": column, "prevalence": 100.0 * share}
         for direction in directions:

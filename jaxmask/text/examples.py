@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
 
@@ -201,6 +201,17 @@ def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
     return Unknown(
         *(tuple(w for w in part if w not in vocabulary or w == UNKNOWN) for part in parts)
     )
+
+
+def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Examples:
+    """The examples with their directions: toward the form that a model finds less probable (Eq. 2).
+
+    Args:
+        examples: in any directions.
+        log_odds: log p(pair[0]) - log p(pair[1]) of the untouched model, finite; see
+            `jaxmask.models.language_model.LanguageModel.log_odds`.
+    """
+    return examples._replace(direction=(log_odds > 0).astype(np.int32))
 
 
 def split(

@@ -20,8 +20,10 @@ from support.torch_files import (
 from converters import gulordava, to_torch
 from converters.gulordava import convert
 from converters.torch_pickle import CheckpointError
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, forward, init_params, zero_state
-from jaxmask.models.model_folder import LanguageModel, flatten, load_model, save_model
+from jaxmask.models.model_folder import load_model, save_model
+from jaxmask.models.weights import flatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -195,7 +197,7 @@ def test_tensors_may_not_multiply_the_file(tmp_path):
         convert_four_words(tmp_path)
 
 
-def convert_four_words(folder: Path) -> LanguageModel:
+def convert_four_words(folder: Path) -> LSTMModel:
     """Converts ``m.pt`` with a vocabulary of four words."""
     Vocabulary(["<unk>", "<eos>", "a", "b"]).save(folder / "four.txt")
     return convert(folder / "m.pt", folder / "four.txt")

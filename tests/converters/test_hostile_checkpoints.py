@@ -28,8 +28,9 @@ from support.watched import attempt, checked, watch
 from converters import to_torch
 from converters.gulordava import convert
 from converters.torch_pickle import CheckpointError
-from jaxmask.models.lstm.network import LSTMConfig
-from jaxmask.models.model_folder import LanguageModel, check_params, flatten
+from jaxmask.models.lstm.model import LSTMModel
+from jaxmask.models.lstm.network import LSTMConfig, param_shapes
+from jaxmask.models.weights import check_params, flatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError
 
 # pickletools has Python read escapes, which then warns; as outside the tests, nobody is told.
@@ -60,8 +61,8 @@ class Reader:
         assert self.file.read_bytes() == content, case
         most = MEMORY + MULTIPLE * len(content)
         found = checked(outcome, case, most, (CheckpointError, VocabularyError), self.file)
-        if isinstance(found, LanguageModel):
-            check_params(flatten(found.params), found.config, case)
+        if isinstance(found, LSTMModel):
+            check_params(flatten(found.params), param_shapes(found.config), case)
             assert found.config.vocabulary == len(found.vocabulary), case
         return found
 
@@ -108,7 +109,7 @@ def test_sound_files_are_models(read, name):
 def check(read, kind, cases):
     """Reads cases of a kind, and says how many of them are models."""
     found = [read(make(kind, number), f"{kind} {number}") for number in cases]
-    models = sum(isinstance(one, LanguageModel) for one in found)
+    models = sum(isinstance(one, LSTMModel) for one in found)
     if kind == "numbers":
         assert all("holds NaN, infinity, or more than float32 can" in message for message in found)
     if kind in NEVER_MODELS:

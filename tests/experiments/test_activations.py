@@ -121,7 +121,7 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
         **{
             name: field + field if isinstance(field, tuple) else np.concatenate([field, field])
             for name, field in reading._asdict().items()
-            if name not in ("hidden", "patterns")
+            if name not in ("site", "patterns")
         }
     )
     figure = activations.heat_map_figure(twice, "simple", UNITS[:4])

@@ -18,10 +18,11 @@ from experiments.benchmarks.gradient import Case
 from experiments.benchmarks.subject import SECTIONS, BenchmarkOptions
 from experiments.shared.console import print_table
 from experiments.shared.setup import OptionError
-from jaxmask.evaluate import evaluate, read_context
+from jaxmask.evaluate import evaluate
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import Intervention
 from jaxmask.models.lstm import naive
+from jaxmask.models.lstm.reading import read_context
 from jaxmask.objective import Objective
 from jaxmask.report import figures
 from jaxmask.search import SearchConfig

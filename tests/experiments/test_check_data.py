@@ -3,8 +3,8 @@ import pytest
 
 from experiments import check_data
 from experiments.shared.setup import OptionError
-from jaxmask.evaluate import log_odds, read_context
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.tasks import minimal_pairs, number_agreement
 from jaxmask.text.examples import TaskDataError, encode, unknown_words
 from jaxmask.text.vocabulary import Vocabulary

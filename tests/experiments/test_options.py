@@ -26,7 +26,7 @@ from experiments.shared.setup import Options, prepare
 from jaxmask import search
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models import model_folder
-from jaxmask.models.model_folder import ModelError
+from jaxmask.models.language_model import ModelError
 from jaxmask.tasks import number_agreement
 
 SCRIPTS = Path(option_types.__file__).parents[1]

@@ -9,9 +9,9 @@ import pytest
 from experiments import reproduce_paper, single_unit_ablation, variants
 from experiments.shared.setup import OptionError
 from experiments.studies import needed_units, paper_runs
-from jaxmask.evaluate import log_odds, read_context
 from jaxmask.files.run_folder import RunFolderError, read_summary
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.report import paper
 from jaxmask.tasks import number_agreement
 from jaxmask.text import examples

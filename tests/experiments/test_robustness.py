@@ -16,9 +16,9 @@ from experiments.shared.console import print_table
 from experiments.shared.setup import OptionError, Options, load_task, prepare
 from experiments.studies import needed_units, robustness_runs, robustness_tables
 from experiments.studies.needed_units import GreedyCurve
-from jaxmask.evaluate import log_odds
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.reading import log_odds
 from jaxmask.runs.programs import Programs
 from jaxmask.tasks import number_agreement
 

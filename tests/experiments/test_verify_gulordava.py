@@ -16,6 +16,7 @@ from experiments.studies.gulordava_reference import read_generated, read_nounpp
 from experiments.verify_gulordava import differences, verify
 from jaxmask.models import model_folder
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.text.examples import PRIMER, TaskDataError
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -25,7 +26,7 @@ def tiny_model(words=files.WORDS):
     params = jax.tree.map(lambda x: 4 * x, network.init_params(jax.random.key(3), config))
     bias = jax.random.normal(jax.random.key(4), (len(words),))
     params["decoder"] = {"weight": 5 * params["decoder"]["weight"], "bias": bias}
-    return model_folder.LanguageModel("tiny", config, params, Vocabulary(words))
+    return LSTMModel("tiny", config, params, Vocabulary(words))
 
 
 MODEL = tiny_model()

@@ -23,8 +23,9 @@ from jaxmask.files.intervention_file import (
     save_intervention,
 )
 from jaxmask.intervention import Intervention, units
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, init_params
-from jaxmask.models.model_folder import LanguageModel, load_model, save_model
+from jaxmask.models.model_folder import load_model, save_model
 from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -33,10 +34,10 @@ MULTIPLE = 40  # names and numbers of a byte or two are objects
 WORDS = ("<unk>", "<eos>", "the", "dog")
 
 
-def language_model(seed: int = 0, name: str = "tiny", **sizes: Any) -> LanguageModel:
+def language_model(seed: int = 0, name: str = "tiny", **sizes: Any) -> LSTMModel:
     config = LSTMConfig(**({"vocabulary": len(WORDS), "embedding": 2, "hidden": 3} | sizes))
     words = [*WORDS, "cats", "cars"][: config.vocabulary]
-    return LanguageModel(name, config, init_params(jax.random.key(seed), config), Vocabulary(words))
+    return LSTMModel(name, config, init_params(jax.random.key(seed), config), Vocabulary(words))
 
 
 MODEL = language_model()
@@ -59,7 +60,7 @@ class Reader:
     def __call__(
         self,
         content: bytes | dict,
-        model: LanguageModel = MODEL,
+        model: LSTMModel = MODEL,
         case: str = "",
         task: Task | None = None,
     ) -> SavedIntervention | str:

@@ -14,8 +14,8 @@ from jaxmask.files.intervention_file import (
     save_intervention,
 )
 from jaxmask.intervention import Intervention
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, forward, init_params, zero_state
-from jaxmask.models.model_folder import LanguageModel
 from jaxmask.text.vocabulary import Vocabulary
 
 DIRECTIONS = ("singular", "plural")
@@ -26,9 +26,7 @@ WORDS = ("<unk>", "<eos>", "the", "dog")
 
 def language_model(seed=0, hidden=3):
     config = LSTMConfig(len(WORDS), 2, hidden)
-    return LanguageModel(
-        "tiny", config, init_params(jax.random.key(seed), config), Vocabulary(WORDS)
-    )
+    return LSTMModel("tiny", config, init_params(jax.random.key(seed), config), Vocabulary(WORDS))
 
 
 MODEL = language_model()

@@ -21,21 +21,17 @@ import pytest
 from safetensors.numpy import save
 from support.watched import attempt, checked, unwatched
 
-from jaxmask.models import model_folder
-from jaxmask.models.lstm.network import LSTMConfig, init_params
-from jaxmask.models.model_folder import (
-    LanguageModel,
-    ModelError,
-    check_params,
-    flatten,
-    load_model,
-    save_model,
-)
+from jaxmask.models.language_model import ModelError
+from jaxmask.models.lstm import storage
+from jaxmask.models.lstm.model import LSTMModel
+from jaxmask.models.lstm.network import LSTMConfig, init_params, param_shapes
+from jaxmask.models.model_folder import load_model, save_model
+from jaxmask.models.weights import check_params, flatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError
 
 WORDS = ("<unk>", "<eos>", "the", "dog", "dogs")
 CONFIG = LSTMConfig(len(WORDS), 2, 3)
-MODEL = LanguageModel("tiny", CONFIG, init_params(jax.random.key(0), CONFIG), Vocabulary(WORDS))
+MODEL = LSTMModel("tiny", CONFIG, init_params(jax.random.key(0), CONFIG), Vocabulary(WORDS))
 FLAT = {name: np.asarray(leaf) for name, leaf in flatten(MODEL.params).items()}
 FIELDS = {"name": "tiny", **CONFIG._asdict()}
 BIAS = "decoder/bias"
@@ -54,7 +50,7 @@ class Reader:
         self.sound = {file.name: file.read_bytes() for file in folder.iterdir()}
         load_model(folder)  # what is imported or compiled once is, now
 
-    def __call__(self, replaced: dict[str, bytes], case: str = "") -> LanguageModel | str:
+    def __call__(self, replaced: dict[str, bytes], case: str = "") -> LSTMModel | str:
         """The model, or the error's message without the folder."""
         files = self.sound | replaced
         for name, content in files.items():
@@ -66,14 +62,14 @@ class Reader:
         found = checked(outcome, case, most, (ModelError, VocabularyError), self.folder)
         if isinstance(found, str):
             return found.removeprefix(f"{self.folder}/")
-        check_params(flatten(found.params), found.config, case)
+        check_params(flatten(found.params), param_shapes(found.config), case)
         return found
 
 
 @pytest.fixture
 def read(tmp_path, monkeypatch):
     # It gets sizes alone, and in tests jaxtyping compiles its checks there.
-    monkeypatch.setattr(model_folder, "param_shapes", unwatched(model_folder.param_shapes))
+    monkeypatch.setattr(storage, "param_shapes", unwatched(storage.param_shapes))
     return Reader(tmp_path)
 
 

@@ -5,16 +5,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxmask.models.lstm.network import LSTMConfig, init_params
-from jaxmask.models.model_folder import (
-    LanguageModel,
-    ModelError,
-    check_params,
-    flatten,
-    load_model,
-    save_model,
-    unflatten,
-)
+from jaxmask.models.language_model import ModelError
+from jaxmask.models.lstm.model import LSTMModel
+from jaxmask.models.lstm.network import LSTMConfig, init_params, param_shapes
+from jaxmask.models.model_folder import load_model, save_model
+from jaxmask.models.weights import check_params, flatten, unflatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError
 
 WORDS = ("<unk>", "<eos>", "the", "dog", "dogs")
@@ -23,9 +18,7 @@ TIED = LSTMConfig(len(WORDS), 3, 3, layers=1, tied=True)
 
 
 def language_model(config=UNTIED, seed=0):
-    return LanguageModel(
-        "tiny", config, init_params(jax.random.key(seed), config), Vocabulary(WORDS)
-    )
+    return LSTMModel("tiny", config, init_params(jax.random.key(seed), config), Vocabulary(WORDS))
 
 
 MODEL = language_model()
@@ -91,7 +84,7 @@ def changed(changes):
 @pytest.mark.parametrize(("changes", "message"), FAULTS)
 def test_tensors_that_do_not_fit_are_named(changes, message, tmp_path):
     with pytest.raises(ModelError, match=f"somewhere: {message}"):
-        check_params(changed(changes), UNTIED, "somewhere")
+        check_params(changed(changes), param_shapes(UNTIED), "somewhere")
     save_model(tmp_path, MODEL)
     save_file(changed(changes), tmp_path / "params.safetensors")
     with pytest.raises(ModelError, match=f"params.safetensors: {message}"):

@@ -12,6 +12,7 @@ from converters import to_torch
 from jaxmask.files.intervention_file import apply, load_intervention, save_intervention
 from jaxmask.intervention import Intervention
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -26,7 +27,7 @@ SENTENCES = ["She saw the doctor", "It was the box", "The old river near her", "
 def tiny():
     words = ["<unk>", "<eos>", *sorted({word for s in SENTENCES for word in s.split()})]
     config = LSTMConfig(len(words), 5, 7, 3)
-    return model_folder.LanguageModel("tiny", config, small_model.model(config), Vocabulary(words))
+    return LSTMModel("tiny", config, small_model.model(config), Vocabulary(words))
 
 
 def random_intervention(model):

@@ -8,11 +8,11 @@ from support import small_model
 
 from experiments.benchmarks import gradient
 from jaxmask import search
-from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention, to_baseline
 from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.packing import pack
+from jaxmask.models.lstm.reading import read_context
 from jaxmask.search import SearchConfig, hard_concrete, losses
 
 torch = pytest.importorskip("torch")

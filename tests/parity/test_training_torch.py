@@ -11,9 +11,9 @@ from experiments import supplementary_text
 from experiments.benchmark_training import ours, pytorch_model, pytorchs
 from experiments.train_language_model import train
 from experiments.training.options import TrainingOptions
-from jaxmask import evaluate
 from jaxmask.models.lstm import training as training
 from jaxmask.models.lstm.network import LSTMConfig, init_params
+from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.models.lstm.training import TrainingConfig
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model, save_model
 from jaxmask.tasks import number_agreement
@@ -141,8 +141,8 @@ def test_exported_model_is_the_same_model(fixture, every, sentences, request, tm
 
     items = examples.encode(number_agreement.generate(0), model.vocabulary).examples
     items = items.take(np.arange(0, items.size, every))
-    context = evaluate.read_context(model.params, [end])
-    odds = evaluate.log_odds(model.params, items, context)
+    context = read_context(model.params, [end])
+    odds = log_odds(model.params, items, context)
     theirs = their_log_odds(network, items, end)
     np.testing.assert_allclose(odds, theirs, atol=1e-4)
     assert min(np.abs(theirs)) > 1e-6, "an item that isn't decided"

@@ -2,11 +2,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from jaxmask.intervention import Site
 from jaxmask.report import figures
 
 WORDS = ("the", "photographers", "that", "the", "well-known", "uncle")
 UNITS = (3, 8, 12, 20)
 HIDDEN = 10
+SITE = Site("hidden", layers=2, width=HIDDEN)
 
 
 def states():
@@ -20,7 +22,7 @@ def states():
 def activations(units=UNITS, where=(1,)):
     original, intervened = states()
     acts = np.isin(np.arange(len(WORDS)), where)
-    return figures.activations(WORDS, original, intervened, units, acts, HIDDEN, "A title")
+    return figures.activations(WORDS, original, intervened, units, acts, SITE, "A title")
 
 
 def lines(panel):
@@ -122,7 +124,7 @@ def heat_maps(units=UNITS, where=(1,), rows=ROWS):
     intervened[:, 1, [unit - 1 for unit in units]] = 0.9
     acts = np.isin(np.arange(len(WORDS)), where)
     figure = figures.heat_maps(
-        WORDS, original, intervened, units, acts, rows, HIDDEN, "7 held-out sentences"
+        WORDS, original, intervened, units, acts, rows, SITE, "7 held-out sentences"
     )
     return figure, original, intervened
 

@@ -6,6 +6,9 @@ import pytest
 from support.summaries import DIRECTIONS, run, summary, three_runs
 
 from jaxmask import report
+from jaxmask.intervention import Site
+
+SITE = Site("hidden", layers=2, width=100)
 
 
 def test_mean_std_is_the_sample_deviation():
@@ -25,7 +28,7 @@ def test_percent_turns_nan_into_null():
 
 
 def test_prevalence_by_hand():
-    rows = report.prevalence(three_runs(), 2, 100, DIRECTIONS)
+    rows = report.prevalence(three_runs(), SITE, DIRECTIONS)
     assert [row["unit"] for row in rows] == [101, 7, 150]
     assert rows[0] == {
         "unit": 101,
@@ -41,18 +44,18 @@ def test_prevalence_by_hand():
 
 def test_prevalences_add_up_to_the_mean_unit_count():
     runs = three_runs()
-    total = sum(row["prevalence"] for row in report.prevalence(runs, 2, 100, DIRECTIONS)) / 100
+    total = sum(row["prevalence"] for row in report.prevalence(runs, SITE, DIRECTIONS)) / 100
     assert total == pytest.approx(np.mean([r["n_units"] for r in runs]))
 
 
 def test_units_of_equal_prevalence_are_sorted_by_number():
-    rows = report.prevalence([run(0, [9, 100, 20, 3])], 2, 100, DIRECTIONS)
+    rows = report.prevalence([run(0, [9, 100, 20, 3])], SITE, DIRECTIONS)
     assert [row["unit"] for row in rows] == [3, 9, 20, 100]
 
 
 def test_separate_masks_leave_the_other_direction_out():
     values = {"singular": {"7": -0.5}, "plural": {"9": 0.5}}
-    rows = report.prevalence([run(0, [7, 9], values=values)], 2, 100, DIRECTIONS)
+    rows = report.prevalence([run(0, [7, 9], values=values)], SITE, DIRECTIONS)
     assert rows[0]["plural"] == {"mean": None, "std": None}
     assert rows[1]["singular"] == {"mean": None, "std": None}
     assert report.unit_table(summary([run(0, [7, 9], values=values)])).rows == (
@@ -64,7 +67,7 @@ def test_separate_masks_leave_the_other_direction_out():
 @pytest.mark.parametrize("unit", [0, 201])
 def test_prevalence_refuses_units_that_the_model_has_not(unit):
     with pytest.raises(ValueError, match="expected 1 to 200"):
-        report.prevalence([run(0, [unit])], 2, 100, DIRECTIONS)
+        report.prevalence([run(0, [unit])], SITE, DIRECTIONS)
 
 
 def test_unit_table():

@@ -1,6 +1,7 @@
 """Summaries of runs, as in summary.json, made by hand."""
 
 from jaxmask import report
+from jaxmask.intervention import Site
 
 DIRECTIONS = ("singular", "plural")
 
@@ -59,7 +60,7 @@ def summary(runs, **changes):
         "accuracy": report.mean_std([r["accuracy"] for r in runs]),
         "n_units": report.mean_std([r["n_units"] for r in runs]),
         "kl": report.mean_std([r["kl"] for r in runs]),
-        "prevalence": report.prevalence(runs, 2, 100, tuple(runs[0]["values"])),
+        "prevalence": report.prevalence(runs, Site("hidden", 2, 100), tuple(runs[0]["values"])),
         "seconds": {"total": 20.0, "compile": 5.0},
         "versions": {"jaxmask": "0.1.0", "jax": "0.5"},
         "device": "cpu",

@@ -18,6 +18,7 @@ from support.watched import attempt, checked
 from experiments.shared import report_search
 from experiments.shared.setup import Options
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, init_params
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
 from jaxmask.tasks.number_agreement import CONSTRUCTIONS, labels, pools
@@ -271,9 +272,7 @@ def test_a_run_reports_what_was_dropped(agreement, tmp_path, capsys):
     vocabulary = knowing("aunt", "boys", "near")
     config = LSTMConfig(len(vocabulary), 5, 6)
     params = jax.tree.map(lambda leaf: 3 * leaf, init_params(jax.random.key(1), config))
-    model_folder.save_model(
-        tmp_path / "model", model_folder.LanguageModel("small", config, params, vocabulary)
-    )
+    model_folder.save_model(tmp_path / "model", LSTMModel("small", config, params, vocabulary))
     options = Options(
         model=str(tmp_path / "model"),
         data=tmp_path,

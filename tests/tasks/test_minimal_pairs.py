@@ -7,9 +7,10 @@ from experiments import figures
 from experiments.shared import report_search, setup
 from experiments.shared.setup import OptionError, Options
 from jaxmask import report
-from jaxmask.evaluate import log_odds, read_context
 from jaxmask.files.run_folder import RunFolderError
+from jaxmask.intervention import Site
 from jaxmask.models import model_folder
+from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.tasks import minimal_pairs, number_agreement
 from jaxmask.text.examples import Stimulus, Task, encode
 
@@ -66,7 +67,7 @@ def test_pairs_written_by_hand_are_those_of_the_generator(tmp_path):
 
 def test_names_of_directions_can_not_be_taken_for_columns_of_a_summary():
     runs = [{"units": [1], "values": {"a": {"1": 0.5}, "b": {"1": 0.5}}}]
-    (row,) = report.prevalence(runs, 1, 1, ("a", "b"))
+    (row,) = report.prevalence(runs, Site("hidden", 1, 1), ("a", "b"))
     assert set(row) - {"a", "b"} == set(minimal_pairs.TAKEN)
 
 

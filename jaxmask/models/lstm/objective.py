@@ -339,7 +339,7 @@ def build(
 
     Args:
         params: the frozen model.
-        examples: with their directions known, see `jaxmask.evaluate.directed`.
+        examples: with their directions known, see `jaxmask.text.examples.directed`.
         where: `jaxmask.intervention.single_step` or ``every_step`` of the examples, or any other
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.

@@ -1,8 +1,8 @@
-"""Many sequences of words read by the untouched model, what they begin with read once.
+"""Words read by the untouched model: a context, many sequences, and the words expected after them.
 
-Sequences form a tree: its entries on level t are the distinct first t words, and the states of a
-level follow from those of the level above. Of some thousand sentences of a task, which are made of
-the same parts, a tenth of the words remain.
+What many sequences begin with is read once. Sequences form a tree: its entries on level t are the
+distinct first t words, and the states of a level follow from those of the level above. Of some
+thousand sentences of a task, which are made of the same parts, a tenth of the words remain.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxmask.models.logsumexp import linear_logsumexp
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.text.examples import Examples
 
 # Levels are padded to powers of two, at least this: a few compiled programs serve all of them.
 _FEWEST = 64
+
+
+def read_context(params: Params, tokens: list[int]) -> LSTMState:
+    """The state, from zero, after reading ``tokens``; what every sentence starts from."""
+    zeros = jnp.zeros((len(params["lstm"]) * network.hidden_per_layer(params),), jnp.float32)
+    state = LSTMState(zeros, zeros)
+    if not tokens:
+        return state
+    return _read_tokens(params, state, np.array(tokens))
+
+
+@jax.jit
+def _read_tokens(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
+    return network.unroll(
+        params, state, network.input_gates(params, network.embed(params, tokens))
+    )[1]
 
 
 def read_all(
@@ -62,3 +80,51 @@ def _read(
     before = jax.tree.map(lambda x: x[parent], state)
     gates = network.input_gates(params, network.embed(params, word))
     return network.unroll(params, before, gates[:, None])[1]
+
+
+def log_odds(
+    params: Params, examples: Examples, context: LSTMState
+) -> Float[np.ndarray, " examples"]:
+    """The log-odds log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
+    sentences: dict[tuple[int, ...], int] = {}
+    which = [
+        sentences.setdefault(tuple(tokens[:length]), len(sentences))
+        for tokens, length in zip(examples.tokens.tolist(), examples.length.tolist(), strict=True)
+    ]
+    hidden, _ = read_all(params, context, tuple(sentences))
+    top = network.top_layer(params, hidden)[np.array(which, int)]
+    return pair_log_odds(params, top, examples.pair)
+
+
+def pair_log_odds(
+    params: Params, top: Float[np.ndarray, "rows hidden"], pair: Int[np.ndarray, "rows 2"]
+) -> Float[np.ndarray, " rows"]:
+    """Log p(pair[0]) - log p(pair[1]) in nats, after each of many states of the top layer.
+
+    It is ``(W[a] - W[b]) h + b[a] - b[b]``, with the decoder's rows W and biases b of both words:
+    what normalises the probabilities cancels.
+    """
+    weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
+    a, b = pair.T
+    with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
+        return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
+
+
+def log_probs(
+    params: Params,
+    top: Float[Array, "rows hidden"],
+    words: Int[Array | np.ndarray, "rows forms"],
+) -> Float[Array, "rows forms"]:
+    """Log-probabilities, in nats, of a few words after each of many states.
+
+    ``log p(w) = x_w - logsumexp(x)`` with the decoder's ``x = W h + b``, of which only the rows of
+    the given words are kept.
+
+    Args:
+        params: the parameter tree.
+        top: states of the top layer, see `network.top_layer`.
+        words: indices of the words asked for at each state.
+    """
+    weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
+    logits = jnp.einsum("nh,nfh->nf", top, weight[words]) + bias[words]
+    return logits - linear_logsumexp(top, weight, bias)[:, None]

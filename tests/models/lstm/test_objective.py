@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
-from jaxmask.evaluate import evaluate, read_context
+from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.models import logsumexp
 from jaxmask.models.lstm import naive as naive
 from jaxmask.models.lstm import objective, packing, prefix_tree
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.packing import pack
+from jaxmask.models.lstm.reading import read_context
 
 TIED = CONFIG._replace(embedding=4, tied=True)
 CASES = {

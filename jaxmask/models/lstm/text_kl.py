@@ -4,58 +4,27 @@ The paper's claim is that the units found do nothing else. The KL of Eq. 8 on th
 sentences can't tell: their words were what the search was about.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, Reach
 from jaxmask.models.logsumexp import linear_logsumexp, logsumexp_and_mean
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.text.vocabulary import Vocabulary
+from jaxmask.text.ordinary_text import Text
 
 _SENTENCES_AT_ONCE = 32
 
 
-class Text(NamedTuple):
-    """Sentences as word indices, padded at the end with 0."""
-
-    tokens: Int[np.ndarray, "sentences time"]
-    length: Int[np.ndarray, " sentences"]
-
-
-def encode(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Text:
-    """Word indices of sentences; words out of vocabulary become ``<unk>``.
-
-    Raises:
-        ValueError: there are no sentences, or one has no words.
-    """
-    length = np.array([len(words) for words in sentences], np.int32)
-    if not length.all() or not len(length):
-        raise ValueError("expected sentences of one word or more")
-    tokens = np.zeros((len(length), length.max()), np.int32)
-    for row, words in zip(tokens, sentences, strict=True):
-        row[: len(words)] = vocabulary.encode(words)
-    return Text(tokens, length)
-
-
-def random_step(
-    rng: np.random.Generator, length: Int[np.ndarray, " sentences"]
-) -> Bool[np.ndarray, "sentences time"]:
-    """One word of each sentence, any with the same probability."""
-    return np.arange(length.max()) == rng.integers(0, length)[:, None]
-
-
-def kl_on_text(
+def text_kl(
     intervention: Intervention,
     params: Params,
     text: Text,
-    where: Bool[np.ndarray, "sentences time"],
+    where: Bool[Array | np.ndarray, "sentences time"],
     context: LSTMState,
+    reach: Reach = "time",
 ) -> Float[Array, " directions"]:
     """Eq. 8 for each direction: mean over sentences of the mean KL over a sentence's words.
 
@@ -68,6 +37,7 @@ def kl_on_text(
         text: what it reads.
         where: at which words the intervention acts.
         context: the state before every sentence.
+        reach: of the intervention, see `jaxmask.intervention.Kind`.
     """
     weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
 
@@ -77,7 +47,9 @@ def kl_on_text(
         normaliser, mean = logsumexp_and_mean(original, weight, bias)
 
         def toward(one: Intervention) -> Float[Array, ""]:
-            altered = network.top_layer(params, network.unroll(params, context, gates, one, at)[0])
+            altered = network.top_layer(
+                params, network.unroll(params, context, gates, one, at, upward=reach == "all")[0]
+            )
             kl = linear_logsumexp(altered, weight, bias) - normaliser
             kl -= jnp.sum((altered - original) * mean, axis=-1)
             return jnp.sum(kl * (jnp.arange(len(tokens)) < length)) / length

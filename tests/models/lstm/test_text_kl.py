@@ -7,11 +7,12 @@ import pytest
 from support import small_model
 
 from experiments.shared.text import draw_sentences
-from jaxmask.evaluate import read_context
 from jaxmask.intervention import Intervention, every_step
 from jaxmask.models.lstm import naive as naive
-from jaxmask.models.lstm import ordinary_text
-from jaxmask.models.lstm.ordinary_text import kl_on_text, random_step
+from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.lstm.text_kl import text_kl
+from jaxmask.text import ordinary_text
+from jaxmask.text.ordinary_text import random_step
 from jaxmask.text.vocabulary import Vocabulary
 
 MODEL = small_model.model()
@@ -34,7 +35,7 @@ def test_equals_the_naive_kl(kind):
     context = read_context(MODEL, [4, 2])
     change = intervention(small_model.CONFIG.units)
     text = ordinary_text.Text(some.tokens, some.length)
-    found = jax.jit(kl_on_text)(change, MODEL, text, where, context)
+    found = jax.jit(text_kl)(change, MODEL, text, where, context)
     for direction in (0, 1):
         toward = change.toward(jnp.full(some.size, direction))
         expected = naive.respond(MODEL, some, where, context, toward).kl.mean()
@@ -48,7 +49,7 @@ def test_an_empty_mask_costs_nothing():
     change = intervention(small_model.CONFIG.units)
     change = change._replace(mask=0 * change.mask)
     text = ordinary_text.Text(some.tokens, some.length)
-    found = kl_on_text(change, MODEL, text, every_step(some.length), read_context(MODEL, []))
+    found = text_kl(change, MODEL, text, every_step(some.length), read_context(MODEL, []))
     np.testing.assert_allclose(found, 0.0, atol=1e-5)
 
 

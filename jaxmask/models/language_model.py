@@ -1,0 +1,186 @@
+"""What a model family offers, and the families that there are.
+
+A family is a folder beside this file and one line in `FAMILIES`. All else (searches, baselines,
+reports, intervention files, scripts) asks of a model what `LanguageModel` lists and nothing more.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxmask.intervention import Intervention, Kind, Site
+from jaxmask.objective import Objective
+from jaxmask.text.examples import Examples
+from jaxmask.text.ordinary_text import Text
+from jaxmask.text.vocabulary import Vocabulary
+
+# From a family's name, as config.json has it, to the module that reads and writes its models:
+#
+#     load(folder: Path, fields: dict[str, Any]) -> LanguageModel
+#     save(folder: Path, model: LanguageModel, dtype: Any) -> dict[str, Any]
+#
+# ``fields`` are those of config.json without "family"; `save` writes all other files of the folder
+# and returns the fields that describe the model, without "name" and "family".
+FAMILIES: dict[str, str] = {"lstm": "jaxmask.models.lstm.storage"}
+
+
+class ModelError(ValueError):
+    """A model, its folder or its checkpoint that can't be used; says where and why."""
+
+
+class Reading(NamedTuple):
+    """What a model did while it read examples.
+
+    Attributes:
+        states: of a site's units after each word, altered by the intervention if there was one;
+            past the end of a sentence they mean nothing.
+        log_odds: log p(pair[0]) - log p(pair[1]) at the end of each example, in nats.
+    """
+
+    states: Float[np.ndarray, "examples time units"]
+    log_odds: Float[np.ndarray, " examples"]
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A frozen language model and what can be done with it.
+
+    A *context* is the model's state after it has read one of `jaxmask.text.examples.CONTEXTS`, as
+    `read_context` gives it: its type is the family's own.
+    """
+
+    @property
+    def family(self) -> str:
+        """Name of the family, a key of `FAMILIES`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model, which becomes part of the names of folders."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ between models whose numbers differ."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that the model knows."""
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The states that can be replaced, by name; the default site is the first."""
+
+    def description(self) -> dict[str, Any]:
+        """The model in JSON's types, as ``summary.json`` has it."""
+
+    def read_context(self, name: str) -> Any:
+        """The state after reading one of `jaxmask.text.examples.CONTEXTS` from the start."""
+
+    def log_odds(self, examples: Examples, context: Any) -> Float[np.ndarray, " examples"]:
+        """Log p(pair[0]) - log p(pair[1]) in nats, by the untouched model, for each example.
+
+        Raises:
+            ModelError: a number isn't finite, or the weights allow logits that aren't.
+        """
+
+    def objective(
+        self, examples: Examples, kind: Kind, context: Any, *, both_directions: bool = False
+    ) -> Objective:
+        """The objective of a search: how the model responds to interventions on examples.
+
+        Args:
+            examples: with their directions known.
+            kind: of intervention.
+            context: the state before every sentence.
+            both_directions: objectives of all models of one size and vocabulary have equal shapes
+                and share compiled programs, at the price of more rows.
+        """
+
+    def read(
+        self,
+        examples: Examples,
+        kind: Kind,
+        context: Any,
+        intervention: Intervention | None = None,
+    ) -> Reading:
+        """Reads examples, untouched or with a row of an intervention by each example's direction.
+
+        Args:
+            examples: with their directions known, if there is an intervention.
+            kind: of intervention; its site says which states are returned.
+            context: the state before every sentence.
+            intervention: a row of mask and baseline for each direction.
+        """
+
+    def log_probs(
+        self,
+        words: tuple[str, ...],
+        kind: Kind,
+        context: Any,
+        intervention: Intervention | None = None,
+        where: Bool[np.ndarray, " words"] | None = None,
+    ) -> Float[Array, "words vocabulary"]:
+        """Log-probabilities, in nats, of the next word after each word of a text.
+
+        Args:
+            words: of the text; words out of vocabulary are read as ``<unk>``.
+            kind: of intervention.
+            context: the state before the first word.
+            intervention: mask and baseline, one number a unit; None leaves the model untouched.
+            where: the words at which it acts; all of them if not given.
+        """
+
+    def text_kl(
+        self,
+        interventions: Intervention,
+        text: Text,
+        kind: Kind,
+        where: Bool[np.ndarray, "sentences time"],
+        context: Any,
+    ) -> Float[np.ndarray, "runs directions"]:
+        """Eq. 8 on ordinary text: the mean over sentences of the mean KL over a sentence's words.
+
+        Args:
+            interventions: a stack, ``runs directions units``.
+            text: the sentences.
+            kind: of intervention.
+            where: the words at which the interventions act.
+            context: the state before every sentence.
+        """
+
+
+def site_of(model: LanguageModel, kind: Kind) -> Site:
+    """The site that a kind of intervention names.
+
+    Raises:
+        ModelError: the model has no such site.
+    """
+    if kind.site not in model.sites:
+        raise ModelError(
+            f"{model.name}: site: expected {' or '.join(model.sites)}, found {kind.site!r}"
+        )
+    return model.sites[kind.site]
+
+
+def check_log_odds(log_odds: Float[np.ndarray, " examples"], source: str) -> None:
+    """What `LanguageModel.log_odds` promises of its numbers.
+
+    Args:
+        log_odds: of each example.
+        source: name of the model, for the message.
+
+    Raises:
+        ModelError: a number isn't finite.
+
+    Example:
+        >>> check_log_odds(np.array([0.5, np.nan]), "demo")
+        Traceback (most recent call last):
+        jaxmask.models.language_model.ModelError: demo: expected finite log-odds of the two forms, \
+found NaN or infinity for 1 of 2 examples
+    """
+    if unknown := int(np.sum(~np.isfinite(log_odds))):
+        raise ModelError(
+            f"{source}: expected finite log-odds of the two forms, found NaN or infinity for "
+            f"{unknown} of {len(log_odds)} examples"
+        )

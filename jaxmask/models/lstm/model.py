@@ -1,0 +1,224 @@
+"""An LSTM language model as the rest of the package knows it.
+
+`LSTMModel` is what `jaxmask.models.language_model.LanguageModel` asks for: each method hands the
+model's parameters to a function of this folder.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxmask.intervention import Intervention, Kind, Reach, Site, places
+from jaxmask.models import weights
+from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
+from jaxmask.models.lstm import network, objective, reading, text_kl
+from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
+from jaxmask.models.lstm.objective import LSTMObjective
+from jaxmask.text.examples import CONTEXTS, Examples
+from jaxmask.text.ordinary_text import Text
+from jaxmask.text.vocabulary import Vocabulary
+
+
+class LSTMModel(NamedTuple):
+    """A frozen LSTM language model.
+
+    Its one site, ``hidden``, are the hidden states of all layers.
+
+    Attributes:
+        name: of the model.
+        config: its sizes.
+        params: its weights, see `jaxmask.models.lstm.network`.
+        vocabulary: its words.
+
+    Example:
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = network.init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> model.sites["hidden"].units
+        4
+        >>> context = model.read_context("eos")
+        >>> model.log_probs(("the", "dog"), Kind(), context).shape
+        (2, 5)
+    """
+
+    name: str
+    config: LSTMConfig
+    params: Params
+    vocabulary: Vocabulary
+
+    @property
+    def family(self) -> str:
+        """Name of the family: ``lstm``."""
+        return "lstm"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of a SHA-256 over sizes, vocabulary and float32 weights."""
+        return weights.fingerprint(self.config._asdict(), self.vocabulary.words, self.params)
+
+    @property
+    def sites(self) -> Mapping[str, Site]:
+        """The states that can be replaced: ``hidden``."""
+        return {"hidden": Site("hidden", self.config.layers, self.config.hidden)}
+
+    def description(self) -> dict[str, Any]:
+        """Name, fingerprint and sizes, as ``summary.json`` has them."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "layers": self.config.layers,
+            "hidden": self.config.hidden,
+            "vocabulary": self.config.vocabulary,
+        }
+
+    def read_context(self, name: str) -> LSTMState:
+        """The state after reading one of `jaxmask.text.examples.CONTEXTS`, from a zero state."""
+        return reading.read_context(self.params, self.vocabulary.encode(CONTEXTS[name]))
+
+    def log_odds(self, examples: Examples, context: LSTMState) -> Float[np.ndarray, " examples"]:
+        """Log p(pair[0]) - log p(pair[1]) in nats, by the untouched model, for each example.
+
+        Raises:
+            ModelError: a number isn't finite, or the weights allow logits that aren't.
+        """
+        odds = reading.log_odds(self.params, examples, context)
+        check_log_odds(odds, self.name)
+        # No hidden state is beyond -1 or 1. Known without waiting for the logits of all examples.
+        with np.errstate(over="ignore"):
+            weight = np.abs(np.asarray(network.decoder_weight(self.params)))
+            most = weight.sum(axis=1) + np.abs(np.asarray(self.params["decoder"]["bias"]))
+        if not np.isfinite(most).all():
+            raise ModelError(f"{self.name}: expected finite logits, found weights that exceed them")
+        return odds
+
+    def objective(
+        self, examples: Examples, kind: Kind, context: LSTMState, *, both_directions: bool = False
+    ) -> LSTMObjective:
+        """The objective of a search; see `jaxmask.models.lstm.objective.build`.
+
+        Raises:
+            ModelError: there is no such site.
+            ValueError: a direction is unknown, or a position lies outside its sentence.
+        """
+        site_of(self, kind)
+        return objective.build(
+            self.params,
+            examples,
+            places(kind.place, examples.position, examples.length),
+            context,
+            upward=kind.reach == "all",
+            both_directions=both_directions,
+        )
+
+    def read(
+        self,
+        examples: Examples,
+        kind: Kind,
+        context: LSTMState,
+        intervention: Intervention | None = None,
+    ) -> Reading:
+        """Reads examples, untouched or with a row of an intervention by each example's direction.
+
+        Raises:
+            ModelError: there is no such site.
+            ValueError: a position lies outside its sentence.
+        """
+        site_of(self, kind)
+        if intervention is None:
+            toward, where = None, None
+        else:
+            rows = jax.tree.map(jnp.asarray, intervention)
+            toward = rows.toward(jnp.asarray(examples.direction))
+            where = places(kind.place, examples.position, examples.length)
+        states = np.asarray(
+            _states(self.params, context, examples.tokens, toward, where, reach=kind.reach)
+        )
+        last = states[np.arange(examples.size), examples.length - 1]
+        top = network.top_layer(self.params, last)
+        return Reading(states, reading.pair_log_odds(self.params, top, examples.pair))
+
+    def log_probs(
+        self,
+        words: tuple[str, ...],
+        kind: Kind,
+        context: LSTMState,
+        intervention: Intervention | None = None,
+        where: Bool[np.ndarray, " words"] | None = None,
+    ) -> Float[Array, "words vocabulary"]:
+        """Log-probabilities, in nats, of the next word after each word of a text.
+
+        Raises:
+            ModelError: there is no such site.
+        """
+        site_of(self, kind)
+        tokens = jnp.array(self.vocabulary.encode(words))
+        return _log_probs(self.params, context, tokens, intervention, where, reach=kind.reach)
+
+    def text_kl(
+        self,
+        interventions: Intervention,
+        text: Text,
+        kind: Kind,
+        where: Bool[np.ndarray, "sentences time"],
+        context: LSTMState,
+    ) -> Float[np.ndarray, "runs directions"]:
+        """Eq. 8 on ordinary text for each of a stack of interventions, toward each direction.
+
+        Raises:
+            ModelError: there is no such site.
+        """
+        site_of(self, kind)
+        return np.asarray(
+            _text_kl(interventions, self.params, text, where, context, reach=kind.reach)
+        )
+
+
+@partial(jax.jit, static_argnames="reach")
+def _states(
+    params: Params,
+    context: LSTMState,
+    tokens: Int[Array, "examples time"],
+    intervention: Intervention | None,
+    where: Bool[Array, "examples time"] | None,
+    *,
+    reach: Reach,
+) -> Float[Array, "examples time units"]:
+    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
+    gates = network.input_gates(params, network.embed(params, tokens))
+    return network.unroll(params, start, gates, intervention, where, upward=reach == "all")[0]
+
+
+@partial(jax.jit, static_argnames="reach")
+def _log_probs(
+    params: Params,
+    context: LSTMState,
+    tokens: Int[Array, " words"],
+    intervention: Intervention | None,
+    where: Bool[Array, " words"] | None,
+    *,
+    reach: Reach,
+) -> Float[Array, "words vocabulary"]:
+    logits, _ = network.forward(params, context, tokens, intervention, where, upward=reach == "all")
+    return jax.nn.log_softmax(logits)
+
+
+@partial(jax.jit, static_argnames="reach")
+def _text_kl(
+    interventions: Intervention,
+    params: Params,
+    text: Text,
+    where: Bool[Array, "sentences time"],
+    context: LSTMState,
+    *,
+    reach: Reach,
+) -> Float[Array, "runs directions"]:
+    return jax.lax.map(
+        lambda one: text_kl.text_kl(one, params, text, where, context, reach),
+        interventions,
+    )
