@@ -91,7 +91,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
         "kl_weight": options.kl_weight,
         "search": {
             name: value
-            for name, value in dataclasses.asdict(config).items()
+            for name, value in search.settings(config).items()
             if name not in ("alpha", "beta", "kl_weight")
         },
     }
@@ -218,7 +218,7 @@ def _grid(options: ParetoOptions, common: Options) -> tuple[Key[Array, " runs"],
     """Keys and settings of all runs, in the order of `settings_of`."""
     config = search_config(common)
     if any(options.kl_weight):  # shapes are shared: a weight of 0 multiplies what others need
-        config = config.replace(kl_rows=SearchConfig().kl_rows)
+        config = config.replace(kl=SearchConfig().kl)
     run_keys, config = ensemble.grid(
         keys(common), config, kl_weight=options.kl_weight, alpha=sorted(options.alpha)
     )

@@ -11,7 +11,7 @@ from jaxmask.intervention import Intervention
 from jaxmask.models.logsumexp import linear_logsumexp
 from jaxmask.models.lstm import network, reading
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.objective import Objective
+from jaxmask.objective import KL, ExactKL, Objective
 from jaxmask.search import losses
 from jaxmask.text.examples import Examples
 
@@ -98,15 +98,10 @@ def directed(params: Params, examples: Examples, context: LSTMState) -> Examples
     return examples._replace(direction=(odds > 0).astype(np.int32))
 
 
-def evaluate(
-    intervention: Intervention, objective: Objective, kl_rows: int | None = None
-) -> Evaluation:
-    """Accuracy and exact KL of an intervention, over all examples of an objective.
-
-    The KL is left out (0) where ``kl_rows`` is 0.
-    """
+def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL()) -> Evaluation:
+    """Accuracy and KL of an intervention, over all examples of an objective."""
     batch = objective.everything(by_direction=True)
-    outcome = objective(intervention.toward(batch.direction), batch, None, kl_rows)
+    outcome = objective(intervention.toward(batch.direction), batch, None, kl)
     flipped = losses.success(outcome.log_ratio) * outcome.weight
     directions = jnp.arange(len(intervention.baseline))
     here = (batch.direction == directions[:, None])[:, :, None]

@@ -17,13 +17,6 @@ CHECKED = [
     "models.logsumexp",
     "search.losses",
 ]
-    *LANGUAGE_MODEL,
-    "evaluate",
-    "text.examples",
-    "intervention",
-    "models.logsumexp",
-    "search.losses",
-]
 install_import_hook([f"jaxmask.{name}" for name in CHECKED], "beartype.beartype")
 
 # Most of the tests' time is compilation: halve it. What is true bit for bit is tested with

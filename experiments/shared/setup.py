@@ -41,6 +41,7 @@ from jaxmask.models.lstm import network, objective
 from jaxmask.models.lstm.network import LSTMState
 from jaxmask.models.lstm.objective import LSTMObjective
 from jaxmask.models.model_folder import BUNDLED_MODEL, LanguageModel, ModelError, load_model
+from jaxmask.objective import NoKL
 from jaxmask.report.page import PageError
 from jaxmask.search import SearchConfig
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
@@ -379,7 +380,7 @@ def search_config(options: Options) -> SearchConfig:
         shared_mask=options.shared_mask,
     )
     if options.kl_weight == 0.0:
-        config = config.replace(kl_rows=0)
+        config = config.replace(kl=NoKL())
     if options.method == "hard_concrete_paper":
         config = config.replace(**search.PAPER)
     if options.surrogate is not None:

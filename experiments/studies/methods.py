@@ -27,7 +27,7 @@ from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.runs.programs import Programs
 from jaxmask.search import HardState, SearchConfig, SearchState
 
@@ -88,7 +88,7 @@ def greedy_curve(
     def accuracies(additions: Additions, evaluation: Objective) -> Float[Array, " sizes"]:
         def accuracy(count: Array) -> Float[Array, ""]:
             first = greedy.first(additions, count, evaluation.n_units)
-            return evaluate(first, evaluation, kl_rows=0).accuracy
+            return evaluate(first, evaluation, NoKL()).accuracy
 
         return jax.lax.map(accuracy, 1 + jnp.arange(len(additions.unit)))
 
@@ -103,14 +103,14 @@ def _search_config(options: Options, n_units: int) -> SearchConfig:
 def _reinforce_config(options: Options, n_units: int) -> ReinforceConfig:
     config = ReinforceConfig(alpha=options.alpha, kl_weight=options.kl_weight)
     if options.kl_weight == 0.0:
-        config = config.replace(kl_rows=0)
+        config = config.replace(kl=NoKL())
     return config if options.steps is None else config.replace(steps=options.steps)
 
 
 def _selection_config(options: Options, n_units: int) -> SelectionConfig:
     config = SelectionConfig(alpha=options.alpha, kl_weight=options.kl_weight)
     if options.kl_weight == 0.0:
-        config = config.replace(kl_rows=0)
+        config = config.replace(kl=NoKL())
     return config if options.steps is None else config.replace(refit_steps=options.steps)
 
 

@@ -16,9 +16,10 @@ from experiments.shared import checkpoints, records, report_search
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console
 from experiments.shared.setup import Material, Options, data_name, search_config
+from jaxmask import search
 from jaxmask.baselines import greedy
 from jaxmask.baselines.greedy import Additions
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import Objective
 from jaxmask.runs import sparsest
 from jaxmask.runs.programs import Programs
@@ -60,7 +61,7 @@ def greedy_curve(
     """Adds units until an accuracy is reached, or `GREEDY_MOST` of them; kept in a file."""
     settings = _identity(options, material) | {
         "wanted": wanted,
-        "greedy": dataclasses.asdict(GREEDY),
+        "greedy": search.settings(GREEDY),
         "most": GREEDY_MOST,
     }
     if (there := records.read(file, settings)) is not None:
@@ -68,7 +69,7 @@ def greedy_curve(
     console().print(f"greedy selection until {100 * wanted:.1f}% flip, to compare with")
     objective, held_out = material.train_objective, material.evaluation_objective
     n_units, key = objective.n_units, jax.random.key(0)
-    nothing = jnp.zeros((objective.n_directions, n_units))
+    nothing = jnp.zeros((DIRECTIONS, n_units))
     present, curve = Intervention(nothing, nothing), GreedyCurve([], [], [])
     while len(curve.units) < min(GREEDY_MOST, n_units):
         config = GREEDY.replace(most=min(GREEDY.most, n_units - len(curve.units)))
@@ -196,13 +197,13 @@ def _most(material: Material) -> int:
 
 def _identity(options: Options, material: Material) -> dict[str, Any]:
     """What decides how many units are needed."""
-    search = dataclasses.asdict(search_config(options))
+    same = search.settings(search_config(options))
     for chosen in ("alpha", "beta"):
-        del search[chosen]
+        del same[chosen]
     return {
         "fingerprint": material.model.fingerprint,
         "data": data_name(options.data),
         "intervention": options.intervention,
         "context": options.context,
-        "search": search,
+        "search": same,
     }

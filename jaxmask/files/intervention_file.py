@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmask.evaluate import read_context
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import DIRECTIONS, Intervention, units
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.model_folder import LanguageModel, check_fields, read_json
@@ -31,7 +31,6 @@ from jaxmask.text.examples import CONTEXTS, Task
 from jaxmask.text.vocabulary import shown
 
 FORMAT = "jaxmask intervention 1"
-DIRECTIONS = 2  # of every task
 _FIELDS = {
     "format": str,
     "model": dict,
