@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import KL, ExactKL, Objective
 from jaxmask.search import losses
 
 
@@ -24,15 +24,10 @@ class Evaluation(NamedTuple):
     kl: Float[Array, ""]
 
 
-def evaluate(
-    intervention: Intervention, objective: Objective, kl_rows: int | None = None
-) -> Evaluation:
-    """Accuracy and exact KL of an intervention, over all examples of an objective.
-
-    The KL is left out (0) where ``kl_rows`` is 0.
-    """
+def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL()) -> Evaluation:
+    """Accuracy and KL of an intervention, over all examples of an objective."""
     batch = objective.everything(by_direction=True)
-    outcome = objective(intervention.toward(batch.direction), batch, None, kl_rows)
+    outcome = objective(intervention.toward(batch.direction), batch, None, kl)
     flipped = losses.success(outcome.log_ratio) * outcome.weight
     directions = jnp.arange(len(intervention.baseline))
     here = (batch.direction == directions[:, None])[:, :, None]

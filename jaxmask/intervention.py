@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+DIRECTIONS = 2  # in which a decision can be turned: to either form of a pair
 EDGE = 4.0  # where searches clip values; far enough for the tanh, near enough for its gradient
 DIRECTIONS = 2  # a decision between two forms can be turned to either of them
 

@@ -5,11 +5,47 @@ baseline can be searched. `jaxmask.models.lstm.objective.LSTMObjective` is the o
 models.
 """
 
+import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxmask.intervention import Intervention
+
+
+@dataclasses.dataclass(frozen=True)
+class NoKL:
+    """The KL isn't computed: an outcome has 0 in its place."""
+
+    def __str__(self) -> str:
+        return "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledKL:
+    """The KL is estimated, without bias, from some rows of the batch.
+
+    Attributes:
+        rows: how many of them, at least 1.
+    """
+
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactKL:
+    """The KL is computed at all positions of all rows."""
+
+    def __str__(self) -> str:
+        return "exact"
+
+
+KL = NoKL | SampledKL | ExactKL
 
 
 class Outcome(NamedTuple):
@@ -45,10 +81,6 @@ class Objective(Protocol):
     def n_units(self) -> int:
         """Hidden units of all layers together."""
 
-    @property
-    def n_directions(self) -> int:
-        """Ways a decision can be turned."""
-
     def everything(self, by_direction: bool = False) -> Any:
         """All examples as one batch, a row each at most once.
 
@@ -64,11 +96,20 @@ class Objective(Protocol):
         intervention: Intervention,
         batch: Any,
         key: Key[Array, ""] | None = None,
-        kl_rows: int | None = None,
+        kl: KL = ExactKL(),
     ) -> Outcome:
         """Intervenes, with a row of mask and baseline for each row of the batch.
 
-        The KL is exact if ``kl_rows`` is None, not computed if it is 0, else an unbiased estimate
-        from that many rows, drawn with ``key``. `jaxmask.runs.devices.spread` of the batch's rows
-        and of the intervention divides the work where a run has several devices.
+        ``kl`` says how the KL is computed; the rows of a `SampledKL` are drawn with ``key``.
+        `jaxmask.runs.devices.spread` of the batch's rows and of the intervention divides the work
+        where a run has several devices.
         """
+
+
+def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
+    """Numbers that are uniform on [0, 1) each, one in each of as many equal parts, ascending.
+
+    Means over what they point at are never less exact than with independent numbers, and much more
+    where neighbours are alike (stratified sampling).
+    """
+    return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size

@@ -8,7 +8,7 @@ import optax
 
 from jaxmask import evaluate, search
 from jaxmask.intervention import intervene, units
-from jaxmask.objective import Outcome
+from jaxmask.objective import ExactKL, NoKL, Outcome
 
 HIDDEN, WORDS = 8, 14  # words 0-3 are singular nouns, 4-7 plural ones, 8-11 adverbs
 SINGULAR, PLURAL = 12, 13  # the verb's forms
@@ -37,7 +37,6 @@ class GRUObjective:  # satisfies jaxmask.objective.Objective
     params: dict
     all: Batch
     n_units = HIDDEN
-    n_directions = 2
 
     def everything(self, by_direction=False):
         return self.all
@@ -46,14 +45,14 @@ class GRUObjective:  # satisfies jaxmask.objective.Objective
         rows = jax.random.randint(key, (size,), 0, len(self.all.tokens))
         return jax.tree.map(lambda x: x[rows], self.all)
 
-    def __call__(self, intervention, batch, key=None, kl_rows=None):
+    def __call__(self, intervention, batch, key=None, kl=ExactKL()):
         original = GRU().apply(self.params, batch.tokens)
         altered = GRU().apply(self.params, batch.tokens, lambda h: intervene(h, *intervention))
         odds = altered[:, -1, SINGULAR] - altered[:, -1, PLURAL]  # log p(d) - log p(t) to plural
         log_ratio = jnp.where(batch.direction == 1, odds, -odds)[:, None]
-        kl = jnp.sum(jnp.exp(original) * (original - altered), axis=-1).mean()
+        divergence = jnp.sum(jnp.exp(original) * (original - altered), axis=-1).mean()
         weight = jnp.full_like(log_ratio, 1 / len(log_ratio))
-        return Outcome(log_ratio, weight, jnp.zeros(()) if kl_rows == 0 else kl)
+        return Outcome(log_ratio, weight, jnp.zeros(()) if kl == NoKL() else divergence)
 
 
 def sentences(key, size):  # a noun, three adverbs, and the verb that agrees

@@ -43,7 +43,7 @@ from jaxmask import search
 from jaxmask.intervention import single_step
 from jaxmask.models.lstm import naive
 from jaxmask.models.lstm.naive import NaiveObjective
-from jaxmask.objective import Objective
+from jaxmask.objective import KL, ExactKL, NoKL, Objective, SampledKL
 from jaxmask.search import SearchConfig
 
 if TYPE_CHECKING:  # needs PyTorch
@@ -51,13 +51,18 @@ if TYPE_CHECKING:  # needs PyTorch
 
 BATCH = SearchConfig().batch_size
 LAST_WORD = "no KL, last word"  # no softmax but there, as one might do without a KL
-KL_ROWS = {"no KL": 0, LAST_WORD: 0, "sampled KL": SearchConfig().kl_rows, "exact KL": None}
+KLS: dict[str, KL] = {
+    "no KL": NoKL(),
+    LAST_WORD: NoKL(),
+    "sampled KL": SearchConfig().kl,
+    "exact KL": ExactKL(),
+}
 
 
 class Case(NamedTuple):
     """What is timed."""
 
-    objective: str  # of `KL_ROWS`, or `LAST_WORD`
+    objective: str  # of `KLS`
     version: str  # ours, naive JAX or PyTorch
     seeds: int = 1
 
@@ -115,7 +120,7 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
 
 def ready(case: Case, everything: Material) -> Callable[[], Any]:
     """A case, ready to run."""
-    config = SearchConfig(kl_rows=KL_ROWS[case.objective])
+    config = SearchConfig(kl=KLS[case.objective])
     if case.version == "PyTorch":
         plain = in_torch(everything, config, "last" if case.objective == LAST_WORD else "all")
         return lambda: plain.step(*plain.draw(BATCH))
@@ -155,7 +160,12 @@ def necessary_operations(everything: Material, kl: str) -> float:
     """Floating-point operations of a gradient, see above; of an average batch."""
     config, examples = everything.model.config, everything.train
     words = BATCH * float(np.mean(examples.length - examples.position - 1))
-    rows = KL_ROWS[kl]
-    states = words + BATCH if rows is None else rows
+    match KLS[kl]:
+        case NoKL():
+            states = 0.0
+        case SampledKL(rows):
+            states = rows
+        case ExactKL():
+            states = words + BATCH
     products = (2 * config.layers - 1) * 8 * config.hidden**2
     return 2.0 * products * words + 4.0 * config.hidden * config.vocabulary * states

@@ -21,6 +21,7 @@ from converters.to_torch import state_dict
 from jaxmask import search
 from jaxmask.intervention import EDGE, Intervention
 from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.objective import NoKL
 from jaxmask.search import SearchConfig, losses
 from jaxmask.text.examples import Examples
 
@@ -111,7 +112,7 @@ class PlainSearch:
             model: the frozen model.
             examples: to search on, with their directions known.
             context: the state before every sentence.
-            config: of the search; the KL is exact, or left out if ``kl_rows`` is 0.
+            config: of the search; the KL is exact, or left out if it is `NoKL`.
             softmaxes: at all words, or at the last one only, where the KL is left out.
             seed: of all that is random.
 
@@ -123,7 +124,7 @@ class PlainSearch:
             raise ValueError("expected one position of intervention for all examples")
         if config.surrogate != SearchConfig().surrogate:
             raise ValueError(f"surrogate: expected the default, found {config.surrogate}")
-        if softmaxes == "last" and config.kl_rows != 0:
+        if softmaxes == "last" and config.kl != NoKL():
             raise ValueError("softmaxes: the KL needs them at all words")
         self.model, self.config, self.softmaxes, self.done = model, config, softmaxes, 0
         self.tokens, self.length, self.pair, self.direction = (
@@ -179,7 +180,7 @@ class PlainSearch:
         preferred, other = pair[each, 1 - direction], pair[each, direction]
         log_ratio = intervened[each, last, preferred] - intervened[each, last, other]
         loss = torch.sigmoid(log_ratio).mean() / _sigmoid(losses.TYPICAL_LOG_RATIO)
-        if self.config.kl_rows != 0:
+        if self.config.kl != NoKL():
             with torch.no_grad():
                 untouched = self.model.decoder(self.model.states(tokens, context))
                 original = functional.log_softmax(untouched, dim=-1)

@@ -24,7 +24,7 @@ from jaxmask import report, search
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention, single_step
 from jaxmask.models.lstm import objective
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.runs import ensemble
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
@@ -139,7 +139,7 @@ def measure_evaluation(options: BenchmarkOptions) -> dict[str, Any]:
     )
 
     def accuracies(masks: Intervention, objective: Objective) -> Evaluation:
-        return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0), masks)
+        return jax.lax.map(lambda one: evaluate(one, objective, NoKL()), masks)
 
     measured = {"masks": options.seeds, "pairs": pairs.size}
     for name, evaluate_all in {

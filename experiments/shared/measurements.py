@@ -206,7 +206,7 @@ def settings(task: Task, options: Options, model: LanguageModel) -> dict:
         "evaluation": held_out(options, task),
         "data": data_name(options.data),
         "text": None if options.text is None else options.text.name,
-        "search": dataclasses.asdict(search_config(options)),
+        "search": search.settings(search_config(options)),
     }
 
 

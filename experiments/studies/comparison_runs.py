@@ -163,7 +163,7 @@ def _greedy_curves(
 
 def _kept(config: Any) -> dict[str, Any]:
     """Settings that results depend on: further units of greedy's don't change the first."""
-    return {name: x for name, x in dataclasses.asdict(config).items() if name != "most"}
+    return {name: x for name, x in search.settings(config).items() if name != "most"}
 
 
 def allowed(n_units: int, alpha: float) -> int:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxmask import search
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.runs.programs import Programs, Step, advance
 from jaxmask.search import losses
 from jaxmask.search.exchange import ExchangeInfo
@@ -191,7 +191,7 @@ def _evaluate(
         state: Any, objective: Objective, config: Any, batch: Any
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         found = phase.found(state, config)
-        outcome = objective(found.toward(batch.direction), batch, None, 0)
+        outcome = objective(found.toward(batch.direction), batch, None, NoKL())
         flipped = losses.success(outcome.log_ratio) * outcome.weight
         return flipped.sum(), found.mask[0].sum()
 

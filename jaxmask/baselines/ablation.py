@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.search import losses
 
 CHUNK = 8  # units at once; more are no faster on a CPU
@@ -41,7 +41,7 @@ def effects(objective: Objective, batch: Any) -> Effects:
 
     def respond(mask: Float[Array, " units"]) -> tuple[Array, Array]:
         mask = jnp.broadcast_to(mask, (rows, units))
-        outcome = objective(Intervention(mask, jnp.zeros_like(mask)), batch, None, 0)
+        outcome = objective(Intervention(mask, jnp.zeros_like(mask)), batch, None, NoKL())
         flipped = losses.success(outcome.log_ratio) * outcome.weight
         return flipped.sum(), (outcome.log_ratio * outcome.weight).sum()
 

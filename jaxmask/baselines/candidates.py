@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.intervention import DIRECTIONS, Intervention
+from jaxmask.objective import NoKL, Objective
 from jaxmask.search import exchange, losses
 
 
@@ -48,7 +48,7 @@ def screen(
 
 def respond(intervention: Intervention, objective: Objective, batch: Any) -> Response:
     """What an intervention does to each direction's rows."""
-    outcome = objective(intervention.toward(batch.direction), batch, None, 0)
+    outcome = objective(intervention.toward(batch.direction), batch, None, NoKL())
     of = one_hot(objective, batch)
     flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
     failure = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
@@ -57,4 +57,4 @@ def respond(intervention: Intervention, objective: Objective, batch: Any) -> Res
 
 def one_hot(objective: Objective, batch: Any) -> Float[Array, "directions batch"]:
     """1 where a row of a batch has a direction."""
-    return jax.nn.one_hot(batch.direction, objective.n_directions).T
+    return jax.nn.one_hot(batch.direction, DIRECTIONS).T

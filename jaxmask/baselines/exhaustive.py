@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxmask.baselines import candidates
 from jaxmask.baselines.candidates import Response
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import Objective
 
 _TIES = 1e-3  # among sets that flip as many decisions, the one with the fewest smoothed failures
@@ -65,7 +65,7 @@ def run(
         objective: how the model responds.
         config: settings.
     """
-    k, directions = objective.n_units, objective.n_directions
+    k, directions = objective.n_units, DIRECTIONS
     batch = objective.sample(key, config.rows)
     nothing = jnp.zeros((directions, k))
     pool = candidates.screen(Intervention(nothing, nothing), objective, batch, min(config.pool, k))

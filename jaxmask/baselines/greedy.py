@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxmask import search
 from jaxmask.baselines import candidates
 from jaxmask.baselines.candidates import Response
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import Objective
 
 
@@ -68,7 +68,7 @@ def run(
         The intervention with at most ``floor(alpha k)`` units, and all additions.
     """
     units = objective.n_units
-    nothing = jnp.zeros((objective.n_directions, units))
+    nothing = jnp.zeros((DIRECTIONS, units))
     _, additions = extend(key, Intervention(nothing, nothing), objective, config)
     return first(additions, search.budget(units, config.alpha), units), additions
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Key
 from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 
 POINTS = 16  # of the Gauss-Legendre rule
 
@@ -39,7 +39,7 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
 
     def mean_log_ratio(mask: Float[Array, " units"]) -> Float[Array, ""]:
         everything = Intervention(jnp.broadcast_to(mask, shape), jnp.zeros(shape))
-        outcome = objective(everything, batch, None, 0)
+        outcome = objective(everything, batch, None, NoKL())
         return (outcome.log_ratio * outcome.weight).sum()
 
     def add(total: Array, node: Array) -> tuple[Array, None]:

@@ -28,8 +28,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask import search
 from jaxmask.baselines import candidates, selection
-from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
-from jaxmask.objective import Objective
+from jaxmask.intervention import DIRECTIONS, EDGE, Intervention, from_values, to_baseline
+from jaxmask.objective import KL, Objective, SampledKL
 from jaxmask.search import losses, minmax
 from jaxmask.search.finite import all_finite, choose
 
@@ -56,7 +56,7 @@ class ReinforceConfig(flax.struct.PyTreeNode):
         highest: see ``lowest``.
         steps: gradient steps.
         batch_size: rows a step, each with a mask of its own.
-        kl_rows: rows a step that the KL is estimated from; 0 leaves it out.
+        kl: how the KL of a step's batch is computed.
         surrogate: a name of `jaxmask.search.losses.SURROGATES`.
     """
 
@@ -73,7 +73,7 @@ class ReinforceConfig(flax.struct.PyTreeNode):
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=2000)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
-    kl_rows: int = flax.struct.field(pytree_node=False, default=8)
+    kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
 
 
@@ -134,7 +134,7 @@ def init(key: Key[Array, ""], objective: Objective, config: ReinforceConfig) -> 
     values_key, key = jax.random.split(key)
     first = search.shrinking_target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
-    shape = objective.n_directions, objective.n_units
+    shape = DIRECTIONS, objective.n_units
     params = {
         "location": jnp.full(shape[1], jnp.clip(logit, config.lowest, config.highest)),
         "values": _INITIAL_VALUE_SCALE * jax.random.normal(values_key, shape),
@@ -179,7 +179,7 @@ def gradient(
 
     def loss(values: Array) -> tuple[Array, tuple]:
         baseline = to_baseline(values)[batch.direction]
-        outcome = objective(Intervention(mask, baseline), batch, kl_key, config.kl_rows)
+        outcome = objective(Intervention(mask, baseline), batch, kl_key, config.kl)
         of_row = (surrogate(outcome.log_ratio) * outcome.weight).sum(axis=1) / scale
         return of_row.sum() + weight_of_kl * outcome.kl, (of_row, outcome)
 

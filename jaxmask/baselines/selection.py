@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxmask import search
-from jaxmask.intervention import Intervention, from_values
-from jaxmask.objective import Objective
+from jaxmask.intervention import DIRECTIONS, Intervention, from_values
+from jaxmask.objective import KL, Objective, SampledKL
 from jaxmask.search import exchange
 
 _INITIAL_VALUE_SCALE = 0.1  # as in the search
@@ -27,7 +27,7 @@ class SelectionConfig(flax.struct.PyTreeNode):
         rows: rows that scores are computed from.
         refit_steps: gradient steps on the values, where they are learned.
         batch_size: rows of such a step.
-        kl_rows: rows of such a step that the KL is estimated from; 0 leaves it out.
+        kl: how the KL of such a step's batch is computed.
     """
 
     alpha: float = 0.02
@@ -35,7 +35,7 @@ class SelectionConfig(flax.struct.PyTreeNode):
     rows: int = flax.struct.field(pytree_node=False, default=512)
     refit_steps: int = flax.struct.field(pytree_node=False, default=200)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
-    kl_rows: int = flax.struct.field(pytree_node=False, default=8)
+    kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
 
 
 class Selection(NamedTuple):
@@ -55,7 +55,7 @@ def zeroed(
 ) -> Intervention:
     """Sets the first ``floor(alpha k)`` units to 0, whatever the direction."""
     mask = top(score, search.budget(len(score), config.alpha))
-    mask = jnp.broadcast_to(mask, (objective.n_directions, len(score)))
+    mask = jnp.broadcast_to(mask, (DIRECTIONS, len(score)))
     return Intervention(mask, jnp.zeros_like(mask))
 
 
@@ -68,7 +68,7 @@ def learned(
     """Gives the first ``floor(alpha k)`` units values by `exchange.refit`, from near 0."""
     start_key, refit_key = jax.random.split(key)
     mask = top(score, search.budget(len(score), config.alpha))
-    shape = objective.n_directions, len(score)
+    shape = DIRECTIONS, len(score)
     values = exchange.refit(
         refit_key,
         mask[None],
@@ -77,6 +77,6 @@ def learned(
         search.kl_weight(config.kl_weight),
         config.refit_steps,
         config.batch_size,
-        config.kl_rows,
+        config.kl,
     )
     return from_values(mask, values)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import DIRECTIONS, Intervention, units
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.network import LSTMState, Params
@@ -32,7 +32,6 @@ from jaxmask.text.examples import CONTEXTS, Task
 from jaxmask.text.vocabulary import shown
 
 FORMAT = "jaxmask intervention 1"
-DIRECTIONS = 2  # of every task
 _FIELDS = {
     "format": str,
     "model": dict,

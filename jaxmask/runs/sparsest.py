@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective
+from jaxmask.objective import NoKL, Objective
 from jaxmask.runs import ensemble
 from jaxmask.runs.phases import Keeper, Observer
 from jaxmask.runs.programs import Programs
@@ -118,7 +118,7 @@ def _reached(
 @jax.jit
 def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs"]:
     """The fraction of decisions flipped by each of a stack of interventions."""
-    return jax.lax.map(lambda one: evaluate(one, objective, kl_rows=0).accuracy, found)
+    return jax.lax.map(lambda one: evaluate(one, objective, NoKL()).accuracy, found)
 
 
 def _bracket(probes: Mapping[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:

@@ -19,6 +19,7 @@ from jaxmask.search.one_run import (
     refine,
     relaxation,
     run,
+    settings,
     shrinking_target,
     step,
     steps_taken,
@@ -29,6 +30,6 @@ from jaxmask.search.one_run import (
 __all__ = [
     "PAPER", "HardState", "History", "Relaxation", "Schedule", "SearchConfig", "SearchInfo",
     "SearchState", "budget", "check", "converged", "found", "harden", "init", "kl_weight",
-    "refine", "relaxation", "run", "shrinking_target", "step", "steps_taken", "stopped_at",
-    "thresholded",
+    "refine", "relaxation", "run", "settings", "shrinking_target", "step", "steps_taken",
+    "stopped_at", "thresholded",
 ]  # fmt: skip

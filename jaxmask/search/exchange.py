@@ -30,7 +30,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
-from jaxmask.objective import Objective, Outcome
+from jaxmask.objective import KL, NoKL, Objective, Outcome, SampledKL
 from jaxmask.search import losses
 from jaxmask.search.finite import all_finite, choose
 
@@ -139,7 +139,7 @@ def round_of_exchange(
     rows: int,
     refit_steps: int,
     refit_rows: int,
-    kl_rows: int | None,
+    kl: KL,
 ) -> tuple[Hard, ExchangeInfo]:
     """One round: refit, then the exchanges that prove to be better.
 
@@ -154,14 +154,13 @@ def round_of_exchange(
             `TRIED_ON`.
         refit_steps: gradient steps on the values.
         refit_rows: batch size of these.
-        kl_rows: of such a batch, see `jaxmask.objective.Objective`; larger ones have more.
+        kl: how the KL of such a batch is computed; a sampled one takes as large a part of larger
+            batches.
 
     Returns:
         The new mask, with as many units in each row as before, the new values, and what was done.
     """
-    improve = partial(
-        _improve, rows=rows, refit_steps=refit_steps, refit_rows=refit_rows, kl_rows=kl_rows
-    )
+    improve = partial(_improve, rows=rows, refit_steps=refit_steps, refit_rows=refit_rows, kl=kl)
 
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
     # grow with runs, and those that are settled cost nothing.
@@ -196,19 +195,15 @@ def _improve(
     rows: int,
     refit_steps: int,
     refit_rows: int,
-    kl_rows: int | None,
+    kl: KL,
 ) -> tuple[Hard, Float[Array, " masks"], Bool[Array, ""]]:
     """A round of a run that isn't settled.
 
     Also says by how much each mask row's accuracy rose, and whether all that it computed is finite.
     """
-
-    def kl_rows_of(rows: int) -> int | None:
-        return None if kl_rows is None else -(-kl_rows * rows // refit_rows)
-
     refit_key, choice_key, trial_key, kl_key = jax.random.split(key, 4)
     mask, values = present.mask, present.values
-    values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl_rows)
+    values = refit(refit_key, mask, values, objective, kl_weight, refit_steps, refit_rows, kl)
     batch = objective.sample(choice_key, rows)
     linear = linearise(mask, to_baseline(values), objective, batch)
     member = _membership(mask, batch.direction)
@@ -217,11 +212,11 @@ def _improve(
 
     others = objective.sample(trial_key, max(TRIED_ON, -(-rows // 2)))
     other_member = _membership(mask, others.direction)
-    n_rows = kl_rows_of(len(others.direction))
+    kl_of_others = scaled(kl, len(others.direction), refit_rows)
 
     def loss_of(sets: _Sets) -> Float[Array, " masks"]:
         inside = sets.inside.astype(values.dtype)
-        outcome = _respond(inside, sets.values, objective, others, kl_key, n_rows)
+        outcome = _respond(inside, sets.values, objective, others, kl_key, kl_of_others)
         return _of_masks(other_member, _smoothed(outcome), kl_weight * outcome.kl)
 
     trial = _try_exchanges(first, loss_of(first), exchange, loss_of)
@@ -230,8 +225,8 @@ def _improve(
     # All examples are asked where a mask isn't known yet: the present one in the first round, and
     # the proposed one if it isn't just the present one with other values.
     def ask(hard: Hard) -> Hard:
-        n_rows = kl_rows_of(2 * rows)  # more than those that only propose have
-        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, n_rows)
+        kl_of_all = scaled(kl, 2 * rows, refit_rows)  # from more rows than those that only propose
+        return judge(judge_key, hard.mask, hard.values, objective, kl_weight, kl_of_all)
 
     def known(case: tuple[Bool[Array, ""], Hard]) -> Hard:
         return jax.lax.cond(case[0], ask, lambda hard: hard, case[1])
@@ -248,13 +243,18 @@ def _improve(
     return kept, kept.accuracy - before.accuracy, finite
 
 
+def scaled(kl: KL, rows: int, reference: int) -> KL:
+    """The KL of a batch of ``rows`` rows, sampled as densely as ``kl`` is of ``reference`` rows."""
+    return SampledKL(-(-kl.rows * rows // reference)) if isinstance(kl, SampledKL) else kl
+
+
 def judge(
     key: Key[Array, ""],
     mask: Float[Array, "masks units"],
     values: Float[Array, "directions units"],
     objective: Objective,
     kl_weight: float | Float[Array, ""],
-    kl_rows: int | None,
+    kl: KL,
 ) -> Hard:
     """What a hard mask does to all examples.
 
@@ -263,7 +263,7 @@ def judge(
     never flip.
     """
     batch = objective.everything(by_direction=True)
-    outcome = _respond(mask, values, objective, batch, key, kl_rows)
+    outcome = _respond(mask, values, objective, batch, key, kl)
     flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
     failed = (outcome.weight.sum(axis=1) - flipped + _smoothed(outcome)) / 2
     member = _membership(mask, batch.direction)
@@ -279,7 +279,7 @@ def refit(
     kl_weight: float | Float[Array, ""],
     steps: int,
     rows: int,
-    kl_rows: int | None,
+    kl: KL,
 ) -> Float[Array, "directions units"]:
     """Gradient steps on the values of a fixed mask; ``values`` as in `Hard`."""
     optimizer = optax.adam(REFIT_RATE)
@@ -287,7 +287,7 @@ def refit(
     def loss(values: Array, key: Array) -> Array:
         sample_key, kl_key = jax.random.split(key)
         batch = objective.sample(sample_key, rows)
-        outcome = _respond(mask, values, objective, batch, kl_key, kl_rows)
+        outcome = _respond(mask, values, objective, batch, kl_key, kl)
         return _smoothed(outcome).sum() + kl_weight * outcome.kl
 
     def step(carry: tuple, key: Array) -> tuple:
@@ -321,7 +321,7 @@ def linearise(
     )
 
     def respond(given: Intervention) -> tuple[Array, Outcome]:
-        outcome = objective(given, batch, None, 0)
+        outcome = objective(given, batch, None, NoKL())
         share = outcome.weight / outcome.weight.sum(axis=1, keepdims=True)
         return (outcome.log_ratio * share).sum(), outcome
 
@@ -352,11 +352,11 @@ def failures_after_adding(
 
 
 def _respond(
-    mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl_rows: int | None
+    mask: Array, values: Array, objective: Objective, batch: Any, key: Array, kl: KL
 ) -> Outcome:
     """The outcome of a mask of one or more rows and of values as in `Hard`."""
     intervention = from_values(mask, values).toward(batch.direction)
-    return objective(intervention, batch, key, kl_rows)
+    return objective(intervention, batch, key, kl)
 
 
 def _membership(mask: Array, direction: Array) -> Float[Array, "masks batch"]:

@@ -21,7 +21,8 @@ of `SearchConfig` but the static ones may be traced.
 Source: De Cao et al., Sections 3.1 to 3.5.
 """
 
-from typing import NamedTuple, Protocol
+import dataclasses
+from typing import Any, NamedTuple, Protocol
 
 import flax
 import jax
@@ -30,8 +31,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import EDGE, Intervention, from_values, to_baseline
-from jaxmask.objective import Objective
+from jaxmask.intervention import DIRECTIONS, EDGE, Intervention, from_values, to_baseline
+from jaxmask.objective import KL, ExactKL, NoKL, Objective, SampledKL
 from jaxmask.search import exchange, hard_concrete, losses, minmax
 from jaxmask.search.checks import check_range
 from jaxmask.search.exchange import ExchangeInfo, Hard
@@ -65,8 +66,7 @@ class SearchConfig(flax.struct.PyTreeNode):
         highest: see ``lowest``.
         steps: gradient steps on the relaxed mask.
         batch_size: rows a step.
-        kl_rows: rows a step that the KL is estimated from; 0 leaves it out, None asks for the exact
-            one.
+        kl: how the KL of a step's batch is computed.
         surrogate: a name of `jaxmask.search.losses.SURROGATES`.
         shared_mask: one mask for all directions, or one each.
         exchange_rounds: rounds of refining the hard mask, at most.
@@ -90,7 +90,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
-    kl_rows: int | None = flax.struct.field(pytree_node=False, default=8)
+    kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
@@ -210,7 +210,7 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     """
     check(config)
     values_key, key = jax.random.split(key)
-    masks = 1 if config.shared_mask else objective.n_directions
+    masks = 1 if config.shared_mask else DIRECTIONS
     first = shrinking_target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
     nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
@@ -220,7 +220,7 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     params = {
         "location": jnp.full((masks, objective.n_units), location),
         "values": _INITIAL_VALUE_SCALE
-        * jax.random.normal(values_key, (objective.n_directions, objective.n_units)),
+        * jax.random.normal(values_key, (DIRECTIONS, objective.n_units)),
         "multipliers": {"l0": jnp.zeros(()), "fractional": jnp.zeros(())},
     }
     start = jnp.zeros((), jnp.int32)
@@ -248,7 +248,7 @@ def step(
         rows = location[batch.direction % len(location)]
         gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
         intervention = Intervention(gates, to_baseline(values)[batch.direction])
-        outcome = objective(intervention, batch, kl_key, config.kl_rows)
+        outcome = objective(intervention, batch, kl_key, config.kl)
         loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
         loss += kl_weight(config.kl_weight) * outcome.kl
         violations = {
@@ -292,7 +292,7 @@ def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -
     batch = objective.everything()
 
     def accuracy(mask: Float[Array, "rows units"]) -> Float[Array, ""]:
-        outcome = objective(Intervention(mask, baseline[batch.direction]), batch, None, 0)
+        outcome = objective(Intervention(mask, baseline[batch.direction]), batch, None, NoKL())
         return (losses.success(outcome.log_ratio) * outcome.weight).sum()
 
     of_row = batch.direction % len(location)
@@ -332,7 +332,7 @@ def refine(
         rows=config.exchange_rows,
         refit_steps=config.refit_steps,
         refit_rows=config.batch_size,
-        kl_rows=config.kl_rows,
+        kl=config.kl,
     )
     finite = state.finite & info.finite
     taken = HardState(hard, key, state.judge_key, finite)
@@ -449,7 +449,10 @@ def check(config: SearchConfig) -> None:
         check_range(name, getattr(config, name), 0.0)
     for name in ("exchange_rounds", "refit_steps"):
         check_range(name, getattr(config, name), 0.0)
-    check_range("kl_rows", 0 if config.kl_rows is None else config.kl_rows, 0.0)
+    if isinstance(config.kl, SampledKL):
+        check_range("kl: rows", config.kl.rows, 1.0)
+    elif not isinstance(config.kl, NoKL | ExactKL):
+        raise ValueError(f"kl: expected NoKL(), SampledKL(rows) or ExactKL(), found {config.kl!r}")
     for name in ("steps", "batch_size", "exchange_rows"):
         check_range(name, getattr(config, name), 1.0)
     for name in ("lowest", "highest"):
@@ -459,6 +462,21 @@ def check(config: SearchConfig) -> None:
     if config.surrogate not in losses.SURROGATES:
         known = ", ".join(losses.SURROGATES)
         raise ValueError(f"surrogate: expected one of {known}, found {config.surrogate!r}")
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """The settings of a search, or of another method, by name and in JSON's types."""
+    return {
+        field.name: _in_json(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, KL):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_in_json(part) for part in value]
+    return value if isinstance(value, bool | int | float | str) else np.asarray(value).tolist()
 
 
 def thresholded(

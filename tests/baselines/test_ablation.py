@@ -12,6 +12,7 @@ from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.intervention import Intervention
 from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.network import LSTMState
+from jaxmask.objective import NoKL
 
 CONFIG = SelectionConfig(alpha=0.3, rows=24, refit_steps=60, batch_size=24)
 
@@ -27,7 +28,7 @@ def loop(objective, batch):
     """(fraction flipped, mean log-ratio) with each unit at 0, then with none."""
     found = []
     shape = 2, objective.n_units
-    respond = jax.jit(lambda change: objective(change.toward(batch.direction), batch, None, 0))
+    respond = jax.jit(lambda change: objective(change.toward(batch.direction), batch, None, NoKL()))
     for unit in [*range(objective.n_units), None]:
         mask = np.zeros(shape, np.float32)
         if unit is not None:

@@ -13,6 +13,7 @@ from jaxmask.baselines import exhaustive, greedy
 from jaxmask.baselines.exhaustive import ExhaustiveConfig
 from jaxmask.baselines.greedy import GreedyConfig
 from jaxmask.intervention import Intervention
+from jaxmask.objective import NoKL
 
 UNITS = 7
 EVERY_UNIT = GreedyConfig(alpha=0.5, most=5, screened=UNITS, rows=24)
@@ -26,7 +27,7 @@ def flips_and_failures(objective, mask, baseline):
     """By direction, computed from single rows: the fraction flipped, the smoothed failures."""
     batch = objective.everything()
     change = Intervention(jnp.stack([mask, mask]), baseline)
-    log_ratio = objective(change.toward(batch.direction), batch, None, 0).log_ratio[:, 0]
+    log_ratio = objective(change.toward(batch.direction), batch, None, NoKL()).log_ratio[:, 0]
     here = (batch.direction == jnp.arange(2)[:, None]) / len(log_ratio)
     return here @ (log_ratio < 0), here @ (1 / (1 + jnp.exp(-2 * log_ratio)))
 

@@ -11,6 +11,7 @@ from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.intervention import Intervention
 from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.network import LSTMState
+from jaxmask.objective import NoKL
 
 attributions = jax.jit(integrated_gradients.attributions, static_argnames="points")
 
@@ -19,7 +20,7 @@ def mean_log_ratio(objective, batch, scale):
     """With all intervened states scaled, entry by entry: the path of the integral."""
     shape = len(batch.direction), objective.n_units
     mask = jnp.broadcast_to(1.0 - jnp.asarray(scale), shape)
-    outcome = objective(Intervention(mask, jnp.zeros(shape)), batch, None, 0)
+    outcome = objective(Intervention(mask, jnp.zeros(shape)), batch, None, NoKL())
     return (outcome.log_ratio * outcome.weight).sum()
 
 

@@ -11,12 +11,12 @@ from support import doc_examples
 from jaxmask import search
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
-from jaxmask.objective import Objective, Outcome
+from jaxmask.objective import NoKL, Objective, Outcome
 
 gru = doc_examples.load("gru_objective")
 SIZE = 2  # units of a set
 CONFIG = search.SearchConfig(
-    alpha=SIZE / gru.HIDDEN, beta=0.25, kl_weight=0.0, kl_rows=0, steps=100, exchange_rounds=2
+    alpha=SIZE / gru.HIDDEN, beta=0.25, kl_weight=0.0, kl=NoKL(), steps=100, exchange_rounds=2
 )
 
 
@@ -73,7 +73,7 @@ def test_what_is_found_flips_as_much_as_the_best_of_all_sets(params, objective):
 
     def flipped(mask, value):  # toward each direction, both with the same values
         both = Intervention(jnp.stack([mask, mask]), jnp.stack([value, value]))
-        return evaluate(both, objective, 0).accuracy_by_direction
+        return evaluate(both, objective, NoKL()).accuracy_by_direction
 
     tried = jax.jit(jax.vmap(jax.vmap(flipped, (None, 0))))(masks, values)
     accuracy = np.asarray(tried).max(axis=1)  # the best values for each direction
@@ -81,6 +81,6 @@ def test_what_is_found_flips_as_much_as_the_best_of_all_sets(params, objective):
     best, worst = (accuracy @ share).max(), (accuracy @ share).min()
     assert worst < 0.9  # not every set will do
     assert best > 0.95
-    assert evaluate(found, objective, 0).accuracy >= best - 0.02
+    assert evaluate(found, objective, NoKL()).accuracy >= best - 0.02
     held_out = gru.objective(params, jax.random.key(3), 128)
-    assert evaluate(found, held_out, 0).accuracy > 0.95
+    assert evaluate(found, held_out, NoKL()).accuracy > 0.95

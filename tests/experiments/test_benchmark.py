@@ -77,7 +77,7 @@ def test_necessary_operations_are_the_products_of_the_rows():
     count = gradient.necessary_operations
     np.testing.assert_allclose(count(setting, "no KL"), recurrent * rows)
     np.testing.assert_allclose(count(setting, "exact KL"), (recurrent + kl) * rows)
-    sampled = SearchConfig().kl_rows * 4 * hidden * words
+    sampled = SearchConfig().kl.rows * 4 * hidden * words
     np.testing.assert_allclose(count(setting, "sampled KL"), recurrent * rows + sampled)
 
 

@@ -13,6 +13,7 @@ from jaxmask.files.intervention_file import load_intervention
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import units
 from jaxmask.models import model_folder
+from jaxmask.objective import NoKL
 from jaxmask.runs import ensemble
 from jaxmask.tasks import number_agreement
 
@@ -123,7 +124,7 @@ def test_options_out_of_range_are_refused(fault):
 
 def test_options_reach_the_search():
     config = search_config(Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio"))
-    assert (config.alpha, config.beta, config.kl_rows, config.steps) == (0.3, 0.3, 0, 7)
+    assert (config.alpha, config.beta, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
     assert config.surrogate == "log_ratio"
 
 

@@ -13,6 +13,7 @@ from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.objective import ExactKL, NoKL
 from jaxmask.search import SearchConfig, hard_concrete, losses
 
 torch = pytest.importorskip("torch")
@@ -59,16 +60,16 @@ def start(of, seed=0):
 
 
 @pytest.mark.parametrize("shared_mask", [True, False])
-@pytest.mark.parametrize(("kl_rows", "softmaxes"), [(8, "all"), (0, "all"), (0, "last")])
-def test_loss_and_gradient_are_the_fast_objective_s(
-    examples, context, kl_rows, softmaxes, shared_mask
-):
+@pytest.mark.parametrize(
+    ("kl", "softmaxes"), [(ExactKL(), "all"), (NoKL(), "all"), (NoKL(), "last")]
+)
+def test_loss_and_gradient_are_the_fast_objective_s(examples, context, kl, softmaxes, shared_mask):
     where = small_model.places("single", examples)
     fast = build(PARAMS, examples, where, context)
     everything = fast.everything()
     entries = {e[:4]: e.row for e in small_model.unpack(pack(examples, where))}
     row = np.array([entries[key] for key in small_model.keys_of(examples, where)])
-    slow = plain(examples, context, kl_rows=kl_rows, softmaxes=softmaxes, shared_mask=shared_mask)
+    slow = plain(examples, context, kl=kl, softmaxes=softmaxes, shared_mask=shared_mask)
     params = start(slow)
     noise = jax.random.uniform(jax.random.key(5), (len(everything.rows), MODEL.units), minval=1e-6)
 
@@ -76,7 +77,7 @@ def test_loss_and_gradient_are_the_fast_objective_s(
         location, direction = params["location"], everything.direction
         gates = hard_concrete.quantile(noise, location[direction % len(location)])
         intervention = Intervention(gates, to_baseline(params["values"])[direction])
-        outcome = fast(intervention, everything, None, None if kl_rows else 0)
+        outcome = fast(intervention, everything, None, kl)
         typical = losses.share(jnp.asarray(losses.TYPICAL_LOG_RATIO))
         surrogate = (losses.share(outcome.log_ratio) * outcome.weight).sum() / typical
         return surrogate + search.kl_weight(CONFIG.kl_weight) * outcome.kl

@@ -77,7 +77,7 @@ objective, config = toy.toy(seed=4, units=8), SearchConfig(batch_size=16)
 @jax.custom_batching.sequential_vmap
 def one_after_another(mask, objective):
     batch = objective.everything()
-    outcome = objective(Intervention(mask, 0 * mask).toward(batch.direction), batch, None, 0)
+    outcome = objective(Intervention(mask, 0 * mask).toward(batch.direction), batch, None, NoKL())
     return (outcome.log_ratio * outcome.weight).sum()
 
 def of_run(key, objective, config):
@@ -140,6 +140,7 @@ import re
 from support import small_model
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.objective import build
+from jaxmask.objective import NoKL
 
 config = small_model.CONFIG._replace(hidden=12)
 examples = small_model.examples(size=200, longest=3)

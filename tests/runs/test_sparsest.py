@@ -10,11 +10,12 @@ from support import toy
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
+from jaxmask.objective import NoKL
 from jaxmask.runs import sparsest
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
-CONFIG = SearchConfig(steps=100, batch_size=24, kl_rows=0, exchange_rounds=4, exchange_rows=24)
+CONFIG = SearchConfig(steps=100, batch_size=24, kl=NoKL(), exchange_rounds=4, exchange_rows=24)
 UNITS = 10
 PROGRAMS = Programs()  # all tests search toys of one shape
 

@@ -11,6 +11,7 @@ import pytest
 from support import toy
 
 from jaxmask.intervention import EDGE, Intervention, to_baseline
+from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.search import exchange
 
 
@@ -24,14 +25,22 @@ def start(objective, size, masks=1, seed=0):
 
 
 def rounds(
-    objective, mask, values, count, seed=0, kl_weight=0.0, rows=1000, refit_steps=0, kl_rows=10
+    objective,
+    mask,
+    values,
+    count,
+    seed=0,
+    kl_weight=0.0,
+    rows=1000,
+    refit_steps=0,
+    kl=SampledKL(10),
 ):
     """States after 1, 2, ... ``count`` rounds, and what was observed."""
 
     def one(present, key):
         present, info = exchange.round_of_exchange(
             key, jax.random.key(99), present, objective, kl_weight,
-            rows=rows, refit_steps=refit_steps, refit_rows=100, kl_rows=kl_rows,
+            rows=rows, refit_steps=refit_steps, refit_rows=100, kl=kl,
         )  # fmt: skip
         return present, (present.mask, present.values, info)
 
@@ -85,7 +94,7 @@ def test_predictions_are_exact_where_the_model_is_linear(masks):
     for index in range(exchange.TRIES + 1):
         inside = jnp.broadcast_to(links.inside[index], (2, 8))[batch.direction]
         baseline = to_baseline(links.values[index])[batch.direction]
-        outcome = objective(Intervention(inside.astype(jnp.float32), baseline), batch, None, 0)
+        outcome = objective(Intervention(inside.astype(jnp.float32), baseline), batch, None, NoKL())
         predicted = (links.log_ratio[index] * member).sum(axis=0)
         np.testing.assert_allclose(predicted, outcome.log_ratio[:, 0], atol=1e-5)
 
@@ -224,9 +233,9 @@ class Watched(toy.Toy):
         jax.debug.callback(lambda rows: self.tell(np.asarray(rows)), batch.row)
         return batch
 
-    def __call__(self, intervention, batch, key=None, kl_rows=None):
-        self.tell(kl_rows)
-        return super().__call__(intervention, batch, key, kl_rows)
+    def __call__(self, intervention, batch, key=None, kl=ExactKL()):
+        self.tell(kl)
+        return super().__call__(intervention, batch, key, kl)
 
 
 def watched(tell):
@@ -244,12 +253,19 @@ def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
     assert len(np.intersect1d(chosen_by, tried_on)) < 20
 
 
-@pytest.mark.parametrize(("kl_rows", "expected"), [(None, {0, None}), (10, {0, 10, 50, 200})])
-def test_the_kl_is_exact_or_from_a_share_of_the_rows(kl_rows, expected):
+@pytest.mark.parametrize(
+    ("kl", "expected"),
+    [
+        (NoKL(), {NoKL()}),
+        (ExactKL(), {NoKL(), ExactKL()}),
+        (SampledKL(10), {NoKL(), *map(SampledKL, (10, 50, 200))}),
+    ],
+)
+def test_the_kl_is_exact_or_from_a_share_of_the_rows(kl, expected):
     """Of 100 that refit, 500 that try and all that judge, as of 2,000; predictions need none."""
     told = []
     objective = watched(told.append)
-    rounds(objective, *start(objective, 3), count=1, refit_steps=1, kl_rows=kl_rows)
+    rounds(objective, *start(objective, 3), count=1, refit_steps=1, kl=kl)
     assert {x for x in told if not isinstance(x, np.ndarray)} == expected
 
 
@@ -338,7 +354,7 @@ def test_the_kl_keeps_expensive_units_out():
 def test_refitting_lowers_the_loss_and_leaves_units_outside_alone():
     objective = toy.toy(cost=0.05)
     mask, values = start(objective, 4)
-    found = exchange.refit(jax.random.key(0), mask, values, objective, 0.3, 30, 100, 10)
+    found = exchange.refit(jax.random.key(0), mask, values, objective, 0.3, 30, 100, SampledKL(10))
     before, after = exact(objective, mask, values), exact(objective, mask, found)
     assert after[0] + 0.3 * after[1] < before[0] + 0.3 * before[1] - 0.01
     outside = np.asarray(mask[0]) == 0

@@ -19,6 +19,7 @@ from jaxmask import report, search
 from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.intervention import to_baseline
+from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Programs
 from jaxmask.search import SearchConfig
@@ -52,8 +53,8 @@ class Poisoned(toy.Toy):
     hard_only: jax.Array = None  # poison only masks of zeros and ones
     gradient_only: jax.Array = None
 
-    def __call__(self, intervention, batch, key=None, kl_rows=None):
-        outcome = super().__call__(intervention, batch, key, kl_rows)
+    def __call__(self, intervention, batch, key=None, kl=ExactKL()):
+        outcome = super().__call__(intervention, batch, key, kl)
         here = (batch.direction == 0)[:, None]
         first, second = jnp.where(here, intervention.baseline[:, :2], -1.0).max(axis=0)
         relaxed = jnp.any((intervention.mask > 0.01) & (intervention.mask < 1))
@@ -222,7 +223,8 @@ def test_all_finite_and_choose():
         ({"lowest": -np.inf}, "lowest: expected a finite number"),
         *(({"steps": x}, "steps: expected 1 or more") for x in (0, -5)),
         *(({name: 0}, f"{name}: expected 1 or more") for name in ("batch_size", "exchange_rows")),
-        ({"kl_rows": -1}, "kl_rows: expected 0 or more"),
+        *(({"kl": SampledKL(x)}, "kl: rows: expected 1 or more") for x in (-1, 0)),
+        *(({"kl": x}, r"kl: expected NoKL\(\), SampledKL\(rows\) or Ex") for x in (8, None, NoKL)),
         ({"exchange_rounds": -1}, "exchange_rounds: expected 0 or more"),
         ({"refit_steps": -1}, "refit_steps: expected 0 or more"),
         ({"surrogate": "hope"}, "surrogate: expected one of ratio, .* found 'hope'"),

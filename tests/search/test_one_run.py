@@ -7,6 +7,7 @@ import pytest
 from support import toy
 
 from jaxmask import search
+from jaxmask.objective import NoKL
 from jaxmask.search import SearchConfig
 from jaxmask.search.hard_concrete import prob_nonzero
 
@@ -135,7 +136,7 @@ def test_separate_masks_have_locations_of_their_own():
 def test_steps_carry_all_that_a_run_needs():
     """A run is its steps, one after another; and without a KL none is observed."""
     objective = toy.toy(units=UNITS, cost=0.1)
-    config = QUICK.replace(steps=3, exchange_rounds=1, kl_rows=0)
+    config = QUICK.replace(steps=3, exchange_rounds=1, kl=NoKL())
     expected, history = run(jax.random.key(3), objective, config)
     state = search.init(jax.random.key(3), objective, config)
     one_step, one_round = jax.jit(search.step), jax.jit(search.refine)

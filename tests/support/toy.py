@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmask.intervention import Intervention, intervene
-from jaxmask.objective import Outcome
+from jaxmask.objective import ExactKL, NoKL, Outcome
 from jaxmask.runs import devices
 from jaxmask.search import losses
 
@@ -37,10 +37,6 @@ class Toy(flax.struct.PyTreeNode):
     def n_units(self):
         return self.hidden.shape[1]
 
-    @property
-    def n_directions(self):
-        return 2
-
     def everything(self, by_direction=False):
         return self._batch(jnp.arange(len(self.margin)))
 
@@ -56,14 +52,16 @@ class Toy(flax.struct.PyTreeNode):
         weight = jnp.stack([jnp.full(len(row), 1 / len(row)), jnp.zeros(len(row))], axis=1)
         return ToyBatch(row, self.direction[row], weight)
 
-    def __call__(self, intervention, batch, key=None, kl_rows=None):
+    def __call__(self, intervention, batch, key=None, kl=ExactKL()):
         calls.append(intervention.mask.shape)
         row, intervention = devices.spread((batch.row, intervention))
         hidden = self.hidden[row]
         moved = intervene(hidden, *intervention) - hidden
         log_ratio = self.margin[row] + jnp.sum(self.effect[row] * moved, axis=1)
-        kl = jnp.zeros(()) if kl_rows == 0 else jnp.mean(moved**2 @ self.cost)
-        return Outcome(jnp.stack([log_ratio, jnp.full_like(log_ratio, 99.0)], 1), batch.weight, kl)
+        cost = jnp.zeros(()) if kl == NoKL() else jnp.mean(moved**2 @ self.cost)
+        return Outcome(
+            jnp.stack([log_ratio, jnp.full_like(log_ratio, 99.0)], 1), batch.weight, cost
+        )
 
 
 calls = []  # grows when `Toy` is called from Python: by tracing, not by running what was compiled
@@ -96,7 +94,7 @@ def failures(objective, masks, values, directions=(0, 1)):
     def one(mask):
         batch = objective.everything()
         intervention = Intervention(jnp.stack([mask, mask]), values).toward(batch.direction)
-        outcome = objective(intervention, batch, None, 0)
+        outcome = objective(intervention, batch, None, NoKL())
         here = jnp.isin(batch.direction, jnp.asarray(directions))[:, None]
         return (losses.failure(outcome.log_ratio) * outcome.weight * here).sum()
 

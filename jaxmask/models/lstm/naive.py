@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import Intervention
 from jaxmask.models.lstm.network import LSTMState, Params, forward
-from jaxmask.objective import Outcome
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome
 from jaxmask.text.examples import Examples
 
 
@@ -70,7 +70,7 @@ class NaiveBatch(flax.struct.PyTreeNode):
 class NaiveObjective(flax.struct.PyTreeNode):
     """`respond` as a `jaxmask.objective.Objective`, so that the same search runs on it.
 
-    Any KL is the exact one.
+    A KL is always the exact one.
     """
 
     params: Params
@@ -82,11 +82,6 @@ class NaiveObjective(flax.struct.PyTreeNode):
     def n_units(self) -> int:
         """Hidden units of all layers together."""
         return self.context.hidden.shape[-1]
-
-    @property
-    def n_directions(self) -> int:
-        """Ways a decision can be turned."""
-        return 2
 
     def everything(self, by_direction: bool = False) -> NaiveBatch:
         """All examples, nothing shared."""
@@ -102,13 +97,13 @@ class NaiveObjective(flax.struct.PyTreeNode):
         intervention: Intervention,
         batch: NaiveBatch,
         key: Key[Array, ""] | None = None,
-        kl_rows: int | None = None,
+        kl: KL = ExactKL(),
     ) -> Outcome:
         """Intervenes on a batch; see `jaxmask.objective.Objective`."""
         response = respond(self.params, batch.examples, batch.where, self.context, intervention)
         weight = jnp.full((len(batch.where), 1), 1.0 / len(batch.where))
-        kl = jnp.zeros(()) if kl_rows == 0 else response.kl.mean()
-        return Outcome(response.log_ratio[:, None], weight, kl)
+        mean_kl = jnp.zeros(()) if isinstance(kl, NoKL) else response.kl.mean()
+        return Outcome(response.log_ratio[:, None], weight, mean_kl)
 
 
 def build(

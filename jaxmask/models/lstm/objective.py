@@ -21,13 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import Intervention, intervene
+from jaxmask.intervention import DIRECTIONS, Intervention, intervene
 from jaxmask.models.logsumexp import linear_logsumexp
 from jaxmask.models.lstm import network, prefix_tree, untouched
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.lstm.packing import Stratum, pack
 from jaxmask.models.lstm.prefix_tree import Tree
-from jaxmask.objective import Outcome
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome, evenly
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
@@ -91,11 +91,6 @@ class LSTMObjective(flax.struct.PyTreeNode):
         """Hidden units of all layers together."""
         return self.prefix_state.hidden.shape[-1]
 
-    @property
-    def n_directions(self) -> int:
-        """Ways a decision can be turned."""
-        return 2
-
     def everything(self, by_direction: bool = False) -> Batch:
         """All rows, once; see `jaxmask.objective.Objective`."""
         return Batch(
@@ -138,7 +133,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         intervention: Intervention,
         batch: Batch,
         key: Key[Array, ""] | None = None,
-        kl_rows: int | None = None,
+        kl: KL = ExactKL(),
     ) -> Outcome:
         """Intervenes on a batch.
 
@@ -146,28 +141,27 @@ class LSTMObjective(flax.struct.PyTreeNode):
             intervention: mask and baseline for each row of the batch, ``rows units``.
             batch: from `sample` or `everything`.
             key: for the sampled KL.
-            kl_rows: how many rows (about) the KL is estimated from, at one random position each;
-                0 for no KL; None for the exact KL, over all positions of all rows.
+            kl: a `SampledKL` takes about as many rows, at one random position each.
 
         Raises:
             ValueError: the KL is to be sampled, but without a key.
         """
         if self.tree is not None and batch.as_tree:
-            return self._respond_as_tree(self.tree, intervention, batch, key, kl_rows)
+            return self._respond_as_tree(self.tree, intervention, batch, key, kl)
         hidden = self._hidden(batch, intervention)
         final = [
             jnp.take_along_axis(h, self.steps[rows][:, None, None], axis=1)[:, 0]
             for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
         ]
-        if kl_rows == 0:
-            kl = jnp.zeros(())
-        elif kl_rows is None:
-            kl = self._exact_kl(batch, hidden)
+        if isinstance(kl, NoKL):
+            mean_kl = jnp.zeros(())
+        elif isinstance(kl, ExactKL):
+            mean_kl = self._exact_kl(batch, hidden)
         elif key is None:
             raise ValueError(_NO_KEY)
         else:
-            kl = self._sampled_kl(batch, hidden, key, kl_rows)
-        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, kl)
+            mean_kl = self._sampled_kl(batch, hidden, key, kl.rows)
+        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, mean_kl)
 
     def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
         """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
@@ -182,11 +176,11 @@ class LSTMObjective(flax.struct.PyTreeNode):
         intervention: Intervention,
         batch: Batch,
         key: Key[Array, ""] | None,
-        kl_rows: int | None,
+        kl: KL,
     ) -> Outcome:
         """The outcome for all rows, with what they share computed once."""
         # Any row of a direction tells how all of them are intervened on.
-        ways = jnp.arange(self.n_directions)[:, None]
+        ways = jnp.arange(DIRECTIONS)[:, None]
         one_of = jnp.argmax(batch.direction == ways, axis=1)
         top = prefix_tree.read(
             tree,
@@ -199,23 +193,23 @@ class LSTMObjective(flax.struct.PyTreeNode):
             self.once,
             self.upward,
         )
-        if kl_rows == 0:
-            kl = jnp.zeros(())
-        elif kl_rows is None:
+        if isinstance(kl, NoKL):
+            mean_kl = jnp.zeros(())
+        elif isinstance(kl, ExactKL):
             of_entry = jax.lax.map(
                 lambda entry: self._kl(entry[0][None], entry[1][None])[0],
                 (top, tree.node),
                 batch_size=_STATES_AT_ONCE,
             )
-            kl = jnp.sum(tree.kl_weight * of_entry)
+            mean_kl = jnp.sum(tree.kl_weight * of_entry)
         elif key is None:
             raise ValueError(_NO_KEY)
         else:
             up_to = jnp.cumsum(tree.kl_weight)
-            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl_rows), side="right")
+            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
             some = jnp.minimum(some, len(up_to) - 1)
-            kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
-        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, kl)
+            mean_kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
+        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, mean_kl)
 
     def _gates(self, rows: Int[Array, " n"], step: int) -> Float[Array, "n gates"]:
         """Layer 1's input gates of the prefix's last word (step 0) or of a word of the suffix."""
@@ -315,15 +309,6 @@ class LSTMObjective(flax.struct.PyTreeNode):
             weights.append(weight[some] * (len(rows) / n) * self.kl_share[rows[some]])
         kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
         return jnp.sum(jnp.concatenate(weights) * kl)
-
-
-def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
-    """Numbers that are uniform on [0, 1) each, one in each of as many equal parts, ascending.
-
-    Means over what they point at are never less exact than with independent numbers, and much more
-    where neighbours are alike (stratified sampling).
-    """
-    return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
 
 
 def build(

@@ -14,6 +14,7 @@ from jaxmask.models.lstm import objective, packing, prefix_tree
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)
 CASES = {
@@ -134,7 +135,7 @@ def test_a_sampled_kl_needs_a_key(setting, by_direction):
     batch = setting.fast.everything(by_direction)
     one = jax.tree.map(lambda x: x[0], interventions(len(batch.direction), setting.fast.n_units))
     with pytest.raises(ValueError, match="needs a key"):
-        jax.eval_shape(lambda: setting.fast(one, batch, None, 2))
+        jax.eval_shape(lambda: setting.fast(one, batch, None, SampledKL(2)))
 
 
 def test_a_mask_of_zeros_changes_nothing(setting):
@@ -181,9 +182,9 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
         sample_key, kl_key = jax.random.split(key)
         batch = objective.sample(sample_key, 12)
         intervention = one.toward(batch.direction)
-        sampled = objective(intervention, batch, kl_key, 5)
+        sampled = objective(intervention, batch, kl_key, SampledKL(5))
         share = jnp.sum(sampled.weight * jax.nn.sigmoid(sampled.log_ratio))
-        none = objective(intervention, batch, None, 0).kl
+        none = objective(intervention, batch, None, NoKL()).kl
         return jnp.stack([share, sampled.kl, sampled.weight.sum(), none])
 
     @jax.jit
@@ -226,13 +227,15 @@ def test_samples_are_spread_evenly_over_the_examples(setting):
 def test_a_kl_from_some_entries_of_the_tree_is_unbiased(setting):
     one = jax.tree.map(lambda x: x[:2, 0], interventions(2, setting.fast.n_units))
 
-    def kl(objective, key, kl_rows):
+    def mean_kl(objective, key, kl):
         batch = objective.everything(by_direction=True)
-        return objective(one.toward(batch.direction), batch, key, kl_rows).kl
+        return objective(one.toward(batch.direction), batch, key, kl).kl
 
     keys = jax.random.split(jax.random.key(0), 2000)
-    found = jax.jit(jax.vmap(lambda o, key: kl(o, key, 5), (None, 0)))(setting.fast, keys)
-    error = abs(float(found.mean() - kl(setting.fast, None, None)))
+    found = jax.jit(jax.vmap(lambda o, key: mean_kl(o, key, SampledKL(5)), (None, 0)))(
+        setting.fast, keys
+    )
+    error = abs(float(found.mean() - mean_kl(setting.fast, None, ExactKL())))
     assert 0 < error < 4 * float(found.std()) / np.sqrt(len(keys))
 
 
@@ -274,19 +277,19 @@ def test_what_rows_share_can_be_computed_once(case, monkeypatch):
     entries, rows = sum(len(level.row) for level in fast.tree.levels), fast.steps + 1
     assert entries < rows.sum()
 
-    def observe(by_direction, kl_rows):
+    def observe(by_direction, kl):
         batch = fast.everything(by_direction=by_direction)
         mask, baseline = jax.tree.map(lambda x: x[0], interventions(2, fast.n_units))
         given = Intervention(mask, baseline).toward(batch.direction)
-        return jax.jit(lambda fast: fast(given, batch, None, kl_rows))(fast)
+        return jax.jit(lambda fast: fast(given, batch, None, kl))(fast)
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        observe(True, None),
-        observe(False, None),
+        observe(True, ExactKL()),
+        observe(False, ExactKL()),
     )
-    assert float(observe(False, None).kl) > 0.01
-    assert float(observe(True, 0).kl) == 0.0
+    assert float(observe(False, ExactKL()).kl) > 0.01
+    assert float(observe(True, NoKL()).kl) == 0.0
 
 
 def test_a_tree_that_would_be_too_deep_is_not_grown(setting, monkeypatch):
