@@ -9,7 +9,7 @@ joins in where it is installed.
 """
 
 import dataclasses
-import json
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ import jaxmask
 from experiments.benchmarks import gradient, memory, scaling, start, whole_search
 from experiments.benchmarks.subject import (
     SECTIONS,
+    Benchmark,
     BenchmarkOptions,
     Section,
     matmul_rate,
@@ -29,30 +30,29 @@ from experiments.benchmarks.subject import (
     subject,
     torch_there,
 )
-from experiments.benchmarks.tables import tables
+from experiments.benchmarks.tables import markdown, tables
 from experiments.shared.console import console, print_table
-from experiments.shared.option_types import check
-from experiments.shared.setup import OptionError, run_script
-from jaxmask.files.run_folder import check_run_folder, plain, write_text
-from jaxmask.report import figures, to_markdown
+from experiments.shared.script import run_script
+from jaxmask.files.run_folder import check_run_folder, write_run
+from jaxmask.report import figures
 
-MEASURES: Mapping[Section, Callable[[BenchmarkOptions], dict[str, Any]]] = {
+MEASURES: Mapping[Section, Callable[[Benchmark], dict[str, Any]]] = {
     "gradient": gradient.measure,
     "memory": memory.measure,
     "search": whole_search.measure,
     "evaluation": whole_search.measure_evaluation,
-    "start": lambda options: start.measure(options.model or "demo", options.vocab),
+    "start": lambda benchmark: start.measure(benchmark.model or "demo", benchmark.vocab),
     "scaling": scaling.measure,
 }
 
 
 def work(options: BenchmarkOptions) -> dict[str, Any]:
     """Measures, prints and writes the folder; returns its summary."""
-    _check(options)
+    benchmark = options.benchmark()
     # Compilation is part of what is measured: all of it is done here and now.
     jax.config.update("jax_enable_compilation_cache", False)
     started = time.perf_counter()
-    model = subject(options).description()
+    model = subject(benchmark).description()
     config = {
         **{key: value for key, value in dataclasses.asdict(options).items() if key != "out"},
         "vocab": None if options.vocab is None else options.vocab.name,
@@ -60,13 +60,13 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
     }
     folder = options.out or Path("results") / f"benchmark-{model['name']}"
     check_run_folder(folder, config)
-    rate, side = matmul_rate(options) / 1e9, sizes(options).square
+    rate, side = matmul_rate(benchmark) / 1e9, sizes(benchmark).square
     summary: dict[str, Any] = {
         "model": model,
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "matmul": {"gflops": rate, "side": side},
-        "versions": _versions(),
+        "versions": versions(),
     }
     console().print(
         f"float32 matmul, {side} x {side}: {rate:.0f} GFLOP/s on {summary['cores']} cores\n",
@@ -74,51 +74,30 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
     )
     for section in SECTIONS:
         if section in options.only:
-            summary[section] = MEASURES[section](options)
+            summary[section] = MEASURES[section](benchmark)
             for table in tables({"model": model, section: summary[section]}):
                 print_table(table)
     summary["seconds"] = {"total": time.perf_counter() - started}
-    _write(folder, config, summary)
+    write_run(folder, config, summary, table=markdown, more=lambda: draw(summary, folder))
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary
 
 
-def _check(options: BenchmarkOptions) -> None:
-    """Raises an `OptionError` for what can't be measured, before any work is done."""
-    check(options)
-    if options.torch_search and not torch_there():
-        raise OptionError("--torch-search: expected PyTorch to be installed, found none")
-
-
-def _versions() -> dict[str, str]:
-    versions = {"jaxmask": jaxmask.__version__, "jax": jax.__version__}
-    if torch_there():
-        import torch  # nothing else needs it
-
-        versions["torch"] = torch.__version__
-    return versions
-
-
-def _write(folder: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
-    """The run folder: configuration, summary, tables and figure."""
-    config, summary = plain(config, "config"), plain(summary, "summary")
-    heading = (
-        f"# Benchmark\n\nModel {summary['model']['name']}, {summary['cores']} cores "
-        f"({summary['device']}), float32 matmul at {summary['matmul']['gflops']:.0f} GFLOP/s; "
-        + ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-        + ".\n"
-    )
-    texts = {
-        "config.json": json.dumps(config, indent=2) + "\n",
-        "table.md": "\n".join([heading, *map(to_markdown, tables(summary))]),
-        "summary.json": json.dumps(summary, indent=2) + "\n",
-    }
-    folder.mkdir(parents=True, exist_ok=True)
+def draw(summary: dict[str, Any], folder: Path) -> None:
+    """Draws how costs grow, if that was measured."""
     if "scaling" in summary:
         figure = scaling.figure(summary["scaling"])
         figures.save(figure, folder / "figures" / "scaling.png")
-    for name, text in texts.items():
-        write_text(folder / name, text)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the software, of PyTorch too where it is installed."""
+    found = {"jaxmask": jaxmask.__version__, "jax": jax.__version__}
+    if torch_there():
+        import torch  # nothing else needs it
+
+        found["torch"] = torch.__version__
+    return found
 
 
 def main() -> None:

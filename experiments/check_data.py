@@ -9,13 +9,14 @@ import dataclasses
 import string
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.shared.console import console, print_table
-from experiments.shared.option_types import Data, Model, TextFile
-from experiments.shared.setup import Options, TaskName, load_task, read_model, run_script
+from experiments.shared.option_types import Data
+from experiments.shared.options import ContextOptions, ModelOptions, TaskName, load_task
+from experiments.shared.script import run_script
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Table
 from jaxmask.tasks import minimal_pairs, number_agreement
@@ -23,7 +24,6 @@ from jaxmask.text.examples import (
     Encoded,
     Task,
     Unknown,
-    encode,
     unknown_words,
 )
 from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
@@ -36,19 +36,13 @@ KNOWN = 0.6  # of a group's pairs the model has to get right: half is what guess
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(ContextOptions, ModelOptions):
     """Options of this script; where names are those of other scripts, so are meanings."""
 
     data: Data | None = None
     """File of minimal pairs; with --task the folder of the task's original files."""
     task: TaskName = minimal_pairs.NAME
     """What the data are of."""
-    model: Model = "demo"
-    """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
-    vocab: TextFile | None = None
-    """Vocabulary of a .pt file: one word a line."""
-    context: Literal["eos", "none", "primer"] = "eos"
-    """What the model reads before each sentence."""
 
 
 class Culprit(NamedTuple):
@@ -68,7 +62,7 @@ class Culprit(NamedTuple):
 def work(options: CheckOptions) -> None:
     """Reads, encodes, runs the untouched model, and says what was found."""
     task = load_task(options.task, options.data)
-    model = read_model(Options(model=options.model, vocab=options.vocab))
+    model = options.load_model()
     lacking = [unknown_words(stimulus, model.vocabulary) for stimulus in task.stimuli]
     found = culprits(task, lacking)
     for line in counts(task, lacking, model):
@@ -76,7 +70,7 @@ def work(options: CheckOptions) -> None:
     console().print()
     if found:
         print_table(word_table(found, model.vocabulary))
-    encoded = encode(task, model.vocabulary)
+    encoded = model.encode(task)
     odds = model.log_odds(encoded.examples, model.read_context(options.context))
     print_table(group_table(task, encoded, odds))
     for line in advice(task, encoded, odds):

@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from experiments.shared.console import console, print_table
-from experiments.shared.option_types import Count, Fraction, NotEmpty, OptionError, Runs, Weight, check
-from experiments.shared.option_types import ResultFolder
+from experiments.shared.option_types import (
+    Count,
+    Fraction,
+    NotEmpty,
+    OptionError,
+    ResultFolder,
+    Runs,
+    Weight,
+    check,
+)
 from experiments.shared.options import (
     ContextOptions,
     DataOptions,
@@ -31,7 +39,8 @@ from experiments.studies import comparison_tables
 from experiments.studies.comparison_runs import Comparison, allowed, run_all, summarise
 from experiments.studies.convergence import Rule
 from experiments.studies.methods import METHODS, Size
-from jaxmask.files.run_folder import check_writable, write_run
+from jaxmask.files.run_folder import check_run_folder, write_run
+from jaxmask.models.language_model import site_of
 from jaxmask.pipeline.plan import Design
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.report import figures
@@ -109,9 +118,10 @@ def work(options: CompareOptions) -> dict[str, Any]:
     kind = options.kind()
     name = f"compare-{task.name}-{model.name}-{kind.place}"
     folder = options.out or Path("results") / name
-    check_writable(folder)
-    comparison = options.comparison(model.sites[kind.site].units)
+    comparison = options.comparison(site_of(model, kind).units)
     design = Design(kind, options.context, options.held_out(), data_name(options.data))
+    settings = comparison.settings(design, task, model)
+    check_run_folder(folder, settings)
     prepared = prepare(model, task, design)
     results = run_all(comparison.jobs(prepared.site.units), comparison, prepared, folder)
     summary = summarise(comparison, prepared, results, time.perf_counter() - started)
@@ -119,7 +129,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     drawing = comparison_tables.figure(summary)
     write_run(
         folder,
-        comparison.settings(design, task, model),
+        settings,
         summary,
         evaluations,
         comparison_tables.markdown,

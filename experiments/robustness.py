@@ -12,42 +12,55 @@ A run that was stopped goes on where it was, and a finished one can be extended 
 """
 
 import dataclasses
-import json
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import jax
-
-import jaxmask
 from experiments import train_language_model
-from experiments.shared import option_types
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import (
     Count,
-    CountOrZero,
-    Data,
     DataFolder,
     Fraction,
     Model,
+    OptionError,
     Percentage,
     ResultFolder,
     Runs,
-    Seed,
     TextFile,
     Weight,
+    check,
 )
-from experiments.shared.setup import OptionError, Options, TaskName, check, load_task, run_script
+from experiments.shared.options import (
+    ContextOptions,
+    DataOptions,
+    KindOptions,
+    SplitOptions,
+    StepOptions,
+    TaskOptions,
+    data_name,
+    load_model_named,
+    load_task,
+    weighted,
+)
+from experiments.shared.script import run_script
 from experiments.studies import robustness_runs, robustness_tables
-from experiments.studies.robustness_runs import Goal, Named
+from experiments.studies.robustness_runs import Goal, Named, Study
+from experiments.studies.searches import Resources
 from experiments.training.options import TrainingOptions
-from jaxmask.files.run_folder import plain, write_text
+from jaxmask.files.run_folder import check_run_folder, write_run
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.pipeline.plan import Design, Plan
+from jaxmask.pipeline.summarise import environment
 from jaxmask.report import figures, paper
 from jaxmask.runs.programs import Programs
+from jaxmask.search import SearchConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class RobustnessOptions:
+class RobustnessOptions(
+    SplitOptions, StepOptions, ContextOptions, KindOptions, DataOptions, TaskOptions
+):
     """Options of the script; where names are those of other scripts, so are meanings."""
 
     models: tuple[Model, ...] = ()
@@ -63,20 +76,11 @@ class RobustnessOptions:
     """Updates of each; its own number if not given."""
     train_snapshots: tuple[Count, ...] = ()
     """Updates at which to keep snapshots; those of the first model are then --snapshots."""
-    task: TaskName = "number_agreement"
-    """What to search for; minimal_pairs stands for a file of your own (--data)."""
     vocab: TextFile | None = None
     """Vocabulary of .pt files: one word a line."""
-    data: Data | None = None
-    """Folder of the task's original files; if not given, the task is generated. For minimal pairs:
-    their file."""
     valid: TextFile | None = None
     """Text to measure perplexity on; if not given, it is what the training of a model folder has
     measured last (of weights that weren't averaged with others)."""
-    intervention: Literal["single", "every"] = "single"
-    """Intervene at one word, or at every word of the sentence."""
-    context: Literal["eos", "none", "primer"] = "eos"
-    """What the model reads before each sentence."""
     accuracy: Percentage = paper.FIVE_MODELS.accuracy[0]
     """Percentage of decisions to flip, on training examples and in the mean over searches (half a
     point more, as held-out ones come out lower)."""
@@ -88,127 +92,129 @@ class RobustnessOptions:
     of units are compared without."""
     searches: Runs = 3
     """Searches on each model."""
-    steps: Count | None = None
-    """Gradient steps of a search; the method's own number if not given."""
-    rounds: CountOrZero | None = None
-    """Rounds of exchange; the method's own number if not given."""
-    evaluation: Count | None = None
-    """Examples held out; as many as in the paper if not given, or a fifth of minimal pairs."""
-    split: Literal["example", "word"] = "example"
-    """Hold out examples, or words: no subject (profession) is in both parts."""
-    split_seed: Seed = 0
-    """Seed of the choice of these."""
     out: ResultFolder = Path("results/robustness")
     """Folder for the results."""
 
+    def check(self) -> None:
+        """Checks the options before any work is done.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        check(self)
+        if self.corpus is not None and self.models:
+            raise OptionError("--models: expected them or --corpus, found both")
+        if self.corpus is None and not self.models + self.snapshots:
+            raise OptionError("--models: expected at least one model, or --corpus, found none")
+        if self.corpus is None and (self.train_snapshots or self.train_steps is not None):
+            raise OptionError("--corpus: expected a text to train on, none given")
+
+    def load_model(self, source: str) -> LanguageModel:
+        """One of the models that the options name."""
+        return load_model_named(source, self.vocab)
+
+    def goal(self) -> Goal:
+        """What the searches on each model are to reach, as values."""
+        config = weighted(SearchConfig(), self.kl_weight).replace(**self.lengths())
+        if self.alpha is not None:
+            config = config.replace(alpha=self.alpha, beta=self.alpha)
+        design = Design(self.kind(), self.context, self.held_out(), data_name(self.data))
+        plan = Plan(config, design, seeds=self.searches)
+        return Goal(plan, self.accuracy, self.alpha is None, self.valid)
+
+    def training(self) -> TrainingOptions:
+        """How the models are trained."""
+        return TrainingOptions(
+            out=self.out / "language_models",
+            data=self.corpus,
+            seeds=self.train_seeds,
+            steps=self.train_steps,
+            snapshots=self.train_snapshots,
+        )
+
+    def with_trained(self, folders: list[Path]) -> "RobustnessOptions":
+        """The options with trained models, and the snapshots of the first, in place of the corpus.
+
+        Args:
+            folders: of the trained models.
+        """
+        first = folders[0] / "snapshots"
+        snapshots = tuple(str(first / str(update)) for update in self.train_snapshots)
+        return dataclasses.replace(
+            self,
+            corpus=None,
+            train_snapshots=(),
+            train_steps=None,
+            models=tuple(map(str, folders)),
+            snapshots=(*self.snapshots, *snapshots),
+        )
+
 
 def work(options: RobustnessOptions) -> dict[str, Any]:
-    """Runs what isn't there yet, compares, and writes the folder; returns its summary."""
+    """Runs what isn't finished yet, compares, and writes the folder; returns its summary."""
     started = time.perf_counter()
-    check_options(options)
-    options = trained(options)
-    common = search_options(options)
-    models = robustness_runs.identify(options.models, common)
-    snapshots = robustness_runs.identify(options.snapshots, common)
-    _check_perplexities(options, snapshots)
-    task = load_task(options.task, options.data)
-    goal = Goal(options.accuracy, options.alpha, options.valid)
-    programs = Programs()
-
-    def results(named: list[Named], folder: Path) -> list[dict[str, Any]]:
-        return [
-            robustness_runs.of_model(one, task, common, goal, folder, programs) for one in named
-        ]
-
-    found = results(models, options.out / "models"), results(snapshots, options.out / "snapshots")
+    options.check()
+    if options.corpus is not None:
+        trained = train_language_model.train(options.training())
+        folders = [one.folder for one in train_language_model.all_written(trained)]
+        options = options.with_trained(folders)
+    models = robustness_runs.identify(options.models, options.load_model)
+    snapshots = robustness_runs.identify(options.snapshots, options.load_model)
+    check_perplexities(snapshots, options.valid)
+    task, goal = load_task(options.task, options.data), options.goal()
+    study = Study(task, goal, options.load_model, Resources(Programs()))
+    check_run_folder(options.out, study.settings())
+    found = [
+        [robustness_runs.results(one, study, options.out / folder) for one in named]
+        for named, folder in ((models, "models"), (snapshots, "snapshots"))
+    ]
+    seconds = {
+        "total": time.perf_counter() - started,
+        "compile": study.resources.programs.compiling,
+    }
     summary = {
         "task": task.name,
-        **{name: getattr(options, name) for name in ("intervention", "context")},
-        "kl_weight": options.kl_weight,
-        "wanted": options.accuracy,
+        "intervention": goal.plan.design.kind.place,
+        "context": goal.plan.design.context,
+        "kl_weight": goal.plan.config.kl_weight,
+        "wanted": goal.percent,
         "alpha": options.alpha,
         **robustness_tables.summarise(*found),
-        "seconds": {"total": time.perf_counter() - started, "compile": programs.compiling},
-        "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
-        "device": jax.devices()[0].device_kind,
+        "seconds": seconds,
+        **environment(),
     }
-    _write(options, summary)
+    write_run(
+        options.out,
+        study.settings(),
+        summary,
+        table=robustness_tables.markdown,
+        more=lambda: draw(summary, options.out / "figures"),
+    )
     for table in robustness_tables.tables(summary):
         print_table(table)
-    seconds = summary["seconds"]["total"]
-    console().print(f"{seconds:.0f} s; written to {options.out}", soft_wrap=True)
+    console().print(f"{seconds['total']:.0f} s; written to {options.out}", soft_wrap=True)
     return summary
 
 
-def check_options(options: RobustnessOptions) -> None:
-    """Raises an `OptionError` for what can't be compared, before any work is done."""
-    option_types.check(options)
-    if options.corpus is not None and options.models:
-        raise OptionError("--models: expected them or --corpus, found both")
-    if options.corpus is None and not options.models + options.snapshots:
-        raise OptionError("--models: expected at least one model, or --corpus, found none")
-    if options.corpus is None and (options.train_snapshots or options.train_steps is not None):
-        raise OptionError("--corpus: expected a text to train on, none given")
-    check(dataclasses.replace(search_options(options), vocab=None))  # models have their own
-
-
-def search_options(options: RobustnessOptions) -> Options:
-    """The options of all searches."""
-    names = {field.name for field in dataclasses.fields(Options)} - {"out", "alpha"}
-    shared = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    chosen = {name: value for name, value in shared.items() if name in names}
-    if options.alpha is not None:
-        chosen["alpha"] = options.alpha
-    return Options(**chosen, seeds=options.searches)
-
-
-def trained(options: RobustnessOptions) -> RobustnessOptions:
-    """With the models in place of the corpus that they are trained on, unless they are there."""
-    if options.corpus is None:
-        return options
-    results = train_language_model.train(
-        TrainingOptions(
-            out=options.out / "language_models",
-            data=options.corpus,
-            seeds=options.train_seeds,
-            steps=options.train_steps,
-            snapshots=options.train_snapshots,
-        )
-    )
-    models = train_language_model.all_written(results)
-    first = models[0].folder / "snapshots"
-    return dataclasses.replace(
-        options,
-        models=tuple(str(one.folder) for one in models),
-        snapshots=(*options.snapshots, *(str(first / str(n)) for n in options.train_snapshots)),
-    )
-
-
-def _check_perplexities(options: RobustnessOptions, snapshots: list[Named]) -> None:
-    """Snapshots are ordered by it."""
-    if options.valid is None:
-        for one in snapshots:
-            if robustness_runs.trained_perplexity(Path(one.source)) is None:
-                raise OptionError(
-                    f"--valid: expected a text, as no training run tells {one.source}'s perplexity"
-                )
-
-
-def _write(options: RobustnessOptions, summary: dict[str, Any]) -> None:
-    """The run folder: configuration, summary, tables and, with snapshots, the figure."""
-    config = dataclasses.asdict(options)
-    texts = {
-        "config.json": json.dumps(plain(config, "config"), indent=2) + "\n",
-        "table.md": robustness_tables.markdown(summary),
-        "summary.json": json.dumps(plain(summary, "summary"), indent=2) + "\n",
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
+def draw(summary: dict[str, Any], folder: Path) -> None:
+    """Draws the units needed over perplexity, if there are snapshots."""
     if summary["snapshots"]:
-        figures.save(
-            robustness_tables.figure(summary), options.out / "figures" / "units_and_perplexity.png"
-        )
-    for name, text in texts.items():
-        write_text(options.out / name, text)
+        figure = robustness_tables.figure(summary)
+        figures.save(figure, folder / "units_and_perplexity.png")
+
+
+def check_perplexities(snapshots: list[Named], valid: Path | None) -> None:
+    """Makes sure that the perplexity of each snapshot is known: they are ordered by it.
+
+    Raises:
+        OptionError: one isn't known, and there is no text to measure it on.
+    """
+    for one in snapshots if valid is None else ():
+        if robustness_runs.trained_perplexity(Path(one.source)) is None:
+            raise OptionError(
+                f"--valid: expected a text, as no training run has measured the perplexity of "
+                f"{one.source}"
+            )
 
 
 def main() -> None:

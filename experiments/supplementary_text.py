@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 from experiments.shared.option_types import CountOrZero, NotEmpty, ResultFolder, Seed, TextFile
-from experiments.shared.setup import run_script
+from experiments.shared.script import run_script
 from experiments.shared.text import open_text
 from jaxmask.tasks.number_agreement import NOUNS, OTHERS
 from jaxmask.text.examples import word_list

@@ -17,7 +17,8 @@ import numpy as np
 
 from experiments.shared import records
 from experiments.shared.console import console, print_table
-from experiments.shared.setup import OptionError, run_script
+from experiments.shared.option_types import OptionError
+from experiments.shared.script import run_script
 from experiments.training import seed_groups
 from experiments.training.options import TrainingOptions, check, settings, with_recipe
 from experiments.training.seed_groups import Run, Stopped

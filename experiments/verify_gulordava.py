@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+import tyro
 from jaxtyping import Array, Float, Int
 
 from experiments.shared.console import print_table
-from experiments.shared.option_types import DataFolder, Model, TextFile
-from experiments.shared.setup import read_model, run_script
+from experiments.shared.option_types import DataFolder, Model
+from experiments.shared.options import ModelOptions
+from experiments.shared.script import run_script
 from experiments.studies.gulordava_reference import (
     Generated,
     Item,
@@ -42,15 +44,13 @@ WINDOW = 512  # words of the stream, or sentences, read at a time
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class VerifyOptions(ModelOptions):
     """Options of this script."""
 
-    model: Model
+    model: Model = tyro.MISSING
     """A model folder, or a PyTorch .pt file (with --vocab)."""
-    reference: DataFolder
+    reference: DataFolder = tyro.MISSING
     """Folder with nounpp.abl, best_model.tab, generated.text and generated.eval."""
-    vocab: TextFile | None = None
-    """Vocabulary of a .pt file: one word a line."""
 
 
 class Comparison(NamedTuple):
@@ -200,10 +200,10 @@ def table(name: str, comparisons: Sequence[Comparison]) -> Table:
     )
 
 
-def work(options: Options) -> None:
+def work(options: VerifyOptions) -> None:
     """Scores both parts and compares; fails where the models differ."""
     nounpp, generated = read_nounpp(options.reference), read_generated(options.reference)
-    model = read_model(options)
+    model = options.load_model()
     comparisons = verify(model, nounpp, generated)
     print_table(table(model.name, comparisons))
     if found := [text for comparison in comparisons for text in differences(comparison)]:
@@ -213,7 +213,7 @@ def work(options: Options) -> None:
 
 def main() -> None:
     """Reads the options, verifies."""
-    run_script(Options, "verify_gulordava", __doc__, work)
+    run_script(VerifyOptions, "verify_gulordava", __doc__, work)
 
 
 if __name__ == "__main__":

@@ -30,20 +30,20 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.subject import (
-    BenchmarkOptions,
+    Benchmark,
     all_ready,
-    material,
+    prepared,
     medians,
     sizes,
     square_matmul,
     torch_there,
 )
-from experiments.shared.setup import Material
 from jaxmask import search
 from jaxmask.intervention import single_step
 from jaxmask.models.lstm import naive
 from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.objective import KL, ExactKL, NoKL, Objective, SampledKL
+from jaxmask.pipeline.prepare import Prepared
 from jaxmask.search import SearchConfig
 
 if TYPE_CHECKING:  # needs PyTorch
@@ -82,10 +82,10 @@ def cases(seeds: int) -> list[Case]:
     return ours + naive + (plain if torch_there() else [])
 
 
-def measure(options: BenchmarkOptions) -> dict[str, Any]:
+def measure(benchmark: Benchmark) -> dict[str, Any]:
     """Milliseconds of a gradient for each case, a seed, and what that is of the matmul rate."""
-    of, everything = sizes(options), material(options)
-    work = all_ready({case: partial(ready, case, everything) for case in cases(options.seeds)})
+    of, examples = sizes(benchmark), prepared(benchmark)
+    work = all_ready({case: partial(ready, case, examples) for case in cases(benchmark.seeds)})
     work[MATMUL] = square_matmul(of.square)
     seconds = medians(work, of.repeats)
     rate = 2.0 * of.square**3 / seconds.pop(MATMUL)
@@ -98,7 +98,7 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
 
     measured = []
     for case, taken in seconds.items():
-        operations = necessary_operations(everything, case.objective)
+        operations = necessary_operations(examples, case.objective)
         measured.append(
             {
                 **case._asdict(),
@@ -118,33 +118,33 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
     }
 
 
-def ready(case: Case, everything: Material) -> Callable[[], Any]:
+def ready(case: Case, examples: Prepared) -> Callable[[], Any]:
     """A case, ready to run."""
     config = SearchConfig(kl=KLS[case.objective])
     if case.version == "PyTorch":
-        plain = in_torch(everything, config, "last" if case.objective == LAST_WORD else "all")
+        plain = in_torch(examples, config, "last" if case.objective == LAST_WORD else "all")
         return lambda: plain.step(*plain.draw(BATCH))
     ours = case.version == "ours"
-    objective = everything.train_objective if ours else naive_objective(everything)
+    objective = examples.train_objective if ours else naive_objective(examples)
     return compiled(objective, case.seeds, config)
 
 
-def naive_objective(everything: Material) -> NaiveObjective:
+def naive_objective(examples: Prepared) -> NaiveObjective:
     """The naive counterpart of the objective to search on."""
-    part = everything.train
+    part = examples.train
     return naive.build(
-        everything.model.params, part, single_step(part.position, part.length), everything.context
+        examples.model.params, part, single_step(part.position, part.length), examples.context
     )
 
 
 def in_torch(
-    everything: Material, config: SearchConfig, softmaxes: Literal["all", "last"] = "all"
+    examples: Prepared, config: SearchConfig, softmaxes: Literal["all", "last"] = "all"
 ) -> "PlainSearch":
     """The search in PyTorch; call it only where that is installed."""
     from experiments.benchmarks import in_torch
 
-    model = in_torch.LanguageModel(everything.model.params)
-    return in_torch.PlainSearch(model, everything.train, everything.context, config, softmaxes)
+    model = in_torch.LanguageModel(examples.model.params)
+    return in_torch.PlainSearch(model, examples.train, examples.context, config, softmaxes)
 
 
 def compiled(objective: Objective, seeds: int, config: SearchConfig) -> Callable[[], Any]:
@@ -156,10 +156,10 @@ def compiled(objective: Objective, seeds: int, config: SearchConfig) -> Callable
     return lambda: jax.block_until_ready(program(states, objective, config))
 
 
-def necessary_operations(everything: Material, kl: str) -> float:
+def necessary_operations(examples: Prepared, kl: str) -> float:
     """Floating-point operations of a gradient, see above; of an average batch."""
-    config, examples = everything.model.config, everything.train
-    words = BATCH * float(np.mean(examples.length - examples.position - 1))
+    config, part = examples.model.config, examples.train
+    words = BATCH * float(np.mean(part.length - part.position - 1))
     match KLS[kl]:
         case NoKL():
             states = 0.0

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from experiments.benchmarks.gradient import compiled
-from experiments.benchmarks.subject import BenchmarkOptions, all_ready, medians, random_model, sizes
+from experiments.benchmarks.subject import Benchmark, all_ready, medians, random_model, sizes
 from jaxmask.intervention import single_step
 from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.network import Params
@@ -31,9 +31,9 @@ NAMES = {
 }
 
 
-def measure(options: BenchmarkOptions) -> dict[str, Any]:
+def measure(benchmark: Benchmark) -> dict[str, Any]:
     """Milliseconds of a step at each point; the default point is measured once."""
-    of = sizes(options)
+    of = sizes(benchmark)
     default = tuple(of.scaling_at.values())
     points = {
         (name, value): tuple({**of.scaling_at, name: value}.values())

@@ -17,8 +17,10 @@ from typing import Any
 
 import jax
 
-from experiments.shared import report_search
-from experiments.shared.setup import Options, parse
+from experiments.shared.experiment import experiment, open_output
+from experiments.shared.options import Options, load_task
+from experiments.shared.script import parse
+from jaxmask.pipeline.prepare import prepare
 from jaxmask.runs.programs import Programs
 from jaxmask.tasks import number_agreement
 
@@ -86,8 +88,12 @@ def main() -> None:
     jax.monitoring.register_event_listener(lambda e, **_: events.update([e]))
     programs = _UntilFirstStep()
     options = parse(Options, "benchmark_start", __doc__)
+    plan, model = options.plan(), options.load_model()
+    task = load_task(number_agreement.NAME, options.data)
+    settings = plan.settings(task, model)
     try:
-        report_search.run(number_agreement.NAME, options, programs=programs)
+        to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+        experiment(prepare(model, task, plan.design), plan, to, programs)
     except _FirstStep:
         seen = {
             "imported": imported,

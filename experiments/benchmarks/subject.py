@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -18,13 +19,18 @@ from experiments.shared.option_types import (
     Fraction,
     Model,
     NotEmpty,
+    OptionError,
     ResultFolder,
     Runs,
     TextFile,
+    check,
 )
-from experiments.shared.setup import Material, Options, load_task, prepare, read_model
+from experiments.shared.options import load_model_named
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.model import LSTMModel
+from jaxmask.pipeline.plan import Plan
+from jaxmask.pipeline.prepare import Prepared, prepare
+from jaxmask.search import SearchConfig
 from jaxmask.tasks import number_agreement
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
@@ -56,6 +62,39 @@ class BenchmarkOptions:
     """Tiny sizes, to see that all of it runs."""
     out: ResultFolder | None = None
     """Folder for the results; results/benchmark-MODEL if not given."""
+
+    def benchmark(self) -> "Benchmark":
+        """What is measured, as values.
+
+        Raises:
+            OptionError: an option is out of its range, or PyTorch is asked for and isn't there.
+        """
+        check(self)
+        if self.torch_search and not torch_there():
+            raise OptionError("--torch-search: expected PyTorch to be installed, found none")
+        return Benchmark(*(getattr(self, name) for name in Benchmark._fields))
+
+
+class Benchmark(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        model: as the scripts' ``--model``; None for random weights.
+        vocab: as the scripts' ``--vocab``.
+        alpha: largest fraction of the hidden units to intervene on.
+        seeds: searches at once.
+        naive_steps: steps timed with the naive versions; 0 for none.
+        torch_search: run one whole search of the PyTorch version too.
+        quick: use tiny sizes.
+    """
+
+    model: str | None = None
+    vocab: Path | None = None
+    alpha: float = 0.02
+    seeds: int = 10
+    naive_steps: int = 10
+    torch_search: bool = False
+    quick: bool = False
 
 
 class Sizes(NamedTuple):
@@ -111,23 +150,21 @@ QUICK = Sizes(
 )  # fmt: skip
 
 
-def sizes(options: BenchmarkOptions) -> Sizes:
-    """The sizes that the options ask for."""
-    return QUICK if options.quick else PAPER
+def sizes(benchmark: Benchmark) -> Sizes:
+    """The sizes of a benchmark."""
+    return QUICK if benchmark.quick else PAPER
 
 
-def common(options: BenchmarkOptions) -> Options:
-    """The options of a search of its own."""
-    of = sizes(options)
-    model = "" if options.model is None else options.model
-    return Options(
-        model=model,
-        vocab=options.vocab,
-        alpha=options.alpha,
-        seeds=options.seeds,
-        steps=of.steps,
-        rounds=of.rounds,
+def plan(benchmark: Benchmark) -> Plan:
+    """The plan of the searches that are timed."""
+    of = sizes(benchmark)
+    lengths = {"steps": of.steps, "exchange_rounds": of.rounds}
+    config = SearchConfig().replace(
+        alpha=benchmark.alpha,
+        beta=benchmark.alpha,
+        **{name: value for name, value in lengths.items() if value is not None},
     )
+    return Plan(config, seeds=benchmark.seeds)
 
 
 def random_model(hidden: int, words: int) -> LSTMModel:
@@ -140,18 +177,19 @@ def random_model(hidden: int, words: int) -> LSTMModel:
 
 
 @functools.cache
-def subject(options: BenchmarkOptions) -> LSTMModel:
-    """The model that the options ask for."""
-    of = sizes(options)
-    chosen = common(options)
-    return random_model(of.hidden, of.words) if options.model is None else read_model(chosen)
+def subject(benchmark: Benchmark) -> LSTMModel:
+    """The model that is searched."""
+    of = sizes(benchmark)
+    if benchmark.model is None:
+        return random_model(of.hidden, of.words)
+    return load_model_named(benchmark.model, benchmark.vocab)
 
 
 @functools.cache
-def material(options: BenchmarkOptions) -> Material:
+def prepared(benchmark: Benchmark) -> Prepared:
     """The model and number agreement, ready to be searched at a single step."""
-    chosen = common(options)
-    return prepare(chosen, load_task(number_agreement.NAME, None), subject(options))
+    task = number_agreement.PHENOMENON.generate()
+    return prepare(subject(benchmark), task, plan(benchmark).design)
 
 
 def torch_there() -> bool:
@@ -188,8 +226,8 @@ def square_matmul(side: int) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(product(a, b))
 
 
-def matmul_rate(options: BenchmarkOptions) -> float:
+def matmul_rate(benchmark: Benchmark) -> float:
     """Float32 operations a second of a big square matmul on this machine, now."""
-    side = sizes(options).square
-    (seconds,) = medians({"matmul": square_matmul(side)}, 2 * sizes(options).repeats + 1).values()
+    side = sizes(benchmark).square
+    (seconds,) = medians({"matmul": square_matmul(side)}, 2 * sizes(benchmark).repeats + 1).values()
     return 2.0 * side**3 / seconds

@@ -30,6 +30,17 @@ def tables(summary: Summary) -> list[Table]:
     ]
 
 
+def markdown(summary: Summary) -> str:
+    """What goes into ``table.md``: where it was measured, and all tables."""
+    heading = (
+        f"# Benchmark\n\nModel {summary['model']['name']}, {summary['cores']} cores "
+        f"({summary['device']}), float32 matmul at {summary['matmul']['gflops']:.0f} GFLOP/s; "
+        + ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+        + ".\n"
+    )
+    return "\n".join([heading, *map(report.to_markdown, tables(summary))])
+
+
 def gradient_table(measured: Summary, model: Summary) -> Table:
     """Time of one gradient and share of the matmul rate, beside the naive versions."""
     rows = tuple(

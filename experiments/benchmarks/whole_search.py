@@ -12,14 +12,13 @@ import numpy as np
 
 from experiments.benchmarks.gradient import BATCH, in_torch, naive_objective
 from experiments.benchmarks.subject import (
-    BenchmarkOptions,
-    common,
-    material,
+    Benchmark,
+    plan,
+    prepared,
     torch_there,
 )
 from experiments.shared.console import progress
-from experiments.shared.report_search import STEPS_A_ROUND
-from experiments.shared.setup import Material, search_config
+from experiments.shared.experiment import search_progress
 from jaxmask import report, search
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention, single_step
@@ -27,6 +26,9 @@ from jaxmask.models.lstm import objective
 from jaxmask.objective import NoKL, Objective
 from jaxmask.runs import ensemble
 from jaxmask.runs.programs import Programs
+from jaxmask.pipeline.prepare import Prepared
+from jaxmask.pipeline.search_all import search_all
+from jaxmask.runs.ensemble import Session
 from jaxmask.search import SearchConfig, SearchInfo
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -35,16 +37,17 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 Steps = Callable[[int], Iterator[float]]
 
 
-def measure(options: BenchmarkOptions) -> dict[str, Any]:
+def measure(benchmark: Benchmark) -> dict[str, Any]:
     """Seconds of a search of all seeds, and of as many naive ones, one after another."""
-    everything, config = material(options), search_config(common(options))
-    keys = jax.random.split(jax.random.key(0), options.seeds)
+    examples, chosen = prepared(benchmark), plan(benchmark)
+    config = chosen.config
     programs = Programs()
-    with compilations() as compiled, _progress(config) as observe:
-        result = ensemble.run(keys, everything.train_objective, config, observe, programs)
+    with compilations() as compiled, search_progress(config, "ours") as observe:
+        session = Session(observe=observe, programs=programs)
+        result = search_all(examples, chosen, session)
     before = programs.compiling, programs.running
     evaluations = ensemble.evaluations(
-        result.interventions, everything.evaluation_objective, programs
+        result.interventions, examples.evaluation_objective, programs
     )
     converged = jax.vmap(lambda i, h: search.converged(i, h, config))(
         result.interventions, result.history
@@ -65,31 +68,22 @@ def measure(options: BenchmarkOptions) -> dict[str, Any]:
         **_quality(result.interventions, evaluations),
     }
     versions = [ours]
-    if options.naive_steps:
+    if benchmark.naive_steps:
         versions += [
-            _extrapolated(name, take, options, steps)
-            for name, take in _naive_versions(everything, config).items()
+            _extrapolated(name, take, benchmark, steps)
+            for name, take in _naive_versions(examples, config).items()
         ]
-    if options.torch_search and torch_there():
-        versions.append(_torch_search(everything, config.replace(steps=steps), options.seeds))
+    if benchmark.torch_search and torch_there():
+        versions.append(_torch_search(examples, config.replace(steps=steps), benchmark.seeds))
     return {
-        "alpha": options.alpha,
-        "seeds": options.seeds,
+        "alpha": benchmark.alpha,
+        "seeds": benchmark.seeds,
         "steps": steps,
         "batch": config.batch_size,
         "versions": versions,
         "details": seconds,
         "compilations": compiled,
     }
-
-
-@contextlib.contextmanager
-def _progress(config: SearchConfig) -> Iterator[ensemble.Observer]:
-    """Progress of a search, relaxation and exchange in one bar."""
-    with progress(config.steps + config.exchange_rounds * STEPS_A_ROUND, "ours") as advance_to:
-        yield lambda done, info: advance_to(
-            done if isinstance(info, SearchInfo) else config.steps + done * STEPS_A_ROUND
-        )
 
 
 @contextlib.contextmanager
@@ -119,29 +113,29 @@ def compilations() -> Iterator[list[dict[str, Any]]]:
     ]
 
 
-def measure_evaluation(options: BenchmarkOptions) -> dict[str, Any]:
+def measure_evaluation(benchmark: Benchmark) -> dict[str, Any]:
     """Seconds to evaluate random hard masks on all pairs, of training and held out."""
-    everything = material(options)
-    pairs = everything.encoded.examples
+    examples = prepared(benchmark)
+    pairs = examples.encoded.examples
     whole = objective.build(
-        everything.model.params,
+        examples.model.params,
         pairs,
         single_step(pairs.position, pairs.length),
-        everything.context,
+        examples.context,
     )
     units = whole.n_units
     random = np.random.default_rng(0)
-    order = random.permuted(np.tile(np.arange(units), (options.seeds, 1)), axis=1)
-    mask = (order < int(search.budget(units, options.alpha))).astype(np.float32)
+    order = random.permuted(np.tile(np.arange(units), (benchmark.seeds, 1)), axis=1)
+    mask = (order < int(search.budget(units, benchmark.alpha))).astype(np.float32)
     masks = Intervention(
         jnp.asarray(np.repeat(mask[:, None], 2, axis=1)),
-        jnp.asarray(random.uniform(-1, 1, (options.seeds, 2, units)).astype(np.float32)),
+        jnp.asarray(random.uniform(-1, 1, (benchmark.seeds, 2, units)).astype(np.float32)),
     )
 
     def accuracies(masks: Intervention, objective: Objective) -> Evaluation:
         return jax.lax.map(lambda one: evaluate(one, objective, NoKL()), masks)
 
-    measured = {"masks": options.seeds, "pairs": pairs.size}
+    measured = {"masks": benchmark.seeds, "pairs": pairs.size}
     for name, evaluate_all in {
         "accuracy": lambda programs: programs.call("accuracy", accuracies, masks, whole),
         "exact_kl": lambda programs: ensemble.evaluations(masks, whole, programs),
@@ -152,16 +146,16 @@ def measure_evaluation(options: BenchmarkOptions) -> dict[str, Any]:
     return measured
 
 
-def _naive_versions(everything: Material, config: SearchConfig) -> dict[str, Steps]:
+def _naive_versions(examples: Prepared, config: SearchConfig) -> dict[str, Steps]:
     """One seed's steps with the naive objective in JAX, and in PyTorch where it is installed."""
-    versions: dict[str, Steps] = {"naive JAX": lambda n: _jax_steps(everything, config, n)}
+    versions: dict[str, Steps] = {"naive JAX": lambda n: _jax_steps(examples, config, n)}
     if torch_there():
-        versions["PyTorch"] = lambda n: _torch_steps(in_torch(everything, config), n)
+        versions["PyTorch"] = lambda n: _torch_steps(in_torch(examples, config), n)
     return versions
 
 
-def _jax_steps(everything: Material, config: SearchConfig, count: int) -> Iterator[float]:
-    slow = naive_objective(everything)
+def _jax_steps(examples: Prepared, config: SearchConfig, count: int) -> Iterator[float]:
+    slow = naive_objective(examples)
     state = jax.jit(search.init)(jax.random.key(0), slow, config)
     step = jax.jit(search.step).lower(state, slow, config).compile()
     for _ in range(count):
@@ -178,31 +172,31 @@ def _torch_steps(plain: Any, count: int) -> Iterator[float]:
 
 
 def _extrapolated(
-    name: str, steps_of: Steps, options: BenchmarkOptions, steps: int
+    name: str, steps_of: Steps, benchmark: Benchmark, steps: int
 ) -> dict[str, Any]:
     """A naive version's entry: the median step times the steps of all seeds."""
-    with progress(options.naive_steps, name) as advance_to:
+    with progress(benchmark.naive_steps, name) as advance_to:
         taken = []
-        for number, seconds in enumerate(steps_of(options.naive_steps)):
+        for number, seconds in enumerate(steps_of(benchmark.naive_steps)):
             taken.append(seconds)
             advance_to(number + 1)
     return {
         "version": name,
-        "timed_steps": options.naive_steps,
-        "seconds": statistics.median(taken) * steps * options.seeds,
+        "timed_steps": benchmark.naive_steps,
+        "seconds": statistics.median(taken) * steps * benchmark.seeds,
     }
 
 
-def _torch_search(everything: Material, config: SearchConfig, seeds: int) -> dict[str, Any]:
+def _torch_search(examples: Prepared, config: SearchConfig, seeds: int) -> dict[str, Any]:
     """A whole search in PyTorch: what it finds, and the time of as many as there are seeds."""
-    plain = in_torch(everything, config)
+    plain = in_torch(examples, config)
     with progress(config.steps, "PyTorch, whole search") as advance_to:
         taken = 0.0
         for number, seconds in enumerate(_torch_steps(plain, config.steps)):
             taken += seconds
             advance_to(number + 1)
     found = jax.tree.map(lambda x: x[None], plain.found())
-    evaluations = ensemble.evaluations(found, everything.evaluation_objective)
+    evaluations = ensemble.evaluations(found, examples.evaluation_objective)
     return {
         "version": "PyTorch, one whole",
         "timed_steps": config.steps,

@@ -4,41 +4,45 @@ OUT/models/NAME/ or OUT/snapshots/NAME/ holds result.json, greedy.json and alpha
 and the run folders of its searches, one for each number of units tried.
 """
 
-import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.shared import records, report_search
+from experiments.shared import records
 from experiments.shared.console import console
-from experiments.shared.setup import Material, OptionError, Options, data_name, prepare, read_model
+from experiments.shared.option_types import OptionError
 from experiments.studies import needed_units
 from experiments.studies.needed_units import GreedyCurve, Searches
+from experiments.studies.searches import Resources, train_accuracy
 from experiments.training import text_files
+from jaxmask import search
 from jaxmask.files.run_folder import plain
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.lstm import training
-from jaxmask.runs.programs import Programs
+from jaxmask.pipeline.plan import Plan
+from jaxmask.pipeline.prepare import Prepared, prepare
 from jaxmask.text import corpus
 from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE
 
 
 class Goal(NamedTuple):
-    """What the searches are to reach.
+    """What the searches on each model are to reach.
 
     Attributes:
-        percent: of the decisions are to flip.
-        alpha: to search at; None for the smallest that reaches it.
+        plan: of the searches, apart from alpha if that is looked for.
+        percent: percentage of the decisions to flip.
+        sparsest: look for the smallest alpha that reaches it; else the plan's alpha is used.
         valid: text to measure perplexities on; None for what the models' training measured.
     """
 
+    plan: Plan
     percent: float
-    alpha: float | None
+    sparsest: bool
     valid: Path | None
 
 
@@ -50,7 +54,9 @@ class Named(NamedTuple):
     fingerprint: str
 
 
-def identify(sources: Sequence[str], options: Options) -> list[Named]:
+def identify(
+    sources: Sequence[str], load_model: Callable[[str], LanguageModel]
+) -> list[Named]:
     """Which models were asked for.
 
     Raises:
@@ -59,7 +65,7 @@ def identify(sources: Sequence[str], options: Options) -> list[Named]:
     """
     found: list[Named] = []
     for source in sources:
-        model = read_model(dataclasses.replace(options, model=source))
+        model = load_model(source)
         for other in found:
             if model.fingerprint == other.fingerprint:
                 raise OptionError(f"--models: {other.source} and {source} are the same model")
@@ -72,36 +78,66 @@ def identify(sources: Sequence[str], options: Options) -> list[Named]:
     return found
 
 
-def of_model(
-    one: Named, task: Task, options: Options, goal: Goal, folder: Path, programs: Programs
-) -> dict[str, Any]:
+class Study(NamedTuple):
+    """What is done with each of the models.
+
+    Attributes:
+        task: what is searched for.
+        goal: what the searches are to reach.
+        load_model: reads a model by its source.
+        resources: what the searches share, on models of one size.
+    """
+
+    task: Task
+    goal: Goal
+    load_model: Callable[[str], LanguageModel]
+    resources: Resources
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the results of each model, in JSON's types."""
+        plan, split = self.goal.plan, self.goal.plan.design.split
+        return {
+            "task": self.task.name,
+            "data": plan.design.data,
+            "intervention": plan.design.kind.place,
+            "context": plan.design.context,
+            "evaluation": split.size(self.task),
+            "split": split.by,
+            "split_seed": split.seed,
+            "seeds": plan.seeds,
+            "search": search.settings(plan.config),
+            "accuracy": self.goal.percent,
+            "sparsest": self.goal.sparsest,
+            "valid": None if self.goal.valid is None else text_files.digest(self.goal.valid),
+        }
+
+
+def results(one: Named, study: Study, folder: Path) -> dict[str, Any]:
     """All that is reported of a model: an entry of the summary's "models" or "snapshots".
 
     Args:
         one: the model.
-        task: what to search for.
-        options: of the searches, but for the model, alpha and folder.
-        goal: what to reach.
-        folder: for its own folder.
-        programs: shared by models of one size.
+        study: what to do with it.
+        folder: for the folder of the model.
     """
-    place = folder / one.name
-    settings = _settings(one, task, options, goal)
+    place, goal = folder / one.name, study.goal
+    settings = study.settings() | {"fingerprint": one.fingerprint}
     if (there := records.read(place / "result.json", settings)) is not None:
         return there
     console().rule(one.name, align="left", style="default")
-    options = dataclasses.replace(options, model=one.source, out=place)
-    model = read_model(options)
+    model = study.load_model(one.source)
     of_text = perplexity(one, model, goal.valid, place)
-    material = prepare(options, task, model, both_directions=True)
+    prepared = prepare(model, study.task, goal.plan.design, both_directions=True)
     wanted = needed_units.wanted_on_training(goal.percent)
-    greedy = needed_units.greedy_curve(place / "greedy.json", options, material, wanted, programs)
-    found = _search(task.name, options, goal, material, wanted, greedy, programs)
+    greedy = needed_units.greedy_curve(
+        place / "greedy.json", prepared, wanted, study.resources.programs
+    )
+    found = _search(place, prepared, goal, greedy, study.resources)
     result = {
         **model.description(),
         "perplexity": of_text,
-        "model_accuracy": material.model_accuracy,
-        "agreement": agreement(material),
+        "model_accuracy": prepared.model_accuracy,
+        "agreement": agreement(prepared),
         **_of_searches(found),
         "greedy": _of_greedy(greedy, wanted),
     }
@@ -110,48 +146,26 @@ def of_model(
     return result
 
 
-def _settings(one: Named, task: Task, options: Options, goal: Goal) -> dict[str, Any]:
-    chosen = dataclasses.asdict(options)
-    for name in ("model", "vocab", "out", "alpha", "beta", "data"):
-        del chosen[name]
-    return {
-        **chosen,
-        "task": task.name,
-        "fingerprint": one.fingerprint,
-        "data": data_name(options.data),
-        "accuracy": goal.percent,
-        "alpha": goal.alpha,
-        "valid": None if goal.valid is None else text_files.digest(goal.valid),
-    }
-
-
 def _search(
-    task: str,
-    options: Options,
-    goal: Goal,
-    material: Material,
-    wanted: float,
-    greedy: GreedyCurve,
-    programs: Programs,
+    place: Path, prepared: Prepared, goal: Goal, greedy: GreedyCurve, resources: Resources
 ) -> Searches:
-    if goal.alpha is not None:
-        chosen = dataclasses.replace(options, alpha=goal.alpha, out=options.out / "searches")
-        summary = report_search.run(task, chosen, material=material, programs=programs, reuse=True)
-        reached = needed_units.train_accuracy(summary) >= 100.0 * wanted
-        return Searches(summary, chosen, reached)
-    expected = greedy.needed(wanted) or len(greedy.units)
+    wanted = needed_units.wanted_on_training(goal.percent)
+    if not goal.sparsest:
+        return needed_units.search_at(place / "searches", prepared, goal.plan, wanted, resources)
+    near = needed_units.Goal(wanted, greedy.needed(wanted) or len(greedy.units))
     units = needed_units.sparsest_units(
-        options.out / "alpha.json", options, material, wanted, expected, programs
+        place / "alpha.json", prepared, goal.plan, near, resources
     )
-    return needed_units.search_until(task, options, material, wanted, units, programs)
+    near = near._replace(expected=units)
+    return needed_units.search_until(place, prepared, goal.plan, near, resources)
 
 
 def _of_searches(found: Searches) -> dict[str, Any]:
     summary = found.summary
     return {
-        "alpha": found.options.alpha,
+        "alpha": found.plan.config.alpha,
         "reached": found.reached,
-        "train_accuracy": needed_units.train_accuracy(summary),
+        "train_accuracy": train_accuracy(summary),
         **{name: summary[name] for name in ("accuracy", "n_units", "kl", "runs", "prevalence")},
         "examples": summary["examples"],
     }
@@ -170,14 +184,14 @@ def _of_greedy(curve: GreedyCurve, wanted: float) -> dict[str, Any]:
     }
 
 
-def agreement(material: Material) -> dict[str, float]:
+def agreement(prepared: Prepared) -> dict[str, float]:
     """In percent by group, how often the untouched model prefers the right form, where one is."""
-    examples = material.encoded.examples
+    examples = prepared.encoded.examples
     right = examples.correct == 1 - examples.direction  # it turns away from what it prefers
     known = examples.correct >= 0
     return {
         name: 100.0 * float(np.mean(right[here]))
-        for number, name in enumerate(material.encoded.groups)
+        for number, name in enumerate(prepared.encoded.groups)
         if (here := known & (examples.group == number)).any()
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.shared.setup import OptionError
+from experiments.shared.option_types import OptionError
 from experiments.shared.text import open_text, sentences
 from jaxmask.text import corpus
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary

@@ -109,7 +109,7 @@ def write_run(
     folder: str | Path,
     config: Mapping[str, Any],
     summary: Mapping[str, Any],
-    metrics: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Mapping[str, Any]] = (),
     table: Callable[[Mapping[str, Any]], str] = markdown_report,
     more: Callable[[], None] = lambda: None,
 ) -> None:
@@ -119,7 +119,8 @@ def write_run(
         folder: made if missing.
         config: see `check_run_folder`.
         summary: see `jaxmask.report`.
-        metrics: what was observed on the way, one line each.
+        metrics: what was observed on the way, one line each; without any there is no
+            ``metrics.jsonl``.
         table: makes ``table.md`` of the summary.
         more: writes what else the folder holds.
 
@@ -138,7 +139,7 @@ def write_run(
     )
     texts = {
         "config.json": json.dumps(config, indent=2) + "\n",
-        "metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics),
+        **({"metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics)} if metrics else {}),
         "table.md": table(summary),
         "summary.json": json.dumps(summary, indent=2) + "\n",
     }

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmask.intervention import Intervention, Kind, Site
 from jaxmask.objective import Objective
-from jaxmask.text.examples import Examples
+from jaxmask.text.examples import Encoded, Examples, Task
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -73,6 +73,13 @@ class LanguageModel(Protocol):
 
     def description(self) -> dict[str, Any]:
         """The model in JSON's types, as ``summary.json`` has it."""
+
+    def encode(self, task: Task) -> Encoded:
+        """The stimuli of a task as examples; what the vocabulary can't express is counted.
+
+        Raises:
+            TaskDataError: no stimulus is left.
+        """
 
     def read_context(self, name: str) -> Any:
         """The state after reading one of `jaxmask.text.examples.CONTEXTS` from the start."""

@@ -13,8 +13,8 @@ from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.search import Relaxation
 from jaxmask.evaluate import Evaluation, accuracies
-from jaxmask.text import sentences
-from jaxmask.text.sentences import Sentences
+from jaxmask.text import ordinary_text
+from jaxmask.text.ordinary_text import Text
 
 
 class Results(NamedTuple):
@@ -37,13 +37,13 @@ class Results(NamedTuple):
     text_kl: dict[str, Float[np.ndarray, "runs directions"]]
 
 
-def encode_text(sample: list[list[str]], model: LanguageModel) -> Sentences:
+def encode_text(sample: list[list[str]], model: LanguageModel) -> Text:
     """Sentences as word indices of a model.
 
     Raises:
         ValueError: there are no sentences, or one has no words.
     """
-    return sentences.encode(sample, model.vocabulary)
+    return ordinary_text.encode(sample, model.vocabulary)
 
 
 def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
@@ -93,7 +93,7 @@ def _text_kl(
     rng = np.random.default_rng(design.split.seed)
     where = {
         "every": every_step(text.length),
-        "random": sentences.random_step(rng, text.length),
+        "random": ordinary_text.random_step(rng, text.length),
     }
     return {
         name: np.asarray(model.text_kl(interventions, text, design.kind, acts, prepared.context))

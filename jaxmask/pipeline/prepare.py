@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxmask.intervention import Site
-from jaxmask.models.language_model import LanguageModel, ModelError
+from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.objective import Objective
 from jaxmask.pipeline.plan import Design, Split
 from jaxmask.text import examples
@@ -50,7 +50,7 @@ class Prepared:
     @property
     def site(self) -> Site:
         """The units that are searched."""
-        return self.model.sites[self.design.kind.site]
+        return site_of(self.model, self.design.kind)
 
     @functools.cached_property
     def train_objective(self) -> Objective:
@@ -104,10 +104,7 @@ def prepare(
     encoded = model.encode(task)
     rows = split_rows(encoded.examples, design.split, design.split.size(task))  # before any computation
     context = model.read_context(design.context)
-    try:
-        known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
-    except ValueError as fault:
-        raise ModelError(f"{model.name}: {fault}") from fault
+    known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)
     encoded = encoded._replace(examples=known)
     return Prepared(model, task, design, context, encoded, train, evaluation, both_directions)

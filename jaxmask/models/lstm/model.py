@@ -19,7 +19,7 @@ from jaxmask.models.language_model import ModelError, Reading, check_log_odds, s
 from jaxmask.models.lstm import network, objective, reading, text_kl
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
 from jaxmask.models.lstm.objective import LSTMObjective
-from jaxmask.text.examples import CONTEXTS, Examples
+from jaxmask.text.examples import CONTEXTS, Encoded, Examples, Task, encode
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -76,6 +76,10 @@ class LSTMModel(NamedTuple):
             "hidden": self.config.hidden,
             "vocabulary": self.config.vocabulary,
         }
+
+    def encode(self, task: Task) -> Encoded:
+        """The stimuli of a task as word indices; see `jaxmask.text.examples.encode`."""
+        return encode(task, self.vocabulary)
 
     def read_context(self, name: str) -> LSTMState:
         """The state after reading one of `jaxmask.text.examples.CONTEXTS`, from a zero state."""
