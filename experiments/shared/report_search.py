@@ -31,7 +31,7 @@ from experiments.shared.setup import (
     search_config,
 )
 from jaxmask import report, search
-from jaxmask.files.intervention_file import save_intervention
+from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, read_summary, write_run
 from jaxmask.intervention import units
 from jaxmask.models.language_model import LanguageModel
@@ -186,15 +186,8 @@ def save_interventions(
         metrics = {
             name: run[name] for name in ("accuracy", "accuracy_by_direction", "n_units", "kl")
         }
-        save_intervention(
-            folder / f"seed_{run['seed']}.json",
-            one,
-            material.model,
-            task.name,
-            task.directions,
-            chosen,
-            metrics,
-        )
+        saved = SavedIntervention(one, task.name, task.directions, chosen, metrics)
+        save_intervention(folder / f"seed_{run['seed']}.json", saved, material.model)
 
 
 def _draw(
