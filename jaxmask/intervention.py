@@ -13,7 +13,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 DIRECTIONS = 2  # in which a decision can be turned: to either form of a pair
 EDGE = 4.0  # where searches clip values; far enough for the tanh, near enough for its gradient
-DIRECTIONS = 2  # a decision between two forms can be turned to either of them
 
 Reach = Literal["all", "time"]
 Place = Literal["single", "every"]

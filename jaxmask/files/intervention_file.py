@@ -8,25 +8,23 @@
      "units": [79, 776],
      "values": {"singular": {"79": -0.96, "776": -0.81}, "plural": {"79": 0.99, "776": 0.96}}}
 
-Units are numbered from 1. A value is written with the digits that give back the same float32.
+Units are numbered from 1. A value is written with the digits that give back the same float32. The
+settings say of which kind the intervention is: its place is ``intervention`` (single, every), its
+site ``site`` (the model's default site if missing), its reach ``reach`` (``time`` if missing).
 """
 
 import json
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
-from jaxmask.intervention import DIRECTIONS, Intervention, units
+from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Place, Reach, Site, units
 from jaxmask.models.language_model import LanguageModel
-from jaxmask.models.lstm import network
-from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.reading import read_context
 from jaxmask.models.model_folder import check_fields, read_json
 from jaxmask.text.examples import CONTEXTS, Task
 from jaxmask.text.vocabulary import shown
@@ -49,51 +47,60 @@ class InterventionFileError(ValueError):
 
 
 class SavedIntervention(NamedTuple):
-    """What an intervention file holds.
+    """What is written to and read from an intervention file.
 
     Attributes:
-        intervention: a hard one; the baseline of units outside the mask is 0.
-        task: name of the task it was found on.
-        directions: names of the rows of mask and baseline.
-        settings: of the search.
-        metrics: what it reached.
+        intervention: a hard one, each entry of whose mask is 0 or 1. Baselines of units outside the
+            mask aren't written, and are 0 when they are read.
+        task: name of the task on which it was found.
+        directions: names of the rows of mask and baseline, two different ones.
+        settings: of the search, in JSON's types.
+        metrics: of the intervention, in JSON's types.
     """
 
     intervention: Intervention
     task: str
     directions: tuple[str, ...]
-    settings: dict[str, Any]
-    metrics: dict[str, Any]
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, Any]
 
 
-def save_intervention(
-    file: str | Path,
-    intervention: Intervention,
-    model: LanguageModel,
-    task: str,
-    directions: Sequence[str],
-    settings: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-) -> None:
+def save_intervention(file: str | Path, saved: SavedIntervention, model: LanguageModel) -> None:
     """Writes an intervention file.
 
     Args:
         file: to write; its folder is made if missing.
-        intervention: a hard one: each entry of its mask is 0 or 1.
-        model: the one it was found in.
-        task: name of the task.
-        directions: names of the rows of mask and baseline, two different ones.
-        settings: of the search, in JSON's types.
-        metrics: what it reached, in JSON's types.
+        saved: what the file will hold.
+        model: the one in which the intervention was found.
 
     Raises:
-        InterventionFileError: mask or baseline are of another shape than ``directions`` and
-            ``model`` ask for, there aren't two directions, a mask entry is neither 0 nor 1, or a
-            value is outside [-1, 1].
+        InterventionFileError: mask or baseline don't have a row for each direction and a column for
+            each unit of the model's site, there aren't two directions, a mask entry is neither 0
+            nor 1, or a value is outside [-1, 1].
+
+    Example:
+        >>> import jax
+        >>> from tempfile import TemporaryDirectory
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text.vocabulary import Vocabulary
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> mask = jnp.zeros((2, 4)).at[:, 2].set(1.0)
+        >>> found = Intervention(mask, 0.5 * mask)
+        >>> saved = SavedIntervention(found, "animacy", ("person", "thing"), {}, {})
+        >>> with TemporaryDirectory() as folder:
+        ...     save_intervention(f"{folder}/found.json", saved, model)
+        ...     again = load_intervention(f"{folder}/found.json", model)
+        >>> units(again.intervention.mask), again.directions
+        ([3], ('person', 'thing'))
     """
-    mask, baseline = (np.asarray(part, np.float32) for part in intervention)
-    _check_directions(directions, f"{file}: directions")
-    expected = (DIRECTIONS, model.config.units)
+    site = _site(saved.settings, model, f"{file}: ")
+    mask, baseline = (np.asarray(part, np.float32) for part in saved.intervention)
+    _check_directions(saved.directions, f"{file}: directions")
+    expected = (DIRECTIONS, site.units)
     for name, part in (("mask", mask), ("baseline", baseline)):
         if part.shape != expected:
             raise InterventionFileError(
@@ -103,14 +110,14 @@ def save_intervention(
         raise InterventionFileError(f"{file}: expected a mask of zeros and ones, found fractions")
     content = {
         "format": FORMAT,
-        "model": _identity(model),
-        "task": task,
-        "settings": dict(settings),
-        "metrics": dict(metrics),
+        "model": _identity(model, site),
+        "task": saved.task,
+        "settings": dict(saved.settings),
+        "metrics": dict(saved.metrics),
         "units": units(jnp.asarray(mask)),
         "values": {
             direction: _values(row_mask, row, f"{file}: values toward {direction}")
-            for direction, row_mask, row in zip(directions, mask, baseline, strict=True)
+            for direction, row_mask, row in zip(saved.directions, mask, baseline, strict=True)
         },
     }
     try:
@@ -124,21 +131,26 @@ def save_intervention(
 def load_intervention(
     file: str | Path, model: LanguageModel, task: Task | None = None
 ) -> SavedIntervention:
-    """Reads an intervention file for the model it was found in.
+    """Reads an intervention file for the model in which the intervention was found.
 
     Args:
         file: to read.
-        model: the one it is to be for.
-        task: the one it is to be for, whose order of directions the rows then have; without it they
-            have the order of the file, which programs that write JSON may change.
+        model: the intervention has to be one of this model.
+        task: the intervention has to be one of this task, if a task is given; the rows then have
+            the order of the task's directions. Otherwise they have the order of the file, which
+            programs that write JSON may change.
 
     Raises:
         InterventionFileError: the file is missing or isn't an intervention file, a field is
             missing, unknown or there twice, its model or task is another one, or a unit or value is
             out of range, missing, or there twice.
+
+    Example:
+        See `save_intervention`.
     """
     content = _read(file)
-    found, expected = content["model"], _identity(model)
+    site = _site(content["settings"], model, f"{file}: ")
+    found, expected = content["model"], _identity(model, site)
     for key in ("layers", "hidden", "fingerprint"):
         if found[key] != expected[key]:
             raise InterventionFileError(
@@ -154,7 +166,7 @@ def load_intervention(
     rows = {
         direction: _row(
             content["values"][direction],
-            model.config.units,
+            site.units,
             f"{file}: values toward {shown(direction)}",
         )
         for direction in directions
@@ -182,14 +194,14 @@ def apply(
     toward: str | None,
     position: int | None = None,
 ) -> Float[Array, "words vocabulary"]:
-    """What a model expects after each word, intervened on as in the run that found how.
+    """What a model expects after each word of a sentence, with a saved intervention.
 
-    The model first reads the context that the run had it read. A single-step intervention acts at
+    The model first reads the context that it read in the search. A single-step intervention acts at
     one word, an every-step intervention at all words of the sentence.
 
     Args:
-        saved: of a run's ``interventions`` folder, see `load_intervention`.
-        model: the one it was found in.
+        saved: from `load_intervention`.
+        model: the one in which the intervention was found.
         words: a sentence, or its beginning; words out of vocabulary are read as ``<unk>``.
         toward: the direction, one of ``saved.directions``; None leaves the model untouched.
         position: index, from 0, of the word at which a single-step intervention acts.
@@ -199,50 +211,77 @@ def apply(
 
     Raises:
         InterventionFileError: there is no such direction or position, there are no words, or
-            ``saved.settings`` don't hold ``context`` and ``intervention``.
+            ``saved.settings`` don't say which context and which kind of intervention.
+
+    Example:
+        >>> import jax
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text.vocabulary import Vocabulary
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> settings = {"context": "none", "intervention": "every"}
+        >>> found = Intervention(jnp.ones((2, 4)), jnp.array([[0.5] * 4, [-0.5] * 4]))
+        >>> saved = SavedIntervention(found, "animacy", ("person", "thing"), settings, {})
+        >>> apply(saved, model, ["the", "dog"], toward="thing").shape
+        (2, 5)
     """
-    context, kind = (saved.settings.get(name) for name in ("context", "intervention"))
-    if context not in tuple(CONTEXTS) or kind not in ("single", "every"):
-        raise InterventionFileError(
-            f"settings: expected context ({', '.join(CONTEXTS)}) and intervention (single, every), "
-            f"found {reprlib.repr(context)} and {reprlib.repr(kind)}"
-        )
+    kind, context = _kind(saved.settings, model), saved.settings["context"]
     if toward not in (None, *saved.directions):
         raise InterventionFileError(
             f"toward: expected {' or '.join(map(shown, saved.directions))}, found {toward!r}"
         )
-    single = toward is not None and kind == "single"
+    single = toward is not None and kind.place == "single"
     if not words or (single and (position is None or not 0 <= position < len(words))):
         raise InterventionFileError(
             f"position: expected a word of the sentence, from 0 to {len(words) - 1}, at which to "
             f"intervene, found {position}"
         )
-    return _log_probs(
-        model.params,
-        read_context(model.params, model.vocabulary.encode(CONTEXTS[context])),
-        jnp.array(model.vocabulary.encode(words)),
+    return model.log_probs(
+        tuple(words),
+        kind,
+        model.read_context(context),
         None if toward is None else saved.intervention.toward(saved.directions.index(toward)),
-        jnp.arange(len(words)) == position if single else None,
+        np.arange(len(words)) == position if single else None,
     )
 
 
-@jax.jit
-def _log_probs(
-    params: Params,
-    state: LSTMState,
-    tokens: Int[Array, " words"],
-    intervention: Intervention | None,
-    where: Bool[Array, " words"] | None,
-) -> Float[Array, "words vocabulary"]:
-    return jax.nn.log_softmax(network.forward(params, state, tokens, intervention, where)[0])
+def _kind(settings: Mapping[str, Any], model: LanguageModel) -> Kind:
+    """The kind of intervention that settings describe, which also have to name a context."""
+    context: Any = settings.get("context")
+    place: Any = settings.get("intervention")
+    if context not in tuple(CONTEXTS) or place not in get_args(Place):
+        raise InterventionFileError(
+            f"settings: expected context ({', '.join(CONTEXTS)}) and intervention (single, every), "
+            f"found {reprlib.repr(context)} and {reprlib.repr(place)}"
+        )
+    if (reach := settings.get("reach", "time")) not in get_args(Reach):
+        raise InterventionFileError(
+            f"settings: expected the reach {' or '.join(get_args(Reach))}, "
+            f"found {reprlib.repr(reach)}"
+        )
+    return Kind(_site(settings, model).name, reach, place)
 
 
-def _identity(model: LanguageModel) -> dict[str, Any]:
+def _site(settings: Mapping[str, Any], model: LanguageModel, source: str = "") -> Site:
+    """The site that settings name; the model's default site if they name none."""
+    name = settings.get("site", next(iter(model.sites)))
+    if name not in tuple(model.sites):
+        raise InterventionFileError(
+            f"{source}settings: expected the site {' or '.join(model.sites)}, "
+            f"found {reprlib.repr(name)}"
+        )
+    return model.sites[name]
+
+
+def _identity(model: LanguageModel, site: Site) -> dict[str, Any]:
     return {
         "name": model.name,
         "fingerprint": model.fingerprint,
-        "layers": model.config.layers,
-        "hidden": model.config.hidden,
+        "layers": site.layers,
+        "hidden": site.width,
     }
 
 

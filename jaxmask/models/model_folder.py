@@ -31,9 +31,7 @@ def load_model(folder: str | Path) -> LanguageModel:
         ModelError: a file is missing or ill-formed, the family is unknown, or the files disagree.
 
     Example:
-        >>> model = load_model(BUNDLED_MODEL)
-        >>> model.family, model.name, list(model.sites)
-        ('lstm', 'demo', ['hidden'])
+        See `save_model`.
     """
     folder = Path(folder)
     file = folder / CONFIG
@@ -64,6 +62,22 @@ def save_model(folder: str | Path, model: LanguageModel, dtype: Any = np.float32
     Raises:
         ModelError: the model's parts don't fit each other or ``dtype``, or `load_model` wouldn't
             take its name or sizes.
+
+    Example:
+        >>> import jax
+        >>> from tempfile import TemporaryDirectory
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text.vocabulary import Vocabulary
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> with TemporaryDirectory() as folder:
+        ...     save_model(folder, model)
+        ...     again = load_model(folder)
+        >>> again.name, again.family, again.fingerprint == model.fingerprint
+        ('tiny', 'lstm', True)
     """
     folder = Path(folder)
     check_name(model.name, str(folder))

@@ -114,7 +114,7 @@ def fingerprint(sizes: Mapping[str, Any], words: tuple[str, ...], params: dict) 
 
     Example:
         >>> fingerprint({"hidden": 1}, ("<unk>", "<eos>"), {"bias": np.zeros(1)})
-        '94ed8d1c9b3f2de4'
+        '9be0db75ed36bff8'
     """
     digest = hashlib.sha256(json.dumps(dict(sizes), sort_keys=True).encode())
     digest.update("\n".join(words).encode())

@@ -51,8 +51,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "units.json"
         directions, settings = ("singular", "plural"), {"alpha": 0.02}
-        metrics = {"accuracy": 91.5}
-        save_intervention(self.file, FOUND, MODEL, "task", directions, settings, metrics)
+        saved = SavedIntervention(FOUND, "task", directions, settings, {"accuracy": 91.5})
+        save_intervention(self.file, saved, MODEL)
         self.sound = self.file.read_bytes()
         self.fields = json.loads(self.sound)
         load_intervention(self.file, MODEL)  # what is imported or compiled once is, now

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jaxmask.files.intervention_file import (
     InterventionFileError,
+    SavedIntervention,
     apply,
     load_intervention,
     save_intervention,
@@ -35,9 +36,10 @@ SHARED = Intervention(jnp.array([[0.0, 1, 0, 0, 0, 1]] * 2), BASELINE)
 
 
 def save(file, intervention=SHARED, **changes):
-    arguments = {"model": MODEL, "task": "number_agreement", "directions": DIRECTIONS}
-    arguments |= {"settings": SETTINGS, "metrics": METRICS} | changes
-    save_intervention(file, intervention, **arguments)
+    model = changes.pop("model", MODEL)
+    fields = {"task": "number_agreement", "directions": DIRECTIONS}
+    fields |= {"settings": SETTINGS, "metrics": METRICS} | changes
+    save_intervention(file, SavedIntervention(intervention, **fields), model)
     return file
 
 
@@ -179,6 +181,17 @@ def test_what_can_not_be_loaded_is_not_saved(tmp_path, intervention, named):
     assert not (tmp_path / "units.json").exists()
 
 
+@pytest.mark.parametrize("site", ["cell", ["hidden"], None])
+def test_a_site_that_the_model_lacks_is_refused(tmp_path, site):
+    message = r"units\.json: settings: expected the site hidden, found "
+    with pytest.raises(InterventionFileError, match=message):
+        save(tmp_path / "units.json", settings={"site": site})
+    named = save(tmp_path / "units.json", settings={"site": "hidden"})
+    load_intervention(named, MODEL)
+    with pytest.raises(InterventionFileError, match=message):
+        load_intervention(edit(named, lambda content: content["settings"].update(site=site)), MODEL)
+
+
 def test_settings_without_place_in_json_are_refused(tmp_path):
     with pytest.raises(InterventionFileError, match="settings or metrics"):
         save(tmp_path / "units.json", metrics={"accuracy": float("nan")})
@@ -216,6 +229,10 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
         ({"words": [], "toward": None}, "position: expected a word"),
         ({"settings": {}}, "settings: expected context .* found None and None"),
         ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
+        (
+            {"settings": {"context": "eos", "intervention": "every", "reach": ["all"]}},
+            r"settings: expected the reach all or time, found \['all'\]",
+        ),
     ],
 )
 def test_what_it_can_not_be_applied_to_is_refused(tmp_path, changes, message):

@@ -9,7 +9,12 @@ import pytest
 from support import doc_examples, small_model
 
 from converters import to_torch
-from jaxmask.files.intervention_file import apply, load_intervention, save_intervention
+from jaxmask.files.intervention_file import (
+    SavedIntervention,
+    apply,
+    load_intervention,
+    save_intervention,
+)
 from jaxmask.intervention import Intervention
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.model import LSTMModel
@@ -50,7 +55,8 @@ def test_the_recipe_gives_the_same_predictions(model, tmp_path, kind, context):
     settings = {"intervention": kind, "context": context}
     file = tmp_path / "units.json"
     ours = random_intervention(model)
-    save_intervention(file, ours, model, "x", ("person", "thing"), settings, {})
+    directions = ("person", "thing")
+    save_intervention(file, SavedIntervention(ours, "x", directions, settings, {}), model)
     saved, found = load_intervention(file, model), json.loads(file.read_text())
     to_torch.save_state_dict(tmp_path / "m.pt", to_torch.state_dict(model.params))
     theirs = recipe.load(tmp_path / "m.pt")
@@ -75,9 +81,8 @@ def test_the_recipe_gives_the_same_predictions(model, tmp_path, kind, context):
 def test_the_recipe_refuses_what_it_would_get_wrong(tmp_path):
     model = tiny()
     settings = {"intervention": "every", "context": "eos"}
-    save_intervention(
-        tmp_path / "x.json", random_intervention(model), model, "x", ("a", "b"), settings, {}
-    )
+    saved = SavedIntervention(random_intervention(model), "x", ("a", "b"), settings, {})
+    save_intervention(tmp_path / "x.json", saved, model)
     found = json.loads((tmp_path / "x.json").read_text())
     other = recipe.RNNModel(9, 5, 8, 3)
     with pytest.raises(ValueError, match="is of another model"):
