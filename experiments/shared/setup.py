@@ -44,7 +44,7 @@ from jaxmask.models.model_folder import BUNDLED_MODEL, LanguageModel, ModelError
 from jaxmask.report.page import PageError
 from jaxmask.search import SearchConfig
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
-from jaxmask.text import examples
+from jaxmask.text import examples, splits
 from jaxmask.text.examples import Encoded, Examples, Task, TaskDataError
 from jaxmask.text.vocabulary import VocabularyError
 
@@ -354,9 +354,9 @@ def prepare(
 
 def split_rows(options: Options, task: Task, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the examples to search on, and of those that are held out."""
-    together = examples.position_words(encoded.examples) if options.split == "word" else None
+    together = splits.position_words(encoded.examples) if options.split == "word" else None
     try:
-        return examples.split_rows(
+        return splits.split_rows(
             encoded.examples, held_out(options, task), options.split_seed, together
         )
     except ValueError as fault:
