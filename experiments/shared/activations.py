@@ -143,12 +143,14 @@ def example_figure(reading: Reading, row: int, shown: Sequence[int]) -> Figure:
     becomes = "becomes" if reading.flipped[row] else "doesn't become"
     direction = "" if reading.toward[row] == turned else f" (to {reading.toward[row]})"
     return figures.activations(
-        reading.sentences[row],
-        reading.original[row, :length],
-        reading.intervened[row, :length],
+        figures.Activations(
+            reading.sentences[row],
+            reading.original[row, :length],
+            reading.intervened[row, :length],
+            reading.where[row, :length],
+            reading.hidden,
+        ),
         shown,
-        reading.where[row, :length],
-        reading.hidden,
         f"\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
     )
 
@@ -164,13 +166,15 @@ def heat_map_figure(reading: Reading, group: str, shown: Sequence[int]) -> Figur
     sentences = [reading.sentences[row] for row in rows]
     longest = max(map(len, sentences))
     return figures.heat_maps(
-        word_labels(sentences, reading.patterns.get(group, "")),
-        reading.original[rows, :longest],
-        reading.intervened[rows, :longest],
+        figures.Activations(
+            word_labels(sentences, reading.patterns.get(group, "")),
+            reading.original[rows, :longest],
+            reading.intervened[rows, :longest],
+            reading.where[rows, :longest].any(axis=0),
+            reading.hidden,
+        ),
         shown,
-        reading.where[rows, :longest].any(axis=0),
         {f"to {name}\n({len(block)})": len(block) for name, block in blocks.items() if block},
-        reading.hidden,
         f"{group}: {len(rows)} held-out sentence{'s' * (len(rows) > 1)}",
     )
 

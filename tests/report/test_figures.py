@@ -20,7 +20,8 @@ def states():
 def activations(units=UNITS, where=(1,)):
     original, intervened = states()
     acts = np.isin(np.arange(len(WORDS)), where)
-    return figures.activations(WORDS, original, intervened, units, acts, HIDDEN, "A title")
+    sentence = figures.Activations(WORDS, original, intervened, acts, HIDDEN)
+    return figures.activations(sentence, units, "A title")
 
 
 def lines(panel):
@@ -121,9 +122,8 @@ def heat_maps(units=UNITS, where=(1,), rows=ROWS):
     intervened = original.copy()
     intervened[:, 1, [unit - 1 for unit in units]] = 0.9
     acts = np.isin(np.arange(len(WORDS)), where)
-    figure = figures.heat_maps(
-        WORDS, original, intervened, units, acts, rows, HIDDEN, "7 held-out sentences"
-    )
+    sentences = figures.Activations(WORDS, original, intervened, acts, HIDDEN)
+    figure = figures.heat_maps(sentences, units, rows, "7 held-out sentences")
     return figure, original, intervened
 
 
