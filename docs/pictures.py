@@ -1,17 +1,16 @@
-"""The pictures of the concepts page, drawn from jaxmask's own functions as the guide is built."""
+"""The pictures of the page on concepts, drawn by functions of jaxmask when the guide is built."""
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmask.intervention import intervene
-from jaxmask.report.figures import STYLES
+from jaxmask.report.figures.style import STYLES, plain_frame
 from jaxmask.search import SearchConfig, hard_concrete, shrinking_target
 
 
 def intervention() -> Figure:
-    """Eq. 1 on a row of ten units, three of which are replaced."""
+    """Eq. 1 for ten units, three of which are replaced."""
     hidden = np.random.default_rng(3).uniform(-0.9, 0.9, 10).astype(np.float32)
     mask, baseline = np.zeros(10, np.float32), np.zeros(10, np.float32)
     mask[[2, 5, 6]], baseline[[2, 5, 6]] = 1.0, [1.0, -1.0, 0.6]
@@ -27,13 +26,13 @@ def intervention() -> Figure:
         axes.axhline(0.0, color="0.4", linewidth=0.8)
         axes.set(ylim=(-1.1, 1.1), yticks=(-1, 0, 1), xticks=range(1, 11))
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
-        _plain(axes)
+        plain_frame(axes)
     rows[-1].set_xlabel("unit")
     return figure
 
 
 def gates() -> Figure:
-    """Hard Concrete gates of three locations: how likely a value is, and what pulls on them."""
+    """Hard Concrete gates: histograms for three locations, and probabilities over the location."""
     u = (np.arange(200_000) + 0.5) / 200_000
     figure = Figure(figsize=(6.4, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -70,13 +69,13 @@ def gates() -> Figure:
         )
     right.set(xlabel="location $\\gamma$", ylim=(-0.03, 1.03))
     right.legend(frameon=False, fontsize=8)
-    _plain(left)
-    _plain(right)
+    plain_frame(left)
+    plain_frame(right)
     return figure
 
 
 def target(units: int = 600) -> Figure:
-    """What the constraint on the number of units asks for in the course of a search."""
+    """The number of units that the constraint allows in the course of a search."""
     config = SearchConfig(alpha=0.02)
     steps = jnp.arange(config.steps)
     allowed = units * shrinking_target(steps, config.alpha, config)
@@ -89,9 +88,5 @@ def target(units: int = 600) -> Figure:
     )
     axes.set(xlabel="step", ylabel="units", ylim=(0, 100))
     axes.legend(frameon=False)
-    _plain(axes)
+    plain_frame(axes)
     return figure
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)

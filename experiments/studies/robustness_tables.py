@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from jaxmask import report
 from jaxmask.report import Table, figures, paper
-from jaxmask.report.figures import Needed
+from jaxmask.report.figures import Needed, Snapshots
 
 Entry = Mapping[str, Any]  # of a summary's "models" or "snapshots", see `robustness_runs.of_model`
 
@@ -221,13 +221,15 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         else f"alpha {summary['alpha']:g}"
     )  # fmt: skip
     return figures.units_against_perplexity(
-        np.array([entry["perplexity"] for entry in entries]),
+        Snapshots(
+            np.array([entry["perplexity"] for entry in entries]),
+            [entry["name"].rsplit("-", 1)[-1] for entry in entries],
+            np.array(right) if _has_right_forms(summary) else None,
+        ),
         {
             name: Needed(np.array([n for n, _ in points]), np.array([ok for _, ok in points]))
             for name, points in (("search", ours), ("greedy selection", greedy))
         },
-        np.array(right) if _has_right_forms(summary) else None,
-        [entry["name"].rsplit("-", 1)[-1] for entry in entries],
         f"{_title(summary)}: {how}, over a training run",
     )
 

@@ -11,7 +11,7 @@ from jaxmask.intervention import Site
 from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.objective import Objective
 from jaxmask.pipeline.plan import Design, Split
-from jaxmask.text import examples
+from jaxmask.text import examples, splits
 from jaxmask.text.examples import Encoded, Examples, Task
 
 Part = Literal["train", "evaluation"]
@@ -118,8 +118,8 @@ def split_rows(
     Raises:
         SplitError: one of the two parts would be empty.
     """
-    together = examples.position_words(encoded) if split.by == "word" else None
+    together = splits.position_words(encoded) if split.by == "word" else None
     try:
-        return examples.split_rows(encoded, size, split.seed, together)
+        return splits.split_rows(encoded, size, split.seed, together)
     except ValueError as fault:
         raise SplitError(str(fault)) from fault

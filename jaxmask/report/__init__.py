@@ -1,26 +1,28 @@
-"""What a person reads: tables, pages and figures."""
+"""Tables, pages and figures for people to read."""
 
-from jaxmask.report.tables import (
+from jaxmask.report.cells import (
     NO_EXAMPLES,
-    PAPER_MODEL,
-    Setting,
-    Summary,
     Table,
-    directions,
-    markdown_report,
     mean_only,
     mean_std,
     paper_pair,
-    paper_result,
     percent,
     plus_minus,
+    shorten,
+    to_markdown,
+)
+from jaxmask.report.tables import (
+    PAPER_MODEL,
+    Setting,
+    Summary,
+    directions,
+    markdown_report,
+    paper_result,
     prevalence,
     run_table,
     setting_of,
-    shorten,
     stops,
     summary_row,
-    to_markdown,
     unit_table,
 )
 

@@ -115,12 +115,14 @@ def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Fi
     becomes = "becomes" if reading.flipped[row] else "doesn't become"
     direction = "" if reading.toward[row] == turned else f" (to {reading.toward[row]})"
     return figures.activations(
-        reading.sentences[row],
-        reading.original[row, :length],
-        reading.intervened[row, :length],
+        figures.Activations(
+            reading.sentences[row],
+            reading.original[row, :length],
+            reading.intervened[row, :length],
+            reading.where[row, :length],
+            reading.site,
+        ),
         shown,
-        reading.where[row, :length],
-        reading.site,
         f"\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
     )
 
@@ -136,13 +138,15 @@ def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) ->
     sentences = [reading.sentences[row] for row in rows]
     longest = max(map(len, sentences))
     return figures.heat_maps(
-        word_labels(sentences, reading.patterns.get(group, "")),
-        reading.original[rows, :longest],
-        reading.intervened[rows, :longest],
+        figures.Activations(
+            word_labels(sentences, reading.patterns.get(group, "")),
+            reading.original[rows, :longest],
+            reading.intervened[rows, :longest],
+            reading.where[rows, :longest].any(axis=0),
+            reading.site,
+        ),
         shown,
-        reading.where[rows, :longest].any(axis=0),
         {f"to {name}\n({len(block)})": len(block) for name, block in blocks.items() if block},
-        reading.site,
         f"{group}: {len(rows)} held-out sentence{'s' * (len(rows) > 1)}",
     )
 

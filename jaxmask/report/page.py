@@ -1,7 +1,7 @@
-"""A report of tables, figures and text, as Markdown and as one HTML page that needs nothing else.
+"""A report of tables, figures and text, as Markdown and as one self-contained HTML page.
 
-All text is plain: both renderers escape whatever would mean something to them. Only an address,
-such as https://example.org, becomes a link.
+All text is plain text: both formats escape the characters that have a meaning in them. Only an
+address, such as https://example.org, becomes a link.
 """
 
 import base64
@@ -16,23 +16,36 @@ from urllib.parse import quote
 
 from jaxmask.report import Table, to_markdown
 
-LONG = 40  # characters: a longer cell may be broken into lines
+LONG = 40  # characters; a longer cell may be broken into lines
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SCALE = 96 / 150  # pixels of a page per pixel of a figure, which has 150 to the inch
 _ADDRESS = re.compile(r"(https?://[^\s<>\"]*[\w/#=&])")
 
 
 class PageError(ValueError):
-    """A report that can't be made into a page; says why."""
+    """A report can't be turned into a page; the message gives the reason.
+
+    Example:
+        >>> picture = Picture(Path("missing.png"), "A caption.", "A line.")
+        >>> try:
+        ...     to_html_page(Report("Title", "", (Section("Figures", pictures=(picture,)),)))
+        ... except PageError as fault:
+        ...     print(fault)
+        missing.png: expected a PNG file, found none (No such file or directory)
+    """
 
 
 class Picture(NamedTuple):
     """A figure of a report.
 
     Attributes:
-        file: a PNG.
-        caption: what it shows.
-        alt: what it says, for who can't see it.
+        file: in PNG format.
+        caption: what the figure shows.
+        alt: a description for readers who can't see the figure.
+
+    Example:
+        >>> Picture(Path("a.png"), "Accuracy over units.", "A line that rises.").caption
+        'Accuracy over units.'
     """
 
     file: Path
@@ -41,14 +54,18 @@ class Picture(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of a report; what it has comes in this order.
+    """A section of a report; its parts are shown in this order.
 
     Attributes:
-        heading: its title.
-        text: paragraphs, with an empty line in between.
-        code: lines to be typed, such as commands.
+        heading: title of the section.
+        text: paragraphs, separated by empty lines.
+        code: lines for the reader to type, such as commands.
         tables: see `jaxmask.report.Table`.
         pictures: figures.
+
+    Example:
+        >>> Section("How to repeat it", code="make paper").tables
+        ()
     """
 
     heading: str
@@ -62,9 +79,14 @@ class Report(NamedTuple):
     """A whole report.
 
     Attributes:
-        title: in a line.
-        introduction: paragraphs, with an empty line in between.
-        sections: in order.
+        title: one line.
+        introduction: paragraphs, separated by empty lines.
+        sections: in their order.
+
+    Example:
+        >>> report = Report("Results", "On two models.", (Section("Number agreement"),))
+        >>> report.sections[0].heading
+        'Number agreement'
     """
 
     title: str
@@ -73,7 +95,16 @@ class Report(NamedTuple):
 
 
 def to_markdown_page(report: Report, folder: str | Path) -> str:
-    """The report in Markdown; figures are links relative to the folder it will be in."""
+    """The report in Markdown.
+
+    Args:
+        report: to show.
+        folder: of the Markdown file; links to figures are relative to it.
+
+    Example:
+        >>> to_markdown_page(Report("Results", "On two models.", ()), ".").split()
+        ['#', 'Results', 'On', 'two', 'models.']
+    """
     parts = [f"# {_marked(report.title)}", *map(_marked, _paragraphs(report.introduction))]
     for section in report.sections:
         parts.append(f"## {_marked(section.heading)}")
@@ -88,10 +119,15 @@ def to_markdown_page(report: Report, folder: str | Path) -> str:
 
 
 def to_html_page(report: Report) -> str:
-    """The report as one HTML page: figures and style are in it, nothing is fetched.
+    """The report as one HTML page, which contains its figures and styles and loads nothing.
 
     Raises:
         PageError: a figure is missing or isn't a PNG.
+
+    Example:
+        >>> page = to_html_page(Report("Results", "See <below>.", ()))
+        >>> "<h1>Results</h1>" in page, "See &lt;below&gt;." in page
+        (True, True)
     """
     ids = [f"{number}-{_slug(s.heading)}" for number, s in enumerate(report.sections, start=1)]
     entries = "\n".join(
@@ -147,7 +183,7 @@ def _text(text: str) -> str:
 
 
 def _table(place: str, table: Table) -> str:
-    """A table in a box of its own, which scrolls where the page is narrower."""
+    """A table in its own box, which scrolls if the page is narrower than the table."""
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.header)
     kinds = [_kind(column) for column in columns]
     head = "".join(
@@ -174,7 +210,7 @@ def _row(row: tuple[str, ...], kinds: list[str]) -> str:
 
 
 def _kind(cells: tuple[str, ...]) -> str:
-    """How a column is set: long texts in lines, numbers to the right."""
+    """The class of the cells of a column: long texts are wrapped, numbers are right-aligned."""
     if any(len(cell) > LONG for cell in cells):
         return ' class="long"'
     numeric = any(re.match(r"[-+\u2212]?\d", cell) for cell in cells)
@@ -192,7 +228,7 @@ def _picture(picture: Picture) -> str:
 
 
 def _read_png(file: Path) -> tuple[bytes, int, int]:
-    """The file, and the size that it has on the page, in pixels."""
+    """The content of a file, and the width and height of the figure on the page, in pixels."""
     try:
         content = Path(file).read_bytes()
     except OSError as fault:
@@ -208,12 +244,12 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _addresses(text: str) -> Iterator[tuple[str, bool]]:
-    """Pieces of a text, and whether each is an address."""
+    """The pieces of a text, and for each whether it is an address."""
     return ((piece, number % 2 == 1) for number, piece in enumerate(_ADDRESS.split(text)))
 
 
 def _linked(text: str) -> str:
-    """Escaped for HTML, with links at addresses."""
+    """Text escaped for HTML, with links for addresses."""
     return "".join(
         f'<a href="{_attribute(piece)}">{escape(piece)}</a>' if address else escape(piece)
         for piece, address in _addresses(text)
@@ -225,7 +261,7 @@ def _attribute(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """Escaped for Markdown, but for addresses, which most renderers make links of."""
+    """Text escaped for Markdown, except for addresses, which most renderers turn into links."""
     return "".join(
         piece if address else _escape_markdown(piece) for piece, address in _addresses(text)
     )
@@ -233,7 +269,7 @@ def _marked(text: str) -> str:
 
 def _escape_markdown(text: str) -> str:
     text = re.sub(r"([\\`*<~\[\]]|(?<!\w)_|_(?!\w)|&(?=#?\w+;))", r"\\\1", text)
-    text = re.sub(r"(?m)^(\s*)([#>+=|-])", r"\1\\\2", text)  # would begin a block
+    text = re.sub(r"(?m)^(\s*)([#>+=|-])", r"\1\\\2", text)  # these characters would begin a block
     return re.sub(r"(?m)^(\s*\d+)([.)])(?=\s)", r"\1\\\2", text)
 
 
@@ -275,7 +311,7 @@ pre { padding: .75rem 1rem; background: var(--box); border-radius: .5rem; }
 code { font: .875rem/1.5 ui-monospace, Consolas, "DejaVu Sans Mono", monospace; }
 .table { margin: 0 0 1rem; }
 pre, .table, figure { overflow-x: auto; }
-/* A shade at the right edge for as long as there is more to scroll to. */
+/* A shade at the right edge as long as the reader can scroll further. */
 .table {
   background:
     linear-gradient(to left, var(--paper) 30%, transparent) right / 4rem 100% no-repeat local,

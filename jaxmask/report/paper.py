@@ -1,4 +1,4 @@
-"""What the paper reports, to be set beside ours. Pairs are (mean, standard deviation)."""
+"""The figures that the paper reports, for comparison. Pairs are (mean, standard deviation)."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,21 @@ Pair = tuple[float, float]
 
 
 class Result(NamedTuple):
-    """A row of Table 4: accuracy in percent, number of units, KL in nats."""
+    """A row of Table 4: accuracy in percent, number of units, KL in nats.
+
+    Example:
+        >>> RESULTS["number_agreement", "every", True].accuracy
+        (95.8, 0.4)
+    """
 
     accuracy: Pair
     units: Pair
     kl: Pair
 
 
-# Table 4, by (task, intervention, KL-regularised?). The accuracy of number agreement, every,
-# regularised is that of the paper's text: the table's cell is garbled.
+# Table 4, by (task, intervention, whether there is KL regularisation). The accuracy of number
+# agreement, every-step, with KL regularisation, is taken from the text of the paper, because the
+# cell of the table is garbled.
 RESULTS = {
     ("number_agreement", "single", False): Result((90.9, 1.2), (5.7, 0.5), (0.034, 0.034)),
     ("number_agreement", "single", True): Result((91.5, 0.7), (5.7, 0.9), (0.035, 0.006)),
@@ -28,14 +34,19 @@ RESULTS = {
 
 
 class Unit(NamedTuple):
-    """A row of Tables 1, 2, 3 and 5: a unit, its value for each direction, its prevalence."""
+    """A row of Tables 1, 2, 3 and 5: a unit, its value for each direction, and its prevalence.
+
+    Example:
+        >>> [unit.number for unit in UNITS["number_agreement", "every"]]
+        [79, 776]
+    """
 
     number: int
     values: tuple[Pair, Pair]
     prevalence: float
 
 
-# Tables 1, 3, 2 and 5, by (task, intervention); directions as in `jaxmask.tasks`.
+# Tables 1, 3, 2 and 5, by (task, intervention); the directions are those of `jaxmask.tasks`.
 UNITS = {
     ("number_agreement", "single"): (
         Unit(79, ((-0.96, 0.02), (0.99, 0.01)), 100.0),
@@ -80,7 +91,19 @@ FOUND_BY_LAKRETZ = (776,)
 
 
 class Alternative(NamedTuple):
-    """A row of Table 6: single-step number agreement; hours on one GPU, None where not given."""
+    """A row of Table 6: single-step number agreement.
+
+    Attributes:
+        name: of the method.
+        alpha: of the method.
+        accuracy: in percent.
+        units: number of units.
+        hours: on one GPU; None if the paper doesn't say.
+
+    Example:
+        >>> ALTERNATIVES[-1].name, ALTERNATIVES[-1].hours
+        ('Hard Concrete', 0.5)
+    """
 
     name: str
     alpha: float
@@ -100,7 +123,18 @@ ALTERNATIVES = (
 
 
 class Robustness(NamedTuple):
-    """Several language models that differ in their seed, several runs each."""
+    """Results on several language models that differ in their seed.
+
+    Attributes:
+        models: number of models.
+        runs: number of runs on each model.
+        accuracy: in percent.
+        units: number of units.
+
+    Example:
+        >>> FIVE_MODELS.models, FIVE_MODELS.units
+        (5, (4.7, 0.5))
+    """
 
     models: int
     runs: int

@@ -1,4 +1,4 @@
-"""Tables over several runs, each beside the paper's figures, from the summaries of the runs."""
+"""Tables of several runs beside the figures of the paper, made from the summaries of the runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,18 @@ from jaxmask.report import Setting, Summary, Table, paper
 
 
 def paper_unit_table(task: str, intervention: str, names: Sequence[str]) -> Table:
-    """What the paper's own table of units says; ``names`` are the directions."""
+    """The table of units in the paper.
+
+    Args:
+        task: of the table.
+        intervention: ``single`` or ``every``.
+        names: of the directions of the task.
+
+    Example:
+        >>> table = paper_unit_table("number_agreement", "every", ("singular", "plural"))
+        >>> table.title, table.rows[0][0]
+        ('Table 3 of the paper', '79')
+    """
     lakretz = task == "number_agreement" and intervention == "every"
     return Table(
         f"{paper.TABLES[task, intervention]} of the paper",
@@ -31,11 +42,20 @@ def paper_unit_table(task: str, intervention: str, names: Sequence[str]) -> Tabl
 
 
 def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | None]) -> Table:
-    """Table 4: each setting with the paper's row and the difference under ours.
+    """Table 4: for each setting our row, the row of the paper and the difference.
 
     Args:
-        summaries: one a setting, of one model.
-        greedy: units that greedy selection needs for the paper's accuracy, by setting.
+        summaries: one for each setting, all of one model.
+        greedy: for each setting, the number of units that greedy selection needs to reach the
+            accuracy of the paper.
+
+    Example:
+        >>> summary = {"task": "number_agreement", "intervention": "single", "kl_weight": 0.0}
+        >>> summary |= {"method": "hard_concrete", "accuracy": report.mean_std([91.9])}
+        >>> summary |= {"n_units": report.mean_std([5]), "kl": report.mean_std([0.03])}
+        >>> summary |= {"model": {"name": "m", "layers": 2, "hidden": 650}}
+        >>> results_table([summary], {}).rows[2]
+        ('', 'difference', '+1.0', '-0.7', '-0.004', '')
     """
     rows = []
     for summary in summaries:
@@ -71,16 +91,27 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
         ("Setting", "", "Accuracy", "Units", "KL", "Greedy"),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units; paper: "
-        f"{report.PAPER_MODEL}. Greedy: units that greedy forward selection needs for the paper's "
-        "accuracy on the training examples. KL in nats.",
+        f"{report.PAPER_MODEL}. Greedy: units that greedy forward selection needs to reach the "
+        "accuracy of the paper on the training examples. KL in nats.",
     )
 
 
 def dynamics_table(summaries: Mapping[str, Summary]) -> Table:
-    """How the relaxation ended: does its constraint hold, how far are its gates from a hard mask?
+    """Whether the constraint of the relaxed mask holds, and how much a hard mask differs from it.
 
-    Accuracies are on held-out examples: of gates sampled anew for each row, of the units with
-    E[z] > 0.5 before any exchange, and of what was found in the end.
+    Accuracies are those on held-out examples: with gates that are sampled for each row, with the
+    units whose E[z] is above 0.5 before any exchange, and with the units found in the end.
+
+    Args:
+        summaries: the summary of each setting, by a name for its row.
+
+    Example:
+        >>> relaxed = {"sampled_accuracy": 80.0, "hard_accuracy": 70.0, "hard_units": 3.0}
+        >>> run = {"relaxed": relaxed, "expected_l0": 2.5}
+        >>> summary = {"runs": [run], "alpha": 0.1, "model": {"layers": 2, "hidden": 10}}
+        >>> summary |= {"accuracy": report.mean_std([90.0]), "n_units": report.mean_std([2])}
+        >>> dynamics_table({"number": summary}).rows
+        (('number', '2.0', '2.5 ± 0.0', '80.0', '70.0', '3.0', '90.0', '2.0'),)
     """
     rows = []
     for name, summary in summaries.items():
@@ -112,13 +143,24 @@ def dynamics_table(summaries: Mapping[str, Summary]) -> Table:
             "units",
         ),
         tuple(rows),
-        "Allowed: alpha times the number of units; expected: sum of P(z != 0) at the end. "
-        "Percentages are held-out accuracies.",
+        "Allowed: alpha times the number of units. Expected: the sum of P(z != 0) at the end. "
+        "Percentages are accuracies on held-out examples.",
     )
 
 
 def text_kl_table(summaries: Sequence[Summary]) -> Table:
-    """The KL on the task's sentences beside that on ordinary text, in nats."""
+    """The KL on the sentences of the task beside the KL on ordinary text, in nats.
+
+    Args:
+        summaries: of runs; those without a KL on ordinary text are left out.
+
+    Example:
+        >>> run = {"text_kl": {"every": {"up": 0.2}, "random": {"up": 0.01}}}
+        >>> summary = {"task": "gender_bias", "intervention": "single", "kl_weight": 0.0}
+        >>> summary |= {"runs": [run], "kl": report.mean_std([0.05])}
+        >>> text_kl_table([summary]).rows
+        (('gender, single', '0.050 ± 0.000', '0.200 ± 0.000', '0.010 ± 0.000'),)
+    """
     rows = [
         (
             setting_name(report.setting_of(summary)),
@@ -137,15 +179,20 @@ def text_kl_table(summaries: Sequence[Summary]) -> Table:
         if summary["runs"][0]["text_kl"]
     ]
     return Table(
-        "What the units do elsewhere",
+        "The KL on other text",
         ("Setting", "KL, task", "text, every word", "text, a random word"),
         tuple(rows),
-        "Mean KL from the untouched model over a sentence's words, in nats, held-out sentences of "
-        "the task and ordinary text; mean over runs and directions.",
+        "KL from the untouched model in nats, as a mean over the words of a sentence, for held-out "
+        "sentences of the task and for ordinary text; mean over runs and directions.",
     )
 
 
 def setting_name(setting: Setting) -> str:
-    """A short name of a row of Table 4."""
+    """A short name of a setting, for a row of Table 4.
+
+    Example:
+        >>> setting_name(("number_agreement", "every", True))
+        'number, every, KL'
+    """
     task, intervention, regularised = setting
     return f"{task.split('_')[0]}, {intervention}{', KL' * regularised}"

@@ -1,74 +1,54 @@
-"""Tables a person reads, from the summary of a run (the content of its ``summary.json``).
+"""Tables for people to read, made from the summary of a run (the content of ``summary.json``).
 
-Percentages are in percent, units are numbered from 1. A mean goes with the sample standard
-deviation over runs (divided by n - 1; 0 for a single run).
+Percentages are in percent, and units are numbered from 1.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, SupportsFloat
-
-import numpy as np
+from typing import Any
 
 from jaxmask.intervention import Site
 from jaxmask.report import paper
+from jaxmask.report.cells import (
+    NO_EXAMPLES,
+    Table,
+    mean_only,
+    mean_std,
+    paper_pair,
+    plus_minus,
+    to_markdown,
+)
 
 Summary = Mapping[str, Any]
 Setting = tuple[str, str, bool]
 
-NO_EXAMPLES = "no examples"
 PAPER_MODEL = "Gulordava et al.'s model, 2 x 650 units"
-
-
-class Table(NamedTuple):
-    """Cells as text, ready for any medium.
-
-    Attributes:
-        title: what the table shows.
-        header: one name a column.
-        rows: as many cells each as there are columns.
-        note: a sentence under the table, or nothing.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-def mean_std(values: Sequence[float | int]) -> dict[str, float | None]:
-    """Mean and sample standard deviation over runs; the latter is 0 for a single run.
-
-    Both are None where there are no values at all.
-    """
-    if not values:
-        return {"mean": None, "std": None}
-    std = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "std": float(std)}
-
-
-def percent(fraction: SupportsFloat) -> float | None:
-    """A fraction in percent; None, JSON's ``null``, for the NaN that means "no examples"."""
-    fraction = float(fraction)
-    return None if fraction != fraction else 100.0 * fraction
 
 
 def prevalence(
     runs: Sequence[Summary], site: Site, directions: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """How often each unit was found, and by which values it was replaced.
+    """How often each unit was found, and which values replaced it.
 
     Args:
         runs: the "runs" of a summary.
-        site: whose units were searched.
-        directions: names of the task's directions, the keys of a run's "values".
+        site: the units that were searched.
+        directions: names of the directions of the task, which are the keys of "values" of a run.
 
     Returns:
-        The "prevalence" of a summary: one entry for each unit that any run found, the most
-        prevalent first, then by number. A value is averaged over the runs that found the unit for
-        that direction; its mean and std are None where, with separate masks, none did.
+        The "prevalence" of a summary: an entry for each unit that any run found, sorted by
+        decreasing prevalence, then by number. A value is averaged over the runs that found the unit
+        for that direction. If no run did, which is possible with separate masks, mean and std are
+        None.
 
     Raises:
-        ValueError: a run has a unit that the model hasn't.
+        ValueError: a run has a unit that the model doesn't have.
+
+    Example:
+        >>> one = {"units": [4], "values": {"up": {"4": 1.0}}}
+        >>> other = {"units": [], "values": {"up": {}}}
+        >>> (row,) = prevalence([one, other], Site("hidden", layers=2, width=3), ("up",))
+        >>> row["layer"], row["column"], row["prevalence"], row["up"]["mean"]
+        (2, 1, 50.0, 1.0)
     """
     found = sorted({unit for run in runs for unit in run["units"]})
     if found and not 1 <= found[0] <= found[-1] <= site.units:
@@ -86,17 +66,29 @@ def prevalence(
 
 
 def directions(summary: Summary) -> tuple[str, ...]:
-    """Names of the task's directions."""
+    """The names of the directions of the task.
+
+    Example:
+        >>> directions({"runs": [{"values": {"singular": {}, "plural": {}}}]})
+        ('singular', 'plural')
+    """
     return tuple(summary["runs"][0]["values"])
 
 
 def unit_table(summary: Summary, also: tuple[str, Collection[int]] | None = None) -> Table:
-    """The units found, as in Tables 1, 2, 3 and 5: values by direction and prevalence.
+    """The units found, as in Tables 1, 2, 3 and 5: their values for each direction and prevalence.
 
     Args:
         summary: of a run.
-        also: header of a last column and the units to be ticked in it, such as those that another
-            method finds.
+        also: header of an additional last column, and the units for which it says "yes", such as
+            those that another method finds.
+
+    Example:
+        >>> run = {"values": {"up": {"4": 1.0}}, "accuracy_by_direction": {"up": 90.0}}
+        >>> row = {"unit": 4, "layer": 2, "column": 1, "prevalence": 100.0, "up": mean_std([1.0])}
+        >>> summary = {"task": "t", "intervention": "single", "kl_weight": 0.0, "runs": [run]}
+        >>> unit_table(summary | {"prevalence": [row]}).rows
+        (('4', '2, 1', '1.00 ± 0.00', '100%'),)
     """
     header, ticked = also or ("", ())
     names = directions(summary)
@@ -127,11 +119,23 @@ def unit_table(summary: Summary, also: tuple[str, Collection[int]] | None = None
 
 
 def summary_row(summary: Summary) -> Table:
-    """How well the units do, as in Table 4, with the paper's row under ours where it has one.
+    """The accuracy, number of units and KL of a run, as in Table 4.
 
-    "Expected" is the expected number of units of the relaxed mask, which the constraint bounds
-    ("expected_l0" of the runs, None for methods without one); "Units" counts those that are left
-    after thresholding.
+    The row of the paper stands under ours if the paper has one for this setting. "Expected" is the
+    expected number of units of the relaxed mask, which the constraint bounds ("expected_l0" of the
+    runs, None for methods without a relaxed mask). "Units" is the number of units of the hard mask.
+
+    Args:
+        summary: of a run.
+
+    Example:
+        >>> run = {"values": {"up": {}}, "accuracy_by_direction": {"up": 90.0}, "expected_l0": 2.5}
+        >>> summary = {"task": "t", "intervention": "single", "kl_weight": 0.0, "runs": [run]}
+        >>> summary |= {"method": "greedy", "model": {"name": "m", "layers": 2, "hidden": 3}}
+        >>> summary |= {"accuracy": mean_std([90.0]), "n_units": mean_std([2])}
+        >>> summary |= {"kl": mean_std([0.1])}
+        >>> summary_row(summary).rows
+        (('ours', '90.0 ± 0.0', '90.0', '2.0 ± 0.0', '2.5', '0.100 ± 0.000'),)
     """
     names = directions(summary)
     ours = (
@@ -168,12 +172,27 @@ def summary_row(summary: Summary) -> Table:
 
 
 def setting_of(summary: Summary) -> Setting:
-    """What the rows of Table 4 differ in: (task, intervention, KL-regularised?)."""
+    """The setting of a run, by which the rows of Table 4 differ.
+
+    Returns:
+        (task, intervention, whether there is KL regularisation).
+
+    Example:
+        >>> setting_of({"task": "gender_bias", "intervention": "every", "kl_weight": 1.0})
+        ('gender_bias', 'every', True)
+    """
     return summary["task"], summary["intervention"], summary["kl_weight"] > 0
 
 
 def run_table(summary: Summary) -> Table:
-    """One row a run."""
+    """A row for each run.
+
+    Example:
+        >>> run = {"seed": 0, "accuracy": 90.0, "n_units": 2, "expected_l0": 2.5, "kl": 0.1}
+        >>> run |= {"steps": 150, "converged": True, "units": [4, 6]}
+        >>> run_table({"runs": [run]}).rows
+        (('0', '90.0', '2', '2.5', '0.100', '150', 'yes', '4 6'),)
+    """
     rows = tuple(
         (
             str(run["seed"]),
@@ -192,7 +211,12 @@ def run_table(summary: Summary) -> Table:
 
 
 def stops(summary: Summary) -> list[str]:
-    """A line for each run that ended early, and is reported as it was before that."""
+    """A line for each run that stopped early; its results are those of its last finite step.
+
+    Example:
+        >>> stops({"runs": [{"seed": 3, "stopped_at": 17}]})
+        ["seed 3 stopped at step 17: the loss or its gradient isn't finite"]
+    """
     return [
         f"seed {run['seed']} stopped at step {run['stopped_at']}: the loss or its gradient isn't "
         "finite"
@@ -201,30 +225,24 @@ def stops(summary: Summary) -> list[str]:
     ]
 
 
-def shorten(table: Table, most: int = 15, rest: str = "table.md") -> Table:
-    """The first ``most`` rows, with a note that says how many more ``rest`` holds."""
-    left = len(table.rows) - most
-    if left <= 0:
-        return table
-    note = f"... and {left} more: see {rest}."
-    return table._replace(rows=table.rows[:most], note=note)
-
-
-def to_markdown(table: Table) -> str:
-    """The table in Markdown, columns aligned to the eye in plain text too."""
-    grid = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
-    widths = [max(3, *(len(cell) for cell in column)) for column in zip(*grid, strict=True)]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in grid
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    note = f"\n{table.note}\n" if table.note else ""
-    return f"## {table.title}\n\n" + "\n".join(lines) + "\n" + note
-
-
 def markdown_report(summary: Summary) -> str:
-    """What goes into ``table.md``: the summary, all units, and each run."""
+    """The content of ``table.md``: the summary, all units, and each run.
+
+    Example:
+        >>> run = {"seed": 0, "accuracy": 90.0, "n_units": 0, "units": [], "values": {"up": {}}}
+        >>> run |= {"accuracy_by_direction": {"up": 90.0}, "expected_l0": None, "kl": 0.1}
+        >>> run |= {"steps": 9, "converged": True}
+        >>> model = {"name": "m", "fingerprint": "0", "layers": 2, "hidden": 3, "vocabulary": 5}
+        >>> examples = {"train": 8, "evaluation": 2, "split": "example", "dropped": 0}
+        >>> examples |= {"model_accuracy": None, "toward": {"up": {"train": 8, "evaluation": 2}}}
+        >>> summary = {"task": "t", "intervention": "single", "method": "greedy", "alpha": 0.1}
+        >>> summary |= {"surrogate": "share", "beta": 0.1, "kl_weight": 0.0, "shared_mask": True}
+        >>> summary |= {"context": "eos", "model": model, "examples": examples, "runs": [run]}
+        >>> summary |= {"accuracy": mean_std([90.0]), "n_units": mean_std([0])}
+        >>> summary |= {"kl": mean_std([0.1])}
+        >>> markdown_report(summary | {"prevalence": []}).splitlines()[2]
+        'Model m (fingerprint 0): 2 x 3 units, 5 words.'
+    """
     examples, model = summary["examples"], summary["model"]
     settings = ", ".join(
         f"{name.replace('_', ' ')} {summary[name]}"
@@ -256,32 +274,27 @@ def markdown_report(summary: Summary) -> str:
 
 
 def paper_result(summary: Summary) -> paper.Result | None:
-    """The paper's row of Table 4 that a summary is to be set beside."""
-    same = summary["method"] == "hard_concrete"
-    return paper.RESULTS.get(setting_of(summary)) if same else None
+    """The row of Table 4 in the paper that has the setting of a run; None if there is none.
+
+    Example:
+        >>> summary = {"task": "gender_bias", "intervention": "every", "kl_weight": 1.0}
+        >>> paper_result(summary | {"method": "hard_concrete"}).units
+        (3.0, 0.0)
+        >>> paper_result(summary | {"method": "greedy"}) is None
+        True
+    """
+    if summary["method"] != "hard_concrete":
+        return None
+    return paper.RESULTS.get(setting_of(summary))
 
 
 def _accuracy_toward(summary: Summary, direction: str) -> dict[str, float | None]:
+    """The accuracy toward a direction, over the runs that have examples of it."""
     accuracies = (run["accuracy_by_direction"][direction] for run in summary["runs"])
     return mean_std([accuracy for accuracy in accuracies if accuracy is not None])
 
 
 def _name(summary: Summary) -> str:
+    """The setting of a run, for the title of a table."""
     regularised = "KL-regularised" if summary["kl_weight"] > 0 else "no KL"
     return f"{summary['task'].replace('_', ' ')}, {summary['intervention']}-step, {regularised}"
-
-
-def plus_minus(of: Mapping[str, float | None], digits: int) -> str:
-    """A mean and its standard deviation; nothing where there is no mean."""
-    mean, std = of["mean"], of["std"]
-    return "" if mean is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
-
-
-def paper_pair(of: paper.Pair, digits: int) -> str:
-    """A mean and standard deviation of the paper's."""
-    return f"{of[0]:.{digits}f} ± {of[1]:.{digits}f}"
-
-
-def mean_only(of: Mapping[str, float | None], none: str = "") -> str:
-    """A mean, with one digit; ``none`` where there is none."""
-    return none if of["mean"] is None else f"{of['mean']:.1f}"

@@ -1,1 +1,1 @@
-"""Phenomena to study: each reads or makes the stimuli of one task."""
+"""Phenomena to study: each module reads or generates the stimuli of one task."""

@@ -1,9 +1,9 @@
 """Gender bias: after "The nurse said that", how likely is "she", and how likely is "he"?
 
-Templates after Lu et al., "Gender bias in neural natural language processing" (2020), and Vig et
-al., "Investigating gender bias in language models using causal mediation analysis" (2020), whose
-file of professions (from Bolukbasi et al., 2016) can be read here. Neither pronoun is right or
-wrong.
+The templates are those of Lu et al., "Gender bias in neural natural language processing" (2020),
+and Vig et al., "Investigating gender bias in language models using causal mediation analysis"
+(2020). `read` reads the file of professions of Vig et al., which is that of Bolukbasi et al.
+(2016). Neither pronoun is right or wrong.
 """
 
 import json
@@ -19,7 +19,7 @@ NAME = "gender_bias"
 DIRECTIONS = ("he", "she")
 PROFESSION_POSITION = 1
 
-# What follows "The" and the profession.
+# The words after "The" and the profession.
 TEMPLATES = (
     "said that",
     "yelled that",
@@ -40,8 +40,8 @@ TEMPLATES = (
     "yelled because",
 )
 
-# Single words, of no gender by their meaning. There are 169, as many as in the paper, but not the
-# same: its choice can't be rebuilt from the published file.
+# Professions of one word whose meaning has no gender. There are 169 of them, as many as in the
+# paper, but not the same ones: the choice of the paper can't be rebuilt from the published file.
 PROFESSIONS = word_list(
     """
 accountant administrator adviser advocate agent ambassador analyst announcer archaeologist
@@ -68,38 +68,62 @@ WORDS = tuple(
     sorted({"The", *PROFESSIONS, *DIRECTIONS, *(w for t in TEMPLATES for w in t.split())})
 )
 
-# Professions whose meaning leans further than this to one gender ("actress" is -1) are left out.
+# `read` leaves out professions whose definitional score is further from 0 ("actress" has -1).
 MOST_DEFINITIONAL = 0.1
 
-MOST_ENTRIES = 10_000  # each may become a sentence of every template
+MOST_ENTRIES = 10_000  # of a file; each may become a sentence of every template
 
 
 def generate() -> Task:
-    """Every template with every one of our own `PROFESSIONS`; nothing is random."""
+    """Combines every template with every profession of `PROFESSIONS`; nothing is random.
+
+    Example:
+        >>> task = generate()
+        >>> len(task.stimuli) == len(TEMPLATES) * len(PROFESSIONS)
+        True
+        >>> " ".join(task.stimuli[0].words), task.stimuli[0].pair
+        ('The accountant said that', ('he', 'she'))
+    """
     return _combine(PROFESSIONS)
 
 
 def read(folder: str | Path) -> Task:
-    """Every template with the suitable professions of ``professions.json``, in the file's order.
+    """Combines every template with the suitable professions of ``professions.json``.
 
-    The file lists [profession, definitional score, stereotypical score], with scores from -1 to 1.
-    Suitable are professions of one word, without ``_``, with a definitional score from
-    -`MOST_DEFINITIONAL` to `MOST_DEFINITIONAL`; how many aren't is in the task's ``left_out``.
+    The file is a list of [profession, definitional score, stereotypical score], with scores from -1
+    to 1. A profession is suitable if it is one word, without ``_``, and its definitional score lies
+    between -`MOST_DEFINITIONAL` and `MOST_DEFINITIONAL`. ``left_out`` of the task gives the number
+    of the others.
+
+    Args:
+        folder: that holds ``professions.json``.
+
+    Returns:
+        The task, with the professions in the order of the file.
 
     Raises:
-        TaskDataError: the file is missing, isn't UTF-8 or JSON, has more than `MOST_ENTRIES`, an
-            entry is ill-formed or comes twice, or no profession is suitable.
+        TaskDataError: the file is missing, isn't UTF-8 or JSON, or has more than `MOST_ENTRIES`
+            entries; an entry is ill-formed or occurs twice; or no profession is suitable.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     entries = [["nurse", 0.0, 0.9], ["actress", -1.0, 0.4], ["film_maker", 0.0, 0.1]]
+        ...     written = Path(folder, "professions.json").write_text(json.dumps(entries))
+        ...     task = read(folder)
+        >>> len(task.stimuli), task.left_out[0]
+        (17, ('professions of several words', 1))
     """
     file = Path(folder) / "professions.json"
     definitional = _read_scores(file)
-    of_one_word = {
+    single_words = {
         profession: (entry, score)
         for entry, (profession, score) in enumerate(definitional.items(), start=1)
         if "_" not in profession
     }
     suitable = {
         profession: entry
-        for profession, (entry, score) in of_one_word.items()
+        for profession, (entry, score) in single_words.items()
         if abs(score) <= MOST_DEFINITIONAL
     }
     if not suitable:
@@ -108,8 +132,8 @@ def read(folder: str | Path) -> Task:
             f"{MOST_DEFINITIONAL}, found none among {len(definitional)}"
         )
     left_out = {
-        "professions of several words": len(definitional) - len(of_one_word),
-        "professions of a gender by their meaning": len(of_one_word) - len(suitable),
+        "professions of several words": len(definitional) - len(single_words),
+        "professions of a gender by their meaning": len(single_words) - len(suitable),
     }
     return _combine(suitable)._replace(
         lines=[*suitable.values()] * len(TEMPLATES), left_out=tuple(left_out.items())
@@ -117,6 +141,7 @@ def read(folder: str | Path) -> Task:
 
 
 def _combine(professions: Iterable[str]) -> Task:
+    """The task of every template with every profession."""
     stimuli = [
         Stimulus(
             words=("The", profession, *template.split()),
@@ -138,11 +163,11 @@ def _read_scores(file: Path) -> dict[str, float]:
         entries = json.loads(text)
     except json.JSONDecodeError as fault:
         raise TaskDataError(
-            f"{file}, line {fault.lineno}: expected JSON, found a fault in column {fault.colno} "
+            f"{file}, line {fault.lineno}: expected JSON, found an error in column {fault.colno} "
             f"({fault.msg})"
         ) from fault
     except (ValueError, RecursionError) as fault:
-        raise TaskDataError(f"{file}: expected JSON, found a fault ({fault})") from fault
+        raise TaskDataError(f"{file}: expected JSON, found an error ({fault})") from fault
     if not isinstance(entries, list):
         raise TaskDataError(f"{file}: expected a list, found {type(entries).__name__}")
     if len(entries) > MOST_ENTRIES:
@@ -162,6 +187,7 @@ def _read_scores(file: Path) -> dict[str, float]:
 
 
 def _check(entry: object, place: str) -> None:
+    """Raises a `TaskDataError` that names ``place`` if an entry is ill-formed."""
     match entry:
         case [str(name), int() | float() as definitional, int() | float() as stereotypical]:
             scores = (definitional, stereotypical)

@@ -1,19 +1,21 @@
-"""A phenomenon of your own: minimal pairs from one file, a pair a line, columns set apart by tabs.
+"""A phenomenon of your own: minimal pairs from one file with columns separated by tabs.
 
     # Relative pronouns: people are "who", things are "which".
     sentence        position  person  thing  group    right
     The doctor      2         who     which  subject  person
     It was the box  4         who     which  cleft    thing
 
-The file is UTF-8. Lines that begin with ``#``, and lines of white space alone, are skipped. The
-first other line is the header: ``sentence``, ``position``, and the names of the two directions, of
-your choice; then, if wanted, ``group`` and ``right`` in any order. In the lines below it stand
+The file is UTF-8. Lines that begin with ``#`` and lines that contain only white space are skipped.
+The first other line is the header. It names the columns: ``sentence``, ``position``, and the two
+directions, whose names you choose; then, optionally, ``group`` and ``right`` in any order. Each of
+the following lines is one pair:
 
-- the sentence up to, not including, the word that is looked at, its words set apart by spaces;
-- the position of the word at which a single-step intervention acts, counted from 1;
-- the two word forms that compete for the place after the sentence, in the order of the directions;
-- ``group``: the construction, for tables and figures; all lines are of one group if not given;
-- ``right``: the direction whose form grammar asks for, or nothing.
+- the sentence before the target word, with words separated by spaces;
+- the position, counted from 1, of the word at which a single-step intervention acts;
+- the two word forms that compete for the place of the target word, in the order of the directions;
+- ``group``: the name of the construction, for tables and figures; without this column all pairs
+  belong to one group;
+- ``right``: the direction whose form grammar requires; empty if neither form is right.
 """
 
 from collections.abc import Iterator
@@ -28,32 +30,45 @@ from jaxmask.text.vocabulary import shown
 NAME = "minimal_pairs"
 REQUIRED = ("sentence", "position")
 OPTIONAL = ("group", "right")
-TAKEN = ("unit", "layer", "column", "prevalence")  # by the summary of a run, beside directions
-LONGEST_NAME = 20  # of a direction, in characters: tables have a column for each
-LONGEST_GROUP = 40  # its figures are files with its name
+RESERVED = ("unit", "layer", "column", "prevalence")  # names that the summary of a run uses
+LONGEST_NAME = 20  # characters of the name of a direction, because tables have a column for each
+LONGEST_GROUP = 40  # characters of the name of a group, because figures are files with that name
 
 _NUMBERS = {str(number): number for number in range(1, LONGEST + 1)}
 _EXAMPLE = "sentence, position, singular, plural"
 
 
 def read(file: str | Path) -> Task:
-    """Reads a file of minimal pairs; the task is called like the file, without its ending.
+    """Reads a file of minimal pairs; the task gets the name of the file, without its extension.
+
+    Args:
+        file: in the format that is described above.
 
     Raises:
-        TaskDataError: the file is missing or isn't UTF-8, has no header or no pairs, a line is
-            ill-formed, or a pair comes twice.
+        TaskDataError: the file is missing, isn't UTF-8, or has no header or no pairs; a line is
+            ill-formed; or a pair occurs twice.
+
+    Example:
+        >>> import tempfile
+        >>> rows = [("sentence", "position", "person", "thing"), ("The box", "2", "who", "which")]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "animacy.tsv"
+        ...     written = file.write_text("".join(chr(9).join(row) + chr(10) for row in rows))
+        ...     task = read(file)
+        >>> task.name, task.directions, task.stimuli[0].words, task.stimuli[0].position
+        ('animacy', ('person', 'thing'), ('The', 'box'), 1)
     """
     file = Path(file)
     lines = _lines(read_text(file))
     place, header = next(lines, (0, ""))
     if not place:
         raise TaskDataError(
-            f"{file}: expected a header and a pair a line, found neither; the header names the "
-            f"columns, set apart by tabs: {_EXAMPLE}"
+            f"{file}: expected a header and then one pair in each line, found neither; the header "
+            f"names the columns, separated by tabs: {_EXAMPLE}"
         )
     columns = _columns(header, f"{file}, line {place}")
     stimuli: list[Stimulus] = []
-    first: dict[tuple, int] = {}  # line of each pair
+    first: dict[tuple, int] = {}  # the line of each pair
     numbers: list[int] = []
     start = f"{file}, line "
     for number, line in lines:
@@ -61,19 +76,19 @@ def read(file: str | Path) -> Task:
         identity = (stimulus.words, stimulus.position, min(stimulus.pair), max(stimulus.pair))
         if identity in first:
             raise TaskDataError(
-                f"{start}{number}: expected each pair once, found that of line "
+                f"{start}{number}: expected each pair once, found the pair of line "
                 f"{first[identity]} again"
             )
         first[identity] = number
         stimuli.append(stimulus)
         numbers.append(number)
     if not stimuli:
-        raise TaskDataError(f"{file}: expected a pair a line below the header, found none")
+        raise TaskDataError(f"{file}: expected one pair in each line below the header, found none")
     return Task(file.stem, (columns[2], columns[3]), stimuli, numbers)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that say something, with their numbers."""
+    """The lines that aren't skipped, with their numbers, from 1."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not line.startswith("#"):
             yield number, line
@@ -85,7 +100,7 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
     if columns[:2] != REQUIRED or len(columns) < 4:
         raise TaskDataError(
             f"{place}: expected a header with sentence, position and the names of two directions, "
-            f"set apart by tabs, such as {_EXAMPLE}; found {len(columns)} columns in "
+            f"separated by tabs, such as {_EXAMPLE}; found {len(columns)} columns in "
             f"'{shown(header)}'"
         )
     for name in columns[2:4]:
@@ -94,10 +109,10 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
                 f"{place}: expected directions with names of 1 to {LONGEST_NAME} characters, "
                 f"found '{shown(name)}'"
             )
-        if name in (*REQUIRED, *OPTIONAL, *TAKEN):
+        if name in (*REQUIRED, *OPTIONAL, *RESERVED):
             raise TaskDataError(
-                f"{place}: expected two directions after position, found '{name}', which has "
-                "another meaning"
+                f"{place}: expected the names of two directions after position, found '{name}', "
+                "which has another meaning"
             )
     for name in columns[4:]:
         if name not in OPTIONAL:
@@ -113,14 +128,15 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
 
 
 def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
+    """The pair of one line."""
     cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) != len(columns):
         raise TaskDataError(
-            f"{place}: expected {len(columns)} columns ({', '.join(columns)}), set apart by tabs, "
+            f"{place}: expected {len(columns)} columns ({', '.join(columns)}), separated by tabs, "
             f"found {len(cells)} in '{shown(line)}'"
         )
     sentence, position, first, second, *more = cells
-    words = tuple(map(intern, sentence.split()))  # one object for all that are the same word
+    words = tuple(map(intern, sentence.split()))  # equal words share one object, to save memory
     if not 1 <= len(words) <= LONGEST:
         raise TaskDataError(
             f"{place}: expected 1 to {LONGEST} words, found {len(words)} in '{shown(sentence)}'"
@@ -139,7 +155,7 @@ def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
     group = intern(rest.get("group") or "all")
     if len(group) > LONGEST_GROUP or not group.isprintable():
         raise TaskDataError(
-            f"{place}: expected a group's name of at most {LONGEST_GROUP} characters, found "
+            f"{place}: expected the name of a group, of at most {LONGEST_GROUP} characters, found "
             f"'{shown(group)}'"
         )
     return Stimulus(
@@ -152,7 +168,7 @@ def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
 
 
 def _position(cell: str, words: tuple[str, ...], place: str) -> int:
-    """The word's number, from 1."""
+    """The number, from 1, of the word at which a single-step intervention acts."""
     position = _NUMBERS.get(cell, 0)
     if not 1 <= position <= len(words):
         near = [number for number, word in enumerate(words, start=1) if word == cell]
@@ -165,14 +181,14 @@ def _position(cell: str, words: tuple[str, ...], place: str) -> int:
 
 
 def _right(cell: str, directions: tuple[str, ...], pair: tuple[str, ...], place: str) -> int:
-    """Which form is right, -1 for none."""
+    """The index of the right form; -1 if neither form is right."""
     if not cell:
         return -1
     if cell not in directions:
-        meant = dict(zip(pair, directions, strict=True)).get(cell)
+        likely = dict(zip(pair, directions, strict=True)).get(cell)
         raise TaskDataError(
             f"{place}: expected {directions[0]}, {directions[1]} or nothing as right, found "
-            f"'{shown(cell)}'" + (f": did you mean {meant}?" if meant else "")
+            f"'{shown(cell)}'" + (f": did you mean {likely}?" if likely else "")
         )
     return directions.index(cell)
 

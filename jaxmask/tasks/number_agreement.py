@@ -1,7 +1,8 @@
 """Subject-verb agreement: "The boys behind the car greet" against "... greets".
 
-The seven constructions of Lakretz et al., "The emergence of number and syntax units in LSTM
-language models" (2019), read from the authors' files or drawn from the same words.
+The seven constructions are those of Lakretz et al., "The emergence of number and syntax units in
+LSTM language models" (2019). `read` reads the files of the authors; `generate` draws sentences from
+the same words.
 """
 
 import math
@@ -20,7 +21,7 @@ NAME = "number_agreement"
 DIRECTIONS = ("singular", "plural")
 SUBJECT_POSITION = 1
 
-# Words in capitals stand for a list of words; the verb comes last.
+# A name in capitals stands for a list of words. The verb comes last.
 PATTERNS = {
     "simple": "The SUBJECT VERB",
     "adv": "The SUBJECT ADVERB VERB",
@@ -32,8 +33,8 @@ PATTERNS = {
 }
 CONSTRUCTIONS = tuple(PATTERNS)
 
-# Pairs a construction, shared out equally over the numbers of its nouns. For simple and adv these
-# are all the sentences there are.
+# The number of pairs of each construction, with equally many for each combination of the numbers of
+# its nouns. For simple and adv these are all possible sentences.
 PAIRS = {
     "simple": 600,
     "adv": 1800,
@@ -77,15 +78,35 @@ OTHERS = {
 
 
 def labels(construction: str) -> list[tuple[str, ...]]:
-    """The numbers its nouns can have: of the subject, then of the attractor if it has one."""
+    """The numbers that the nouns of a construction can have.
+
+    Returns:
+        All combinations: the number of the subject, then of the attractor if there is one.
+
+    Example:
+        >>> labels("simple")
+        [('singular',), ('plural',)]
+        >>> len(labels("nounpp"))
+        4
+    """
     nouns = [slot for slot in PATTERNS[construction].split() if slot in NOUNS]
     return list(product(DIRECTIONS, repeat=len(nouns)))
 
 
 def pools(construction: str, label: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The words possible at each place of a construction whose nouns have the given numbers.
+    """The words that are possible at each place of a construction.
 
-    Verbs are given in the plural; the singular of each adds an s.
+    Args:
+        construction: a key of `PATTERNS`.
+        label: the numbers of its nouns, one of `labels`.
+
+    Returns:
+        A tuple of words for each place. Verbs are given in the plural; the singular adds an s.
+
+    Example:
+        >>> the, subjects, verbs = pools("simple", ("plural",))
+        >>> the, subjects[0], verbs[0]
+        (('The',), 'athletes', 'admire')
     """
     numbers = iter(label)
     return [
@@ -109,13 +130,18 @@ WORDS = tuple(
 
 
 def generate(seed: int) -> Task:
-    """Draws 12,000 distinct pairs, in the numbers of the original files.
+    """Draws 12,000 distinct pairs, as many of each construction as the original files have.
 
-    Within a construction and a label the sentences are a uniform sample, without replacement, of
-    all that its words allow.
+    The sentences of each construction and combination of numbers are a uniform sample, without
+    replacement, of all sentences that its words allow.
 
     Args:
         seed: of the random choice.
+
+    Example:
+        >>> pair = generate(seed=0).stimuli[0]
+        >>> " ".join(pair.words), pair.pair, pair.correct
+        ('The athlete', ('admires', 'admire'), 0)
     """
     rng = np.random.default_rng(seed)
     return Task(
@@ -133,6 +159,7 @@ def generate(seed: int) -> Task:
 def _draw(
     rng: np.random.Generator, construction: str, label: tuple[str, ...]
 ) -> Iterator[Stimulus]:
+    """Random pairs of a construction whose nouns have the given numbers."""
     choices = pools(construction, label)
     sizes = [len(pool) for pool in choices]
     count = PAIRS[construction] // len(labels(construction))
@@ -149,15 +176,32 @@ def _draw(
 
 
 def read(folder: str | Path) -> Task:
-    """Reads ``simple.txt`` to ``nounpp_adv.txt``, the original files, with two lines a pair.
+    """Reads the original files, ``simple.txt`` to ``nounpp_adv.txt``, with two lines for each pair.
 
-    Each line holds four columns set apart by tabs: the sentence, its number (with the attractor's
-    after ``_`` where there is one), ``correct`` or ``wrong``, and what the two lines of a pair
-    share, its id.
+    Each line has four columns, separated by tabs: the sentence; the number of the subject (followed
+    by ``_`` and the number of the attractor if there is one); ``correct`` or ``wrong``; and an id,
+    which the two lines of a pair share.
+
+    Args:
+        folder: that holds the files.
 
     Raises:
-        TaskDataError: a file is missing or isn't UTF-8, a line is ill-formed, or two lines don't
-            make a pair.
+        TaskDataError: a file is missing or isn't UTF-8, a line is ill-formed, or two lines with
+            the same id don't form a pair.
+
+    Example:
+        >>> import tempfile
+        >>> def lines(construction):
+        ...     label = labels(construction)[0]
+        ...     sentence = " ".join(pool[0] for pool in pools(construction, label))
+        ...     for ending, verdict in ("s", "correct"), ("", "wrong"):
+        ...         yield chr(9).join((sentence + ending, "_".join(label), verdict, "1"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in CONSTRUCTIONS:
+        ...         written = Path(folder, f"{name}.txt").write_text(chr(10).join(lines(name)))
+        ...     task = read(folder)
+        >>> len(task.stimuli), task.stimuli[0].words
+        (7, ('The', 'athlete'))
     """
     read = [
         pair
@@ -179,7 +223,7 @@ class _Line(NamedTuple):
 
 
 def _read_file(file: Path, construction: str) -> Iterator[tuple[Stimulus, int]]:
-    """Each pair, and the number of its second line."""
+    """Each pair with the number of its second line."""
     pairs: dict[str, list[_Line]] = {}
     text = read_text(file).removesuffix("\n")
     if not text:
@@ -192,10 +236,11 @@ def _read_file(file: Path, construction: str) -> Iterator[tuple[Stimulus, int]]:
 
 
 def _parse(row: str, construction: str, place: str, number: int) -> _Line:
+    """One line of a file; ``place`` names it in error messages."""
     columns = row.split("\t")
     if len(columns) != 4:
         raise TaskDataError(
-            f"{place}: expected sentence, number, correct or wrong, and id, set apart by tabs, "
+            f"{place}: expected sentence, number, correct or wrong, and id, separated by tabs, "
             f"found {len(columns)} columns in '{shown(row)}'"
         )
     line = _Line(place, number, tuple(columns[0].split()), *columns[1:])
@@ -215,7 +260,7 @@ def _parse(row: str, construction: str, place: str, number: int) -> _Line:
 
 
 def _join(lines: list[_Line], construction: str) -> Stimulus:
-    """Makes one stimulus of the two lines of a pair, which come in any order."""
+    """The stimulus of the two lines of a pair, which may come in either order."""
     if len(lines) != 2:
         raise TaskDataError(
             f"{lines[-1].place}: expected 2 lines with id '{shown(lines[-1].pair)}', "

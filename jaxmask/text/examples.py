@@ -1,4 +1,4 @@
-"""Minimal pairs as text and as arrays, and how to split them."""
+"""Minimal pairs as text and as arrays."""
 
 import re
 from collections.abc import Sequence
@@ -12,12 +12,17 @@ from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
 
 
 def word_list(text: str) -> tuple[str, ...]:
-    """The words of a text, split at white space."""
+    """The words of a text, split at white space.
+
+    Example:
+        >>> word_list("The boy runs")
+        ('The', 'boy', 'runs')
+    """
     return tuple(text.split())
 
 
-# Five sentences of the released model's training text that Lakretz et al. ("The emergence of number
-# and syntax units in LSTM language models", 2019) feed once before every item.
+# Five sentences from the training text of the released model. Lakretz et al. ("The emergence of
+# number and syntax units in LSTM language models", 2019) let the model read them before every item.
 PRIMER = word_list(
     """
 In service , the aircraft was operated by a crew of five and could accommodate either
@@ -32,26 +37,39 @@ people , but we did share a sense of humour " . <eos>
 """
 )
 
-# What a model reads, from a zero state, before each sentence.
+# The words that a model reads, from a state of zeros, before each sentence.
 CONTEXTS = {"eos": (END_OF_SENTENCE,), "none": (), "primer": PRIMER}
 
-LONGEST = 100  # words of a sentence: all are padded to the longest
+LONGEST = 100  # words of a sentence; all sentences are padded to the longest one
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TaskDataError(ValueError):
-    """Task data that can't be used; says where, what was expected and what was found."""
+    """Task data can't be used; the message says where, what was expected and what was found.
+
+    Example:
+        >>> try:
+        ...     read_text(Path("missing.tsv"))
+        ... except TaskDataError as fault:
+        ...     print(fault)
+        missing.tsv: expected a file to read, found none (No such file or directory)
+    """
 
 
 class Stimulus(NamedTuple):
     """A sentence up to its target word, and the two forms that compete for that place.
 
     Attributes:
-        words: the sentence up to, not including, the target word.
+        words: the words of the sentence before the target word.
         position: index, from 0, of the word at which a single-step intervention acts.
-        pair: the two word forms, in the order of the task's directions (singular, plural).
-        correct: index in ``pair`` of the form that grammar asks for, or -1 where none is right.
-        group: the construction or template.
+        pair: the two word forms, in the order of the directions of the task (singular, plural).
+        correct: index in ``pair`` of the form that grammar requires; -1 if neither form is right.
+        group: name of the construction or template.
+
+    Example:
+        >>> stimulus = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> stimulus.pair[stimulus.correct]
+        'greet'
     """
 
     words: tuple[str, ...]
@@ -62,15 +80,21 @@ class Stimulus(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A phenomenon.
+    """A phenomenon and its minimal pairs.
 
     Attributes:
         name: of the task.
-        directions: what its two directions are called.
-        stimuli: its minimal pairs.
-        lines: number, from 1, of the line that each was read from (of the last one, if it is of
-            several) or of a list's entry; nothing where they were made.
-        left_out: what else the data held and doesn't suit the task: (what it is, how many).
+        directions: names of the two directions.
+        stimuli: the minimal pairs.
+        lines: for each pair, the number, from 1, of the line or list entry that it was read from
+            (of the last line, if it was read from several); empty if the pairs were generated.
+        left_out: parts of the data that don't suit the task, each with their number: (description,
+            number).
+
+    Example:
+        >>> pair = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> Task("agreement", ("singular", "plural"), [pair]).lines
+        ()
     """
 
     name: str
@@ -81,17 +105,25 @@ class Task(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Stimuli encoded for one model, one row a pair; sentences are padded at the end with 0.
+    """Stimuli encoded for one model: a row for each pair, sentences padded with 0 at the end.
 
     Attributes:
-        tokens: word indices of the sentence up to the target word.
-        length: number of words of the sentence up to the target word.
+        tokens: word indices of the sentence before the target word.
+        length: number of words of the sentence before the target word.
         position: index of the word at which a single-step intervention acts.
         pair: word indices of the two forms.
-        direction: index in ``pair`` of the form to turn to (``t`` in Eq. 2), which is the one the
-            untouched model finds less probable; -1 where it isn't known yet.
-        correct: index in ``pair`` of the grammatical form, or -1.
-        group: index of the construction in the sorted list of their names.
+        direction: index in ``pair`` of the form ``t`` (Eq. 2) that an intervention should make the
+            more probable one, that is, the form that the untouched model finds less probable; -1 as
+            long as it isn't known.
+        correct: index in ``pair`` of the grammatical form; -1 if neither form is right.
+        group: index of the group in the sorted list of group names.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boys", "greet", "greets"])
+        >>> pair = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> examples = encode(Task("t", ("singular", "plural"), [pair]), vocabulary).examples
+        >>> examples.size, examples.tokens.tolist(), examples.pair.tolist()
+        (1, [[2, 3]], [[5, 4]])
     """
 
     tokens: Int[np.ndarray, "examples time"]
@@ -108,17 +140,24 @@ class Examples(NamedTuple):
         return len(self.length)
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Examples":
-        """The given rows, in that order."""
+        """The given rows, in the given order."""
         return Examples(*(field[rows] for field in self))
 
 
 class Dropped(NamedTuple):
-    """What a vocabulary cost a task; each lost example is counted once, under the first reason.
+    """The examples that were dropped because of the vocabulary.
+
+    An example with several missing words is counted once, under the first reason that applies.
 
     Attributes:
-        pair: examples lost because a form of their pair is out of vocabulary.
-        position_word: examples lost because the word at ``position`` is out of vocabulary.
-        words: the words that cost those examples, sorted.
+        pair: number of examples dropped because a form of their pair isn't in the vocabulary.
+        position_word: number of examples dropped because the word at ``position`` isn't in the
+            vocabulary.
+        words: the missing words of those examples, sorted.
+
+    Example:
+        >>> Dropped(pair=2, position_word=1, words=("barrista", "loathe")).total
+        3
     """
 
     pair: int
@@ -127,17 +166,23 @@ class Dropped(NamedTuple):
 
     @property
     def total(self) -> int:
-        """The number of examples lost."""
+        """The number of dropped examples."""
         return self.pair + self.position_word
 
 
 class Unknown(NamedTuple):
-    """The words of a stimulus that a vocabulary lacks.
+    """The words of a stimulus that aren't in a vocabulary.
 
     Attributes:
-        pair: of the two forms.
-        position_word: the word at ``position``, or nothing.
-        others: the rest of the sentence's.
+        pair: missing words among the two forms.
+        position_word: the word at ``position`` if it is missing.
+        others: missing words in the rest of the sentence.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "She", "the", "who"])
+        >>> pair = Stimulus(("She", "loathed", "the", "poet"), 3, ("who", "which"), 0, "object")
+        >>> unknown_words(pair, vocabulary)
+        Unknown(pair=('which',), position_word=('poet',), others=('loathed',))
     """
 
     pair: tuple[str, ...]
@@ -146,13 +191,20 @@ class Unknown(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A task as arrays for one vocabulary, and what was lost on the way.
+    """A task as arrays for one vocabulary, with an account of what was dropped.
 
     Attributes:
         examples: the examples that the vocabulary can express.
-        groups: the sorted names that ``examples.group`` indexes.
-        dropped: the examples that it can't.
-        unknown: number of words replaced by `UNKNOWN` in ``examples``.
+        groups: the sorted group names, which ``examples.group`` indexes.
+        dropped: an account of the examples that the vocabulary can't express.
+        unknown: number of words in ``examples`` that were replaced by `UNKNOWN`.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boys", "greet", "greets"])
+        >>> pair = Stimulus(("Those", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> encoded = encode(Task("t", ("singular", "plural"), [pair]), vocabulary)
+        >>> encoded.groups, encoded.unknown, encoded.dropped.total
+        (('simple',), 1, 0)
     """
 
     examples: Examples
@@ -162,27 +214,42 @@ class Encoded(NamedTuple):
 
 
 def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
-    """Turns text into word indices; ``direction`` is -1 (not known yet) throughout.
+    """Turns text into word indices; every ``direction`` is -1, because it isn't known yet.
 
-    An example is dropped, and counted, when a form of its pair or its word at ``position`` is out
-    of vocabulary; any other such word becomes `UNKNOWN`, and is counted too. Groups are numbered
-    before anything is dropped, so a group keeps its number whatever the vocabulary.
+    An example is dropped, and counted, if a form of its pair or its word at ``position`` isn't in
+    the vocabulary. Any other missing word becomes `UNKNOWN`, and is counted too. Groups are
+    numbered before examples are dropped, so that the number of a group doesn't depend on the
+    vocabulary.
+
+    Args:
+        task: to encode.
+        vocabulary: of the model.
 
     Raises:
-        TaskDataError: a stimulus is ill-formed or longer than `LONGEST`, or none is left.
+        TaskDataError: a stimulus is ill-formed or longer than `LONGEST`, or no example is left.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boys", "greet", "greets"])
+        >>> known = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> unknown = Stimulus(("The", "girls"), 1, ("greets", "greet"), 1, "simple")
+        >>> encoded = encode(Task("t", ("singular", "plural"), [known, unknown]), vocabulary)
+        >>> encoded.examples.tokens.tolist(), encoded.dropped.words
+        ([[2, 3]], ('girls',))
     """
     for number, stimulus in enumerate(task.stimuli):
         _check(stimulus, f"{task.name}, stimulus {number}")
     missing = [unknown_words(stimulus, vocabulary) for stimulus in task.stimuli]
-    lost_pair = [lost.pair for lost in missing if lost.pair]
-    lost_word = [lost.position_word for lost in missing if lost.position_word and not lost.pair]
+    by_pair = [words.pair for words in missing if words.pair]
+    by_position = [
+        words.position_word for words in missing if words.position_word and not words.pair
+    ]
     kept = [
         stimulus
-        for stimulus, lost in zip(task.stimuli, missing, strict=True)
-        if not lost.pair and not lost.position_word
+        for stimulus, words in zip(task.stimuli, missing, strict=True)
+        if not words.pair and not words.position_word
     ]
-    words = {word for lost in (*lost_pair, *lost_word) for word in lost}
-    dropped = Dropped(len(lost_pair), len(lost_word), tuple(sorted(words)))
+    culprits = {word for words in (*by_pair, *by_position) for word in words}
+    dropped = Dropped(len(by_pair), len(by_position), tuple(sorted(culprits)))
     if not kept:
         raise TaskDataError(
             f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
@@ -194,10 +261,18 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
 
 
 def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
-    """The words that a vocabulary lacks; `UNKNOWN` itself is none that could be measured."""
+    """The words of a stimulus that aren't in a vocabulary.
+
+    `UNKNOWN` itself counts as missing: it stands for many words, so no single word is measured.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "The", "who", "which"])
+        >>> unknown_words(Stimulus(("The", "box"), 1, ("who", "which"), 1, "subject"), vocabulary)
+        Unknown(pair=(), position_word=('box',), others=())
+    """
     words, at = stimulus.words, stimulus.position
     parts = stimulus.pair, words[at : at + 1], words[:at] + words[at + 1 :]
-    # No function within: in the tests each would be checked anew, thousands of times.
+    # There is no inner function, because the tests would check its annotations at every call.
     return Unknown(
         *(tuple(w for w in part if w not in vocabulary or w == UNKNOWN) for part in parts)
     )
@@ -214,64 +289,19 @@ def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Ex
     return examples._replace(direction=(log_odds > 0).astype(np.int32))
 
 
-def split(
-    examples: Examples,
-    evaluation: int,
-    seed: int,
-    together: Int[np.ndarray, " examples"] | None = None,
-) -> tuple[Examples, Examples]:
-    """Splits at random into (training, evaluation), see `split_rows`."""
-    train, held_out = split_rows(examples, evaluation, seed, together)
-    return examples.take(train), examples.take(held_out)
-
-
-def split_rows(
-    examples: Examples,
-    evaluation: int,
-    seed: int,
-    together: Int[np.ndarray, " examples"] | None = None,
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
-    """Rows of a random split into (training, evaluation), in their order within each part.
-
-    Args:
-        examples: what to split.
-        evaluation: number of examples held out.
-        seed: of the random choice.
-        together: examples with the same number stay in the same part, such as all of a profession
-            (`position_words`); whole groups are then held out until there are ``evaluation``
-            examples or a few more.
-
-    Raises:
-        ValueError: ``evaluation`` leaves one of the parts empty.
-    """
-    if not 1 <= evaluation < examples.size:
-        raise ValueError(
-            f"evaluation: expected 1 to {examples.size - 1} of {examples.size} examples, "
-            f"found {evaluation}"
-        )
-    together = np.arange(examples.size) if together is None else together
-    _, group, sizes = np.unique(together, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    before = np.cumsum(sizes[order]) - sizes[order]
-    held_out = np.isin(group, order[before < evaluation])
-    if held_out.all():
-        raise ValueError(
-            f"evaluation: {evaluation} of {examples.size} examples in {len(sizes)} groups that "
-            "stay together leave none to train on"
-        )
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-
-
-def position_words(examples: Examples) -> Int[np.ndarray, " examples"]:
-    """The word at each example's position: its subject or profession."""
-    return np.take_along_axis(examples.tokens, examples.position[:, None], axis=1)[:, 0]
-
-
 def read_text(file: Path) -> str:
-    """The text of a task's file, with line ends of any system turned into newlines.
+    """The text of a data file, with the line ends of any system turned into newlines.
 
     Raises:
-        TaskDataError: the file is missing, isn't UTF-8, or holds control characters.
+        TaskDataError: the file is missing, isn't UTF-8, or contains control characters.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "pairs.tsv"
+        ...     written = file.write_text("one" + chr(13) + chr(10) + "two", newline="")
+        ...     read_text(file).splitlines()
+        ['one', 'two']
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -292,6 +322,7 @@ def read_text(file: Path) -> str:
 
 
 def _check(stimulus: Stimulus, place: str) -> None:
+    """Raises a `TaskDataError` that names ``place`` if the stimulus is ill-formed."""
     if not stimulus.words:
         raise TaskDataError(f"{place}: expected a sentence, found no words")
     if len(stimulus.words) > LONGEST:

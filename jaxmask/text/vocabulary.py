@@ -1,4 +1,7 @@
-"""The words a language model knows; a word's index is its line number, from 0, in vocab.txt."""
+"""The words that a language model knows.
+
+The index of a word is the number of its line in ``vocab.txt``, counted from 0.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,11 +12,26 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class VocabularyError(ValueError):
-    """A vocabulary file that can't be used; says which line, and why."""
+    """A vocabulary file can't be used; the message names the line and the reason.
+
+    Example:
+        >>> try:
+        ...     Vocabulary(["<unk>", "the boy"])
+        ... except VocabularyError as fault:
+        ...     print(fault)
+        vocabulary, line 2: expected one word, found 'the boy'
+    """
 
 
 def shown(text: str, most: int = 80) -> str:
-    """Text from a file, for an error: cut, and without characters that steer a terminal."""
+    """The text of a file as an error message shows it.
+
+    It is cut after ``most`` characters, and characters that control a terminal are escaped.
+
+    Example:
+        >>> shown("a long line", most=6), shown("a" + chr(7)).isprintable()
+        ('a long...', True)
+    """
     return repr(text[:most])[1:-1] + ("..." if text[most:] else "")
 
 
@@ -21,12 +39,19 @@ class Vocabulary:
     """A fixed list of distinct words with an index for each.
 
     Args:
-        words: in index order; `UNKNOWN` and `END_OF_SENTENCE` are among them.
-        source: named in errors.
+        words: in the order of their indices; they include `UNKNOWN` and `END_OF_SENTENCE`.
+        source: the name of the vocabulary in error messages.
 
     Raises:
-        VocabularyError: a word is empty, holds white space, or occurs twice, the first one begins
-            with a byte order mark, or one of the two special words is missing.
+        VocabularyError: a word is empty, contains white space, or occurs twice; the first word
+            begins with a byte order mark; or one of the two special words is missing.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "boys", "run"])
+        >>> len(vocabulary), "boys" in vocabulary, vocabulary.index["run"]
+        (4, True, 3)
+        >>> vocabulary.encode(["boys", "swim"])
+        [2, 0]
     """
 
     def __init__(self, words: Iterable[str], source: str = "vocabulary") -> None:
@@ -58,13 +83,13 @@ class Vocabulary:
         return word in self.index
 
     def encode(self, words: Iterable[str]) -> list[int]:
-        """Indices of words; `UNKNOWN` for those not in the vocabulary."""
+        """The index of each word; words that aren't in the vocabulary get that of `UNKNOWN`."""
         unknown = self.index[UNKNOWN]
         return [self.index.get(word, unknown) for word in words]
 
     @classmethod
     def load(cls, file: str | Path) -> "Vocabulary":
-        """Reads one word a line, UTF-8.
+        """Reads a UTF-8 file with one word in each line.
 
         Raises:
             VocabularyError: the file is missing, isn't UTF-8, or isn't a vocabulary.
@@ -76,5 +101,5 @@ class Vocabulary:
         return cls(text.removesuffix("\n").split("\n"), str(file))
 
     def save(self, file: str | Path) -> None:
-        """Writes one word a line."""
+        """Writes a UTF-8 file with one word in each line."""
         Path(file).write_text("\n".join(self.words) + "\n", encoding="utf-8")

@@ -22,7 +22,8 @@ def states():
 def activations(units=UNITS, where=(1,)):
     original, intervened = states()
     acts = np.isin(np.arange(len(WORDS)), where)
-    return figures.activations(WORDS, original, intervened, units, acts, SITE, "A title")
+    sentence = figures.Activations(WORDS, original, intervened, acts, SITE)
+    return figures.activations(sentence, units, "A title")
 
 
 def lines(panel):
@@ -123,9 +124,8 @@ def heat_maps(units=UNITS, where=(1,), rows=ROWS):
     intervened = original.copy()
     intervened[:, 1, [unit - 1 for unit in units]] = 0.9
     acts = np.isin(np.arange(len(WORDS)), where)
-    figure = figures.heat_maps(
-        WORDS, original, intervened, units, acts, rows, SITE, "7 held-out sentences"
-    )
+    sentences = figures.Activations(WORDS, original, intervened, acts, SITE)
+    figure = figures.heat_maps(sentences, units, rows, "7 held-out sentences")
     return figure, original, intervened
 
 

@@ -317,10 +317,10 @@ def test_a_run_reports_what_was_left_out(model, tmp_path, capsys):
         (b"", "line 1: expected JSON"),
         (b"\xef\xbb\xbf", "line 1: expected JSON"),
         (b"[", "line 1: expected JSON"),
-        (b"[" * 10**6, "expected JSON, found a fault .maximum recursion"),
+        (b"[" * 10**6, "expected JSON, found an error .maximum recursion"),
         (
             b'[["nurse", ' + b"1" * 5000 + b", 0]]",
-            "expected JSON, found a fault .Exceeds the limit",
+            "expected JSON, found an error .Exceeds the limit",
         ),
         (b'[["nurse", 1e999, 0]]', "entry 1: expected scores from -1 to 1"),
         (b'[["nurse", NaN, 0]]', "entry 1: expected scores from -1 to 1"),
@@ -406,9 +406,15 @@ def test_a_sound_file_of_ones_own_is_read_whole(own):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: b"", "expected a header and a pair a line, found neither"),
-        (lambda text: b"\xef\xbb\xbf", "expected a header and a pair a line, found neither"),
-        (lambda text: b"# nothing\n\n\n", "expected a header and a pair a line, found neither"),
+        (lambda text: b"", "expected a header and then one pair in each line, found neither"),
+        (
+            lambda text: b"\xef\xbb\xbf",
+            "expected a header and then one pair in each line, found neither",
+        ),
+        (
+            lambda text: b"# nothing\n\n\n",
+            "expected a header and then one pair in each line, found neither",
+        ),
         (lambda text: b"".join(text.encode().partition(b"right\n")[:2]), "below the header, found"),
         (lambda text: text.encode("utf-16"), "expected UTF-8, found byte 0xff at 0"),
         (lambda text: text.encode("utf-16-le"), r"line 1: .* the control character '\\x00'"),
@@ -445,7 +451,7 @@ def test_a_sound_file_of_ones_own_is_read_whole(own):
         (lambda text: text.replace("\tsingular\nThe", "\tgreets\nThe").encode(), "mean singular"),
         (lambda text: text.replace("\ttwo\t", f"\t{'x' * 41}\t").encode(), "line 6: .*most 40"),
         (lambda text: text.replace("\ttwo\t", "\t\u202e\t").encode(), r"line 6: .*'\\u202e'"),
-        (lambda text: (text + text.split("\n")[3]).encode(), "line 7: .*that of line 4 again"),
+        (lambda text: (text + text.split("\n")[3]).encode(), "line 7: .*the pair of line 4 again"),
         (lambda text: text.encode() + b"\x80\x04\x95", "expected UTF-8, found byte 0x80"),
         (lambda text: text.encode() + b"x" * 10**6, r"line 7: .* found 1 in 'x{80}\.\.\.'"),
         (lambda text: text.encode() + b"x" + b"\t" * 10**6, "line 7: .* found 1000001"),
@@ -458,7 +464,7 @@ def test_a_damaged_file_of_ones_own_is_an_error_that_says_where(own, damage, mes
 
 def test_the_same_pair_the_other_way_round_is_an_error(own):
     found = own({"mine.tsv": (OWN_FILE + "The boy\t2\tadmire\tadmires\t\t").encode()})
-    matches(found, r"^mine\.tsv, line 7: expected each pair once, found that of line 6 again")
+    matches(found, r"^mine\.tsv, line 7: expected each pair once, found the pair of line 6 again")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -68,7 +68,7 @@ def test_pairs_written_by_hand_are_those_of_the_generator(tmp_path):
 def test_names_of_directions_can_not_be_taken_for_columns_of_a_summary():
     runs = [{"units": [1], "values": {"a": {"1": 0.5}, "b": {"1": 0.5}}}]
     (row,) = report.prevalence(runs, Site("hidden", 1, 1), ("a", "b"))
-    assert set(row) - {"a", "b"} == set(minimal_pairs.TAKEN)
+    assert set(row) - {"a", "b"} == set(minimal_pairs.RESERVED)
 
 
 def test_the_bundled_model_knows_the_example():

@@ -1,0 +1,21 @@
+"""Figures of a run; the only package that imports matplotlib.
+
+Each function returns a `Figure` that belongs to no window; `save` writes it to a file.
+"""
+
+from jaxmask.report.figures.curves import (
+    Curve,
+    Needed,
+    Snapshots,
+    accuracy_against_units,
+    training_curves,
+    units_against_perplexity,
+)
+from jaxmask.report.figures.sentences import ACTIVATION_COLOURS, Activations, activations, heat_maps
+from jaxmask.report.figures.style import STYLES, save
+
+__all__ = [
+    "ACTIVATION_COLOURS", "STYLES", "Activations", "Curve", "Needed", "Snapshots",
+    "accuracy_against_units", "activations", "heat_maps", "save", "training_curves",
+    "units_against_perplexity",
+]  # fmt: skip
