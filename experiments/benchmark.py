@@ -9,7 +9,6 @@ joins in where it is installed.
 """
 
 import dataclasses
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping

@@ -16,8 +16,7 @@ import numpy as np
 
 from converters.to_torch import state_dict
 from experiments.shared.console import print_table
-from experiments.shared.option_types import Count, Dropout, Layers
-from experiments.shared.option_types import OptionError
+from experiments.shared.option_types import Count, Dropout, Layers, OptionError
 from experiments.shared.script import run_script
 from experiments.training.options import check_tied
 from jaxmask.models.lstm import training as training

@@ -13,8 +13,8 @@ from experiments.shared.script import run_script
 from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import write_text
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.runs.programs import Programs
 from jaxmask.report import paper_tables, to_markdown
+from jaxmask.runs.programs import Programs
 
 # What is changed; `beta` of 1 switches constraint (7) off.
 VARIANTS: dict[str, dict[str, Any]] = {

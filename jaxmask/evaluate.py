@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmask.intervention import Intervention
-from jaxmask.objective import KL, ExactKL, Objective
+from jaxmask.objective import KL, ExactKL, NoKL, Objective
 from jaxmask.search import losses
 
 
@@ -36,3 +37,9 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
         jnp.sum(flipped * here, axis=(1, 2)) / jnp.sum(outcome.weight * here, axis=(1, 2)),
         outcome.kl,
     )
+
+
+@jax.jit
+def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs"]:
+    """The fraction of decisions flipped by each of a stack of interventions."""
+    return jax.lax.map(lambda one: evaluate(one, objective, NoKL()).accuracy, found)

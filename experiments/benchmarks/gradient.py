@@ -32,8 +32,8 @@ import numpy as np
 from experiments.benchmarks.subject import (
     Benchmark,
     all_ready,
-    prepared,
     medians,
+    prepared,
     sizes,
     square_matmul,
     torch_there,

@@ -24,12 +24,12 @@ from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention, single_step
 from jaxmask.models.lstm import objective
 from jaxmask.objective import NoKL, Objective
-from jaxmask.runs import ensemble
-from jaxmask.runs.programs import Programs
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
+from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Session
-from jaxmask.search import SearchConfig, SearchInfo
+from jaxmask.runs.programs import Programs
+from jaxmask.search import SearchConfig
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -171,9 +171,7 @@ def _torch_steps(plain: Any, count: int) -> Iterator[float]:
         yield time.perf_counter() - start
 
 
-def _extrapolated(
-    name: str, steps_of: Steps, benchmark: Benchmark, steps: int
-) -> dict[str, Any]:
+def _extrapolated(name: str, steps_of: Steps, benchmark: Benchmark, steps: int) -> dict[str, Any]:
     """A naive version's entry: the median step times the steps of all seeds."""
     with progress(benchmark.naive_steps, name) as advance_to:
         taken = []

@@ -23,7 +23,8 @@ from jaxmask.pipeline.summarise import observations, separate, summarise
 from jaxmask.runs.ensemble import Ensemble, Session
 from jaxmask.runs.phases import Observer
 from jaxmask.runs.programs import Programs
-from jaxmask.search import ExchangeInfo, SearchConfig, SearchInfo
+from jaxmask.search import SearchConfig, SearchInfo
+from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
 
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
@@ -45,9 +46,7 @@ class Output(NamedTuple):
     started: float
 
 
-def open_output(
-    folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0
-) -> Output:
+def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0) -> Output:
     """Makes sure, before any work is done, that a folder can take a run.
 
     Raises:
@@ -149,9 +148,7 @@ def search_progress(config: SearchConfig, description: str) -> Iterator[Observer
         yield observe
 
 
-def report_results(
-    results: Results, prepared: Prepared, plan: Plan, to: Output
-) -> dict[str, Any]:
+def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output) -> dict[str, Any]:
     """Writes the run folder and prints the tables; returns the summary.
 
     The summary is written last, and the checkpoints are removed after it.

@@ -20,7 +20,9 @@ from jaxmask.report import Table
 from jaxmask.text.examples import Encoded, Task
 
 KIND = Kind(reach="time", place="every")
-FOUND = 10.0  # points of accuracy lost somewhere: from there on Lakretz et al. count a unit as found
+FOUND = (
+    10.0  # points of accuracy lost somewhere: from there on Lakretz et al. count a unit as found
+)
 
 
 class Sample(NamedTuple):
@@ -79,9 +81,7 @@ def ablate(model: LanguageModel, task: Task, sample: Sample) -> Ablations:
     )
 
 
-def _conditions(
-    encoded: Encoded, task: Task, sample: Sample
-) -> Iterator[tuple[str, np.ndarray]]:
+def _conditions(encoded: Encoded, task: Task, sample: Sample) -> Iterator[tuple[str, np.ndarray]]:
     """Each construction and number of the subject that has examples, and rows drawn of them."""
     rng = np.random.default_rng(sample.seed)
     for group, construction in enumerate(encoded.groups):

@@ -3,7 +3,6 @@
 OUT/methods/METHOD/ holds a file for each alpha and seed.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,7 +121,9 @@ def run_all(
             bench, method = benches[job.method], METHODS[job.method]
             run = method.run(bench, job.seed, config)
             judged = watch.programs.call("evaluate", evaluate, run.intervention, evaluation)
-            runs[job] = plain(_record(run, judged, bench.programs.compiling, prepared.task.directions), "run")
+            runs[job] = plain(
+                _record(run, judged, bench.programs.compiling, prepared.task.directions), "run"
+            )
             records.write(file, settings, runs[job])
             flipped = f"{runs[job]['accuracy']:.0f}%"
             advance_to(number + 1, **{method.label: f"{flipped}, {runs[job]['n_units']} units"})

@@ -59,9 +59,7 @@ def wanted_on_training(percent: float) -> float:
     return min(0.999, percent / 100 + MARGIN)
 
 
-def greedy_curve(
-    file: Path, prepared: Prepared, wanted: float, programs: Programs
-) -> GreedyCurve:
+def greedy_curve(file: Path, prepared: Prepared, wanted: float, programs: Programs) -> GreedyCurve:
     """Adds units until an accuracy is reached, or `GREEDY_MOST` of them; kept in a file."""
     settings = prepared.design.settings(prepared.task, prepared.model) | {
         "wanted": wanted,

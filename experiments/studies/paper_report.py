@@ -84,9 +84,7 @@ def sections(
         ),
         _text_section(paper_tables.text_kl_table(summaries), of_model),
         _search_section(runs, of_model),
-        Section(
-            f"Single-unit ablation{of_model}", tables=(single_unit.table(ablations, model),)
-        ),
+        Section(f"Single-unit ablation{of_model}", tables=(single_unit.table(ablations, model),)),
     ]
 
 

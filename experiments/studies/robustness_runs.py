@@ -54,9 +54,7 @@ class Named(NamedTuple):
     fingerprint: str
 
 
-def identify(
-    sources: Sequence[str], load_model: Callable[[str], LanguageModel]
-) -> list[Named]:
+def identify(sources: Sequence[str], load_model: Callable[[str], LanguageModel]) -> list[Named]:
     """Which models were asked for.
 
     Raises:
@@ -153,9 +151,7 @@ def _search(
     if not goal.sparsest:
         return needed_units.search_at(place / "searches", prepared, goal.plan, wanted, resources)
     near = needed_units.Goal(wanted, greedy.needed(wanted) or len(greedy.units))
-    units = needed_units.sparsest_units(
-        place / "alpha.json", prepared, goal.plan, near, resources
-    )
+    units = needed_units.sparsest_units(place / "alpha.json", prepared, goal.plan, near, resources)
     near = near._replace(expected=units)
     return needed_units.search_until(place, prepared, goal.plan, near, resources)
 

@@ -1,4 +1,4 @@
-"""Figures of a finished run, made anew from its folder: for each group a heat map and an example."""
+"""Figures of a finished run, from its folder: for each group a heat map and an example."""
 
 import json
 import re

@@ -139,7 +139,11 @@ def write_run(
     )
     texts = {
         "config.json": json.dumps(config, indent=2) + "\n",
-        **({"metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics)} if metrics else {}),
+        **(
+            {"metrics.jsonl": "".join(json.dumps(line) + "\n" for line in metrics)}
+            if metrics
+            else {}
+        ),
         "table.md": table(summary),
         "summary.json": json.dumps(summary, indent=2) + "\n",
     }

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxmask.evaluate import Evaluation, accuracies
 from jaxmask.intervention import Intervention, every_step
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Plan, TextSample
@@ -12,7 +13,6 @@ from jaxmask.pipeline.prepare import Prepared
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.search import Relaxation
-from jaxmask.evaluate import Evaluation, accuracies
 from jaxmask.text import ordinary_text
 from jaxmask.text.ordinary_text import Text
 

@@ -32,7 +32,8 @@ class Split(NamedTuple):
 
         Example:
             >>> from jaxmask.tasks import gender_bias
-            >>> Split().size(gender_bias.generate()), Split(evaluation=50).size(gender_bias.generate())
+            >>> task = gender_bias.generate()
+            >>> Split().size(task), Split(evaluation=50).size(task)
             (200, 50)
         """
         of_paper = phenomenon(task.name).evaluation

@@ -102,7 +102,9 @@ def prepare(
         ModelError: the model's log-odds of the two forms aren't finite.
     """
     encoded = model.encode(task)
-    rows = split_rows(encoded.examples, design.split, design.split.size(task))  # before any computation
+    rows = split_rows(
+        encoded.examples, design.split, design.split.size(task)
+    )  # before any computation
     context = model.read_context(design.context)
     known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)

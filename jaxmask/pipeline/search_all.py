@@ -19,12 +19,12 @@ def keys(seeds: int) -> Key[Array, " seeds"]:
     return jax.random.split(jax.random.key(0), seeds)
 
 
-def search_all(prepared: Prepared, plan: Plan, session: Session = Session()) -> Ensemble:
+def search_all(prepared: Prepared, plan: Plan, session: Session | None = None) -> Ensemble:
     """Runs the searches of a plan on the training examples.
 
     Args:
         prepared: model and examples.
         plan: settings and number of the searches.
-        session: what the searches share with others, and how they are watched.
+        session: how the searches are watched and kept; by default they aren't.
     """
     return ensemble.run(keys(plan.seeds), prepared.train_objective, plan.config, session)

@@ -67,9 +67,7 @@ def examples_of(prepared: Prepared) -> dict[str, Any]:
         "model_accuracy": prepared.model_accuracy,
         "split": prepared.design.split.by,
         "toward": {
-            name: {
-                part: prepared.examples_toward(number, part) for part in ("train", "evaluation")
-            }
+            name: {part: prepared.examples_toward(number, part) for part in ("train", "evaluation")}
             for number, name in enumerate(prepared.task.directions)
         },
     }

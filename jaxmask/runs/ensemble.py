@@ -48,6 +48,22 @@ class Ensemble(NamedTuple):
     compile_seconds: float
 
 
+class Session(NamedTuple):
+    """How searches are watched and kept, and the programs that they share with others.
+
+    Attributes:
+        observe: is called after each chunk with how far the runs are.
+        programs: compiled ones; given the same again, nothing is compiled twice.
+        keeper: keeps the state between chunks, for the same arguments of `run`.
+        name: begins the names under which states are kept.
+    """
+
+    observe: Observer | None = None
+    programs: Programs | None = None
+    keeper: Keeper | None = None
+    name: str = ""
+
+
 def grid(
     keys: Key[Array, " keys"], config: SearchConfig, **values: Sequence[float]
 ) -> tuple[Key[Array, " runs"], SearchConfig]:
@@ -87,10 +103,7 @@ def run(
     keys: Key[Array, " runs"],
     objective: Objective,
     config: SearchConfig,
-    observe: Observer | None = None,
-    programs: Programs | None = None,
-    keeper: Keeper | None = None,
-    name: str = "",
+    session: Session | None = None,
 ) -> Ensemble:
     """Runs a search for each key; the same as ``jit(vmap(search.run))``, with progress.
 
@@ -98,15 +111,13 @@ def run(
         keys: one a run.
         objective: shared by all runs.
         config: each number is shared by all runs, or an array with one for each run.
-        observe: told how far the runs are.
-        programs: give the same again, and nothing is compiled twice.
-        keeper: of the state between chunks, for these very arguments.
-        name: begins the names that it keeps states under.
+        session: how the runs are watched and kept; by default they aren't.
 
     Raises:
         ValueError: see `jaxmask.search.check`.
     """
     search.check(config)
+    observe, programs, keeper, name = Session() if session is None else session
     programs = Programs() if programs is None else programs
     compiling = programs.compiling
     config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)

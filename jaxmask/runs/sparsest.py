@@ -5,7 +5,7 @@ beforehand. Searches at several sizes run as one program, with an alpha each; th
 the one at which the accuracy is first reached.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxmask.evaluate import evaluate
-from jaxmask.intervention import Intervention
-from jaxmask.objective import NoKL, Objective
+from jaxmask.evaluate import accuracies
+from jaxmask.objective import Objective
 from jaxmask.runs import ensemble
-from jaxmask.runs.phases import Keeper, Observer
-from jaxmask.runs.programs import Programs
+from jaxmask.runs.ensemble import Session
 from jaxmask.search import SearchConfig
 
 PROBES = 8  # sizes tried at once, a search each
@@ -31,6 +29,20 @@ class Probe(NamedTuple):
 
     units: int
     accuracy: float
+
+
+class Goal(NamedTuple):
+    """What is looked for.
+
+    Attributes:
+        accuracy: fraction of decisions to flip.
+        expected: size at which to begin, such as that of greedy selection.
+        most: largest size to try.
+    """
+
+    accuracy: float
+    expected: int
+    most: int
 
 
 class Sparsest(NamedTuple):
@@ -50,13 +62,8 @@ def find(
     key: Key[Array, ""],
     objective: Objective,
     config: SearchConfig,
-    accuracy: float,
-    *,
-    expected: int,
-    most: int,
-    programs: Programs | None = None,
-    observe: Callable[[int], Observer] = lambda number: lambda done, info: None,
-    keeper: Keeper | None = None,
+    goal: Goal,
+    session: Session | None = None,
 ) -> Sparsest:
     """The smallest number of units with which the search reaches an accuracy.
 
@@ -64,13 +71,11 @@ def find(
         key: of the searches.
         objective: training examples.
         config: of the searches, but for ``alpha`` and ``beta``, which are set alike.
-        accuracy: fraction of decisions to flip.
-        expected: size at which to begin, such as greedy selection's.
-        most: largest size to try.
-        programs: see `jaxmask.runs.ensemble.run`.
-        observe: gives the observer of the n-th set of searches.
-        keeper: see `jaxmask.runs.ensemble.run`.
+        goal: the accuracy wanted, and where to look.
+        session: see `jaxmask.runs.ensemble.run`; its name begins the name of each set of searches.
     """
+    accuracy, expected, most = goal
+    session = Session() if session is None else session
     probes: dict[int, list[float]] = {}
     sizes = np.clip(np.round(np.array(_SPREAD) * expected), 1, most)
     low, high = 0, None
@@ -79,7 +84,7 @@ def find(
         for size, reached in zip(
             sizes,
             _reached(
-                now, objective, config, sizes, programs, observe(number), keeper, f"set_{number}_"
+                now, objective, config, sizes, session._replace(name=f"{session.name}set_{number}_")
             ).tolist(),
             strict=True,
         ):
@@ -102,23 +107,14 @@ def _reached(
     objective: Objective,
     config: SearchConfig,
     sizes: Float[np.ndarray, " probes"],
-    programs: Programs | None,
-    observe: Observer,
-    keeper: Keeper | None,
-    name: str,
+    session: Session,
 ) -> Float[np.ndarray, " probes"]:
     """The training accuracy of a search of each size."""
     alpha = jnp.asarray(sizes / objective.n_units, jnp.float32)
     config = config.replace(alpha=alpha, beta=alpha)
     keys = jax.random.split(key, len(sizes))
-    found = ensemble.run(keys, objective, config, observe, programs, keeper, name).interventions
+    found = ensemble.run(keys, objective, config, session).interventions
     return np.asarray(accuracies(found, objective))
-
-
-@jax.jit
-def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs"]:
-    """The fraction of decisions flipped by each of a stack of interventions."""
-    return jax.lax.map(lambda one: evaluate(one, objective, NoKL()).accuracy, found)
 
 
 def _bracket(probes: Mapping[int, Sequence[float]], accuracy: float) -> tuple[int, int | None]:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError, Options, prepare
 
 from experiments import figures
 from experiments.shared import activations
-from experiments.shared.setup import OptionError, Options, prepare
 from jaxmask.evaluate import evaluate
 from jaxmask.files.intervention_file import InterventionFileError, save_intervention
 from jaxmask.files.run_folder import RunFolderError

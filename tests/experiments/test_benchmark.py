@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError
 from support.small_model import CONFIG, examples, model, places
 
 from experiments import benchmark
@@ -17,7 +18,6 @@ from experiments.benchmarks import gradient, memory, scaling, start, subject, ta
 from experiments.benchmarks.gradient import Case
 from experiments.benchmarks.subject import SECTIONS, BenchmarkOptions
 from experiments.shared.console import print_table
-from experiments.shared.setup import OptionError
 from jaxmask.evaluate import evaluate
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import Intervention

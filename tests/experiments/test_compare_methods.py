@@ -10,12 +10,12 @@ from typing import get_args
 import jax
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError
 from support import toy
 
 from experiments import compare_methods
 from experiments.shared import records
 from experiments.shared.console import print_table
-from experiments.shared.setup import OptionError
 from experiments.studies import comparison_runs, comparison_tables, convergence, methods
 from experiments.studies.comparison_runs import CompareOptions, Job, MethodName
 from experiments.studies.convergence import Rule, Watch

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError, Options, check, search_config
 
 from experiments.shared import report_search
-from experiments.shared.setup import OptionError, Options, check, search_config
 from jaxmask.files.intervention_file import load_intervention
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import units

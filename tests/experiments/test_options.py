@@ -18,11 +18,11 @@ import jax
 import numpy as np
 import pytest
 import tyro
+from experiments.shared.setup import Options, prepare
 
 from converters import gulordava, to_torch
 from experiments.shared import option_types, report_search
 from experiments.shared.option_types import OptionError, flag
-from experiments.shared.setup import Options, prepare
 from jaxmask import search
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models import model_folder

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError
 
 from experiments import reproduce_paper, single_unit_ablation, variants
-from experiments.shared.setup import OptionError
 from experiments.studies import needed_units, paper_runs
 from jaxmask.files.run_folder import RunFolderError, read_summary
 from jaxmask.models import model_folder

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError, Options, load_task, prepare
 from matplotlib.figure import Figure
 
 from experiments import robustness
 from experiments.robustness import RobustnessOptions
 from experiments.shared import report_search
 from experiments.shared.console import print_table
-from experiments.shared.setup import OptionError, Options, load_task, prepare
 from experiments.studies import needed_units, robustness_runs, robustness_tables
 from experiments.studies.needed_units import GreedyCurve
 from jaxmask.files.run_folder import RunFolderError

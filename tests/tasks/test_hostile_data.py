@@ -11,12 +11,12 @@ from typing import Any
 
 import jax
 import pytest
+from experiments.shared.setup import Options
 from hypothesis import given
 from hypothesis import strategies as st
 from support.watched import attempt, checked
 
 from experiments.shared import report_search
-from experiments.shared.setup import Options
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, init_params

@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from experiments.shared.setup import OptionError, Options
 
 from experiments import figures
 from experiments.shared import report_search, setup
-from experiments.shared.setup import OptionError, Options
 from jaxmask import report
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import Site

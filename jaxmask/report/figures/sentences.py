@@ -48,7 +48,9 @@ class Activations(NamedTuple):
 
     Example:
         >>> states = np.zeros((2, 6), np.float32)
-        >>> Activations(("The", "boys"), states, states, np.array([False, True]), 3).numbered(4)
+        >>> acts = np.array([False, True])
+        >>> sentence = Activations(("The", "boys"), states, states, acts, Site("hidden", 2, 3))
+        >>> sentence.numbered(4)
         'unit 4 (layer 2, column 1)'
     """
 
@@ -81,7 +83,8 @@ def activations(sentence: Activations, units: Sequence[int], title: str = "") ->
 
     Example:
         >>> states = np.zeros((2, 6), np.float32)
-        >>> sentence = Activations(("The", "boys"), states, states, np.array([False, True]), 3)
+        >>> site = Site("hidden", layers=2, width=3)
+        >>> sentence = Activations(("The", "boys"), states, states, np.array([False, True]), site)
         >>> activations(sentence, [4]).axes[0].get_title()
         'unit 4 (layer 2, column 1)'
     """
@@ -118,7 +121,9 @@ def heat_maps(
 
     Example:
         >>> states = np.zeros((5, 2, 6), np.float32)
-        >>> sentences = Activations(("The", "subject"), states, states, np.array([False, True]), 3)
+        >>> site = Site("hidden", layers=2, width=3)
+        >>> acts = np.array([False, True])
+        >>> sentences = Activations(("The", "subject"), states, states, acts, site)
         >>> figure = heat_maps(sentences, [4], {"to singular": 2, "to plural": 3})
         >>> [axes.get_title() for axes in figure.axes[:2]]
         ['untouched', 'with intervention']
