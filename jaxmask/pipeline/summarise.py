@@ -13,7 +13,8 @@ from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
-from jaxmask.search import SearchConfig
+from jaxmask.search import SearchConfig, SearchInfo
+from jaxmask.search.exchange import ExchangeInfo
 
 
 def summarise(
@@ -140,7 +141,7 @@ def observations(found: Ensemble) -> list[dict[str, Any]]:
     A run that has stopped has no lines from then on.
     """
     history = found.history
-    phases = {
+    phases: dict[str, tuple[SearchInfo | ExchangeInfo | None, int]] = {
         "relaxation": (history.steps, ensemble.CHUNKS[search.step]),
         "exchange": (history.rounds, 1),
     }
@@ -164,4 +165,5 @@ def separate(interventions: Intervention) -> list[Intervention]:
         >>> len(separate(stack)), separate(stack)[0].mask.shape
         (3, (2, 4))
     """
-    return [Intervention(np.asarray(m), np.asarray(b)) for m, b in zip(*interventions, strict=True)]
+    stacked = jax.tree.map(np.asarray, interventions)
+    return [jax.tree.map(lambda x: x[run], stacked) for run in range(len(stacked.mask))]

@@ -103,7 +103,7 @@ def example(
         suits: does a group make a good example?
         toward: the direction to prefer, where there is an example of it.
     """
-    flipped = [row for row in np.flatnonzero(reading.flipped) if suits(reading.group[row])]
+    flipped = [row for row in np.flatnonzero(reading.flipped).tolist() if suits(reading.group[row])]
     preferred = [row for row in flipped if reading.toward[row] == toward]
     return next(iter(preferred + flipped), None)
 
@@ -129,8 +129,8 @@ def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Fi
 
 def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) -> Figure:
     """Activations of units over all distinct sentences of a group, sorted by direction."""
-    first = {}
-    for row in np.flatnonzero(np.array(reading.group) == group):
+    first: dict[tuple[str, tuple[str, ...]], int] = {}
+    for row in np.flatnonzero(np.array(reading.group) == group).tolist():
         first.setdefault((reading.toward[row], reading.sentences[row]), row)
     directions = sorted(set(reading.toward))
     blocks = {name: [row for key, row in first.items() if key[0] == name] for name in directions}
@@ -142,7 +142,7 @@ def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) ->
             word_labels(sentences, reading.patterns.get(group, "")),
             reading.original[rows, :longest],
             reading.intervened[rows, :longest],
-            reading.where[rows, :longest].any(axis=0),
+            np.asarray(reading.where[rows, :longest].any(axis=0)),
             reading.site,
         ),
         shown,
