@@ -166,4 +166,4 @@ def separate(interventions: Intervention) -> list[Intervention]:
         (3, (2, 4))
     """
     stacked = jax.tree.map(np.asarray, interventions)
-    return [jax.tree.map(lambda x: x[run], stacked) for run in range(len(stacked.mask))]
+    return [jax.tree.map(lambda x, run=run: x[run], stacked) for run in range(len(stacked.mask))]
