@@ -38,7 +38,6 @@ from jaxmask.models.model_folder import LanguageModel
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.runs.programs import Programs
-from jaxmask.search import exchange
 from jaxmask.text.examples import Task
 
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
@@ -164,7 +163,7 @@ def _observed(config: search.SearchConfig) -> Iterator[ensemble.Observer]:
     total = config.steps + config.exchange_rounds * STEPS_A_ROUND
     with progress(total, "searching") as advance_to:
 
-        def observe(done: int, info: search.SearchInfo | exchange.ExchangeInfo) -> None:
+        def observe(done: int, info: search.SearchInfo | search.ExchangeInfo) -> None:
             going = info.finite if info.finite.any() else ...
             flipped = f"{100 * np.mean(info.accuracy[going]):.0f}%"
             if isinstance(info, search.SearchInfo):
