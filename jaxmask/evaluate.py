@@ -29,7 +29,7 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
     """Accuracy and KL of an intervention, over all examples of an objective."""
     batch = objective.everything(by_direction=True)
     outcome = objective(intervention.toward(batch.direction), batch, None, kl)
-    flipped = losses.success(outcome.log_ratio) * outcome.weight
+    flipped = losses.flipped(outcome)
     directions = jnp.arange(len(intervention.baseline))
     here = (batch.direction == directions[:, None])[:, :, None]
     return Evaluation(

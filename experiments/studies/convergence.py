@@ -14,8 +14,7 @@ from jaxmask import search
 from jaxmask.intervention import Intervention
 from jaxmask.objective import NoKL, Objective
 from jaxmask.runs.programs import Programs, Step, advance
-from jaxmask.search import losses
-from jaxmask.search.exchange import ExchangeInfo
+from jaxmask.search import ExchangeInfo, losses
 
 
 class Rule(NamedTuple):
@@ -192,8 +191,7 @@ def _evaluate(
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         found = phase.found(state, config)
         outcome = objective(found.toward(batch.direction), batch, None, NoKL())
-        flipped = losses.success(outcome.log_ratio) * outcome.weight
-        return flipped.sum(), found.mask[0].sum()
+        return losses.flipped(outcome).sum(), found.mask[0].sum()
 
     name = f"evaluate {_name(phase.found)}"
     accuracy, units = watch.programs.call(name, evaluate, state, objective, config, watch.sample)

@@ -210,12 +210,6 @@ def _scored(
     return run
 
 
-def _zeroed(
-    key: Key[Array, ""], scores: Array, objective: Objective, config: SelectionConfig
-) -> Intervention:
-    return selection.zeroed(scores, objective, config)
-
-
 def _greedy(bench: Bench, seed: int, config: GreedyConfig) -> Run:
     """The first units of a run that adds as many as the largest size needs, and their share of it.
 
@@ -278,7 +272,8 @@ def _no_steps(config: SelectionConfig) -> None:
 def _selection(
     label: str, score: Callable, learned: bool = True, paper: str | None = None
 ) -> Method:
-    choose, steps = (selection.learned, _refit_steps) if learned else (_zeroed, _no_steps)
+    choose = selection.learned if learned else selection.zeroed
+    steps = _refit_steps if learned else _no_steps
     run = _scored(score, choose, steps)
     return Method(label, _selection_config, run, paper, score=score)
 

@@ -42,8 +42,7 @@ def effects(objective: Objective, batch: Any) -> Effects:
     def respond(mask: Float[Array, " units"]) -> tuple[Array, Array]:
         mask = jnp.broadcast_to(mask, (rows, units))
         outcome = objective(Intervention(mask, jnp.zeros_like(mask)), batch, None, NoKL())
-        flipped = losses.success(outcome.log_ratio) * outcome.weight
-        return flipped.sum(), (outcome.log_ratio * outcome.weight).sum()
+        return losses.flipped(outcome).sum(), (outcome.log_ratio * outcome.weight).sum()
 
     untouched, before = respond(jnp.zeros(units))
     flipped, after = jax.lax.map(
@@ -63,18 +62,14 @@ def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Sets the ``floor(alpha k)`` units that flip most decisions alone to 0."""
-    score_key, _ = jax.random.split(key)
-    scores = score(score_key, objective, config)
-    return selection.zeroed(scores, objective, config), Selection(scores)
+    return selection.run(key, score, selection.zeroed, objective, config)
 
 
 def run_learned(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Learns values for the units that `run` takes with the same key."""
-    score_key, learn_key = jax.random.split(key)
-    scores = score(score_key, objective, config)
-    return selection.learned(learn_key, scores, objective, config), Selection(scores)
+    return selection.run(key, score, selection.learned, objective, config)
 
 
 def ranking(effects: Effects) -> Float[Array, " units"]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import NoKL, Objective
-from jaxmask.search import exchange, losses
+from jaxmask.search import losses, masks, trials
 
 
 class Response(NamedTuple):
@@ -37,10 +37,8 @@ def screen(
         batch: rows to judge by.
         count: at most the number of units outside; static.
     """
-    linear = exchange.linearise(*intervention, objective, batch)
-    high, low = exchange.failures_after_adding(
-        linear, linear.log_ratio, linear.weight, one_hot(objective, batch)
-    )
+    linear = trials.linearise(*intervention, objective, batch)
+    high, low = trials.failures_after_adding(linear, linear.log_ratio, linear.weight)
     predicted = jnp.minimum(high, low).sum(axis=0)
     outside = intervention.mask[0] == 0
     return jax.lax.top_k(jnp.where(outside, -predicted, -jnp.inf), count)[1]
@@ -49,12 +47,6 @@ def screen(
 def respond(intervention: Intervention, objective: Objective, batch: Any) -> Response:
     """What an intervention does to each direction's rows."""
     outcome = objective(intervention.toward(batch.direction), batch, None, NoKL())
-    of = one_hot(objective, batch)
-    flipped = (losses.success(outcome.log_ratio) * outcome.weight).sum(axis=1)
-    failure = (losses.failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
-    return Response(of @ flipped, of @ failure)
-
-
-def one_hot(objective: Objective, batch: Any) -> Float[Array, "directions batch"]:
-    """1 where a row of a batch has a direction."""
-    return jax.nn.one_hot(batch.direction, DIRECTIONS).T
+    member = masks.membership(DIRECTIONS, batch.direction)
+    flipped = losses.flipped(outcome).sum(axis=1)
+    return Response(member @ flipped, member @ losses.smoothed_failures(outcome))

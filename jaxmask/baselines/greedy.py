@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmask import search
 from jaxmask.baselines import candidates
 from jaxmask.baselines.candidates import Response
 from jaxmask.intervention import DIRECTIONS, Intervention
 from jaxmask.objective import Objective
+from jaxmask.search import masks
 
 
 class GreedyConfig(flax.struct.PyTreeNode):
@@ -70,7 +70,7 @@ def run(
     units = objective.n_units
     nothing = jnp.zeros((DIRECTIONS, units))
     _, additions = extend(key, Intervention(nothing, nothing), objective, config)
-    return first(additions, search.budget(units, config.alpha), units), additions
+    return first(additions, masks.budget(units, config.alpha), units), additions
 
 
 def extend(

@@ -38,8 +38,8 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
     shape = len(batch.direction), objective.n_units
 
     def mean_log_ratio(mask: Float[Array, " units"]) -> Float[Array, ""]:
-        everything = Intervention(jnp.broadcast_to(mask, shape), jnp.zeros(shape))
-        outcome = objective(everything, batch, None, NoKL())
+        scaled = Intervention(jnp.broadcast_to(mask, shape), jnp.zeros(shape))
+        outcome = objective(scaled, batch, None, NoKL())
         return (outcome.log_ratio * outcome.weight).sum()
 
     def add(total: Array, node: Array) -> tuple[Array, None]:
@@ -63,15 +63,11 @@ def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0."""
-    score_key, _ = jax.random.split(key)
-    scores = score(score_key, objective, config)
-    return selection.zeroed(scores, objective, config), Selection(scores)
+    return selection.run(key, score, selection.zeroed, objective, config)
 
 
 def run_learned(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
     """Learns values for the units that `run` takes with the same key: the fairer rival."""
-    score_key, learn_key = jax.random.split(key)
-    scores = score(score_key, objective, config)
-    return selection.learned(learn_key, scores, objective, config), Selection(scores)
+    return selection.run(key, score, selection.learned, objective, config)

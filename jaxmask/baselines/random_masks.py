@@ -23,6 +23,4 @@ def run(
 
     The same key draws nested sets for different alphas.
     """
-    score_key, learn_key = jax.random.split(key)
-    scores = score(score_key, objective, config)
-    return selection.learned(learn_key, scores, objective, config), Selection(scores)
+    return selection.run(key, score, selection.learned, objective, config)

@@ -26,14 +26,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask import search
-from jaxmask.baselines import candidates, selection
-from jaxmask.intervention import DIRECTIONS, EDGE, Intervention, from_values, to_baseline
+from jaxmask.intervention import DIRECTIONS, Intervention, from_values, to_baseline
 from jaxmask.objective import KL, Objective, SampledKL
-from jaxmask.search import losses, minmax
-from jaxmask.search.finite import all_finite, choose
-
-_INITIAL_VALUE_SCALE = 0.1
+from jaxmask.search import SearchInfo, losses, masks, parameters
+from jaxmask.search.finite import all_finite, take
 
 
 class ReinforceConfig(flax.struct.PyTreeNode):
@@ -105,152 +101,138 @@ class ReinforceState(NamedTuple):
     finite: Bool[Array, ""]
 
 
-class ReinforceInfo(NamedTuple):
-    """What a step observed, on its own batch with sampled masks.
+class Observed(NamedTuple):
+    """What the estimate of a gradient observed on its batch.
 
     Attributes:
+        averages: the mean loss of the rows of each direction, and the KL.
         loss: surrogate and KL, without the constraint.
         accuracy: fraction of decisions flipped.
-        kl: estimate of the mean KL, in nats.
-        expected_l0: expected number of units of a mask.
-        target: what ``expected_l0`` was to come down to.
-        hard_units: number of units of the hard mask.
-        multiplier: of the constraint.
-        finite: were this step and all before it? Otherwise it wasn't taken.
     """
 
+    averages: Averages
     loss: Float[Array, ""]
     accuracy: Float[Array, ""]
-    kl: Float[Array, ""]
-    expected_l0: Float[Array, ""]
-    target: Float[Array, ""]
-    hard_units: Float[Array, ""]
-    multiplier: Float[Array, ""]
-    finite: Bool[Array, ""]
 
 
 def init(key: Key[Array, ""], objective: Objective, config: ReinforceConfig) -> ReinforceState:
     """The state before the first step: all coins alike, at the first target."""
     values_key, key = jax.random.split(key)
-    first = search.shrinking_target(jnp.zeros(()), config.alpha, config)
-    logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
-    shape = DIRECTIONS, objective.n_units
     params = {
-        "location": jnp.full(shape[1], jnp.clip(logit, config.lowest, config.highest)),
-        "values": _INITIAL_VALUE_SCALE * jax.random.normal(values_key, shape),
+        "location": jnp.full(objective.n_units, parameters.first_location(config)),
+        "values": parameters.first_values(values_key, objective.n_units),
         "multipliers": {"l0": jnp.zeros(())},
     }
     # A surrogate is measured in units of its value where nothing has been flipped yet.
-    averages = Averages(jnp.ones(shape[0]), jnp.zeros(()))
+    averages = Averages(jnp.ones(DIRECTIONS), jnp.zeros(()))
     step, finite = jnp.zeros((), jnp.int32), jnp.ones((), bool)
     return ReinforceState(params, _optimizer(config).init(params), averages, key, step, finite)
 
 
 def gradient(
     key: Key[Array, ""],
-    location: Float[Array, " units"],
-    values: Float[Array, "directions units"],
+    params: dict[str, Any],
     averages: Averages,
     objective: Objective,
     batch: Any,
     config: ReinforceConfig,
-) -> tuple[tuple[Array, Array], tuple[Averages, Array, Array]]:
+) -> tuple[dict[str, Array], Observed]:
     """An unbiased estimate of the gradient of the expected loss on a batch.
 
     Args:
-        key: of the masks and of the KL's rows.
-        location: gamma.
-        values: baselines before `to_baseline`.
-        averages: the estimator's baselines; anything that doesn't depend on ``key``.
+        key: of the masks and of the rows of the KL.
+        params: with ``location`` (gamma) and ``values``.
+        averages: the baselines of the estimator; anything that doesn't depend on ``key``.
         objective: how the model responds.
         batch: its rows.
         config: settings.
 
     Returns:
-        The gradient in ``location`` and ``values``; and what was observed: the mean loss of each
-        direction's rows and the KL, the loss, the accuracy.
+        The gradient in ``location`` and ``values``, by name, and what was observed.
     """
+    location, values = params["location"], params["values"]
     mask_key, kl_key = jax.random.split(key)
     shape = len(batch.direction), len(location)
     mask = jax.random.bernoulli(mask_key, jax.nn.sigmoid(location), shape).astype(location.dtype)
     surrogate = losses.SURROGATES[config.surrogate]
-    scale = surrogate(jnp.asarray(losses.TYPICAL_LOG_RATIO))
-    weight_of_kl = search.kl_weight(config.kl_weight)
+    scale = losses.scale(surrogate)
+    kl_weight = losses.kl_weight(config.kl_weight)
 
     def loss(values: Array) -> tuple[Array, tuple]:
         baseline = to_baseline(values)[batch.direction]
         outcome = objective(Intervention(mask, baseline), batch, kl_key, config.kl)
         of_row = (surrogate(outcome.log_ratio) * outcome.weight).sum(axis=1) / scale
-        return of_row.sum() + weight_of_kl * outcome.kl, (of_row, outcome)
+        return of_row.sum() + kl_weight * outcome.kl, (of_row, outcome)
 
     (total, (of_row, outcome)), pathwise = jax.value_and_grad(loss, has_aux=True)(values)
     weight = outcome.weight.sum(axis=1)
     advantage = of_row - weight * averages.loss[batch.direction]
-    advantage += weight_of_kl * (outcome.kl - averages.kl)
+    advantage += kl_weight * (outcome.kl - averages.kl)
     score = mask - jax.nn.sigmoid(location)  # d log p(mask) / d location
-    of = candidates.one_hot(objective, batch)
-    present = of @ weight
-    observed = Averages(
-        jnp.where(present > 0, of @ of_row / jnp.maximum(present, 1e-12), averages.loss),
-        outcome.kl,
-    )
-    accuracy = (losses.success(outcome.log_ratio) * outcome.weight).sum()
-    return (advantage @ score, pathwise), (observed, total, accuracy)
+    member = masks.membership(DIRECTIONS, batch.direction)
+    present = member @ weight
+    mean = jnp.where(present > 0, member @ of_row / jnp.maximum(present, 1e-12), averages.loss)
+    observed = Observed(Averages(mean, outcome.kl), total, losses.flipped(outcome).sum())
+    return {"location": advantage @ score, "values": pathwise}, observed
 
 
 def step(
     state: ReinforceState, objective: Objective, config: ReinforceConfig
-) -> tuple[ReinforceState, ReinforceInfo]:
-    """One descent-ascent step on one batch, with masks drawn anew for every row."""
+) -> tuple[ReinforceState, SearchInfo]:
+    """One descent-ascent step on one batch, with masks drawn anew for every row.
+
+    Args:
+        state: before the step.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The state after the step, and what the step observed; the multiplier of the search's second
+        constraint, which these masks have no need of, is 0.
+    """
     key, batch_key, gradient_key = jax.random.split(state.key, 3)
     batch = objective.sample(batch_key, config.batch_size)
-    location, values = state.params["location"], state.params["values"]
-    multiplier = state.params["multipliers"]["l0"]
-    target = search.shrinking_target(state.step, config.alpha, config)
+    target = parameters.shrinking_target(state.step, config.alpha, config)
 
-    (of_location, of_values), (observed, loss, accuracy) = gradient(
-        gradient_key, location, values, state.averages, objective, batch, config
+    estimate, observed = gradient(
+        gradient_key, state.params, state.averages, objective, batch, config
     )
     violation, slope = jax.value_and_grad(
         lambda location: jax.nn.sigmoid(location).mean() / target - 1.0
-    )(location)
+    )(state.params["location"])
     gradients = {
-        "location": of_location + multiplier * slope,
-        "values": of_values,
+        "location": estimate["location"] + state.params["multipliers"]["l0"] * slope,
+        "values": estimate["values"],
         "multipliers": {"l0": violation},
     }
-    updates, moments = _optimizer(config).update(gradients, state.optimizer, state.params)
-    params = optax.apply_updates(state.params, updates)
-    multipliers = minmax.project(params["multipliers"], {"l0": violation}, config.multiplier_decay)
-    params = {
-        "location": jnp.clip(params["location"], config.lowest, config.highest),
-        "values": jnp.clip(params["values"], -EDGE, EDGE),
-        "multipliers": multipliers,
-    }
+    params, moments = parameters.update(
+        state.params, state.optimizer, gradients, {"l0": violation}, _optimizer(config), config
+    )
     averages = jax.tree.map(
         lambda old, new: config.average_decay * old + (1.0 - config.average_decay) * new,
         state.averages,
-        observed,
+        observed.averages,
     )
     units = objective.n_units
-    finite = state.finite & all_finite((loss, gradients, params, moments, averages))
-    info = ReinforceInfo(
-        loss=loss,
-        accuracy=accuracy,
-        kl=observed.kl,
+    finite = state.finite & all_finite((observed.loss, gradients, params, moments, averages))
+    info = SearchInfo(
+        loss=observed.loss,
+        accuracy=observed.accuracy,
+        kl=observed.averages.kl,
         expected_l0=(violation + 1.0) * target * units,
         target=target * units,
         hard_units=hard_mask(params["location"], config).sum(),
-        multiplier=multipliers["l0"],
+        multiplier=params["multipliers"]["l0"],
+        fractional_multiplier=jnp.zeros(()),
         finite=finite,
     )
-    taken = ReinforceState(params, moments, averages, key, state.step + 1, finite)
-    return choose(finite, taken, state._replace(finite=finite)), info
+    after = ReinforceState(params, moments, averages, key, state.step + 1, finite)
+    return take(after, state), info
 
 
 def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Float[Array, " units"]:
     """1 where sigmoid(gamma) > 0.5; of more than ``floor(alpha k)`` such units, the most likely."""
-    likeliest = selection.top(location, search.budget(len(location), config.alpha))
+    likeliest = masks.top(location, masks.budget(len(location), config.alpha))
     return likeliest * (location > 0.0)
 
 
@@ -261,7 +243,7 @@ def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:
 
 def run(
     key: Key[Array, ""], objective: Objective, config: ReinforceConfig
-) -> tuple[Intervention, ReinforceInfo]:
+) -> tuple[Intervention, SearchInfo]:
     """A whole run, and what each of its steps observed."""
     state, history = jax.lax.scan(
         lambda state, _: step(state, objective, config),
@@ -273,8 +255,4 @@ def run(
 
 
 def _optimizer(config: ReinforceConfig) -> optax.GradientTransformation:
-    descent = {
-        "location": optax.adam(config.location_rate),
-        "values": optax.adam(config.value_rate),
-    }
-    return minmax.descent_ascent(descent, config.multiplier_rate)
+    return parameters.optimizer(config.location_rate, config)

@@ -3,6 +3,7 @@
 What integrated gradients, single-unit ablation and random masks share.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax
@@ -10,12 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxmask import search
 from jaxmask.intervention import DIRECTIONS, Intervention, from_values
 from jaxmask.objective import KL, Objective, SampledKL
-from jaxmask.search import exchange
-
-_INITIAL_VALUE_SCALE = 0.1  # as in the search
+from jaxmask.search import exchange, losses, masks, parameters
+from jaxmask.search.exchange import RefitConfig
 
 
 class SelectionConfig(flax.struct.PyTreeNode):
@@ -39,23 +38,55 @@ class SelectionConfig(flax.struct.PyTreeNode):
 
 
 class Selection(NamedTuple):
-    """By what units were selected: those with the highest scores."""
+    """The scores that selected the units: the highest ones."""
 
     score: Float[Array, " units"]
 
 
-def top(score: Float[Array, " units"], count: int | Float[Array, ""]) -> Float[Array, " units"]:
-    """1 for the ``count`` highest scores (the first of equal ones), 0 for the others."""
-    rank = jnp.argsort(jnp.argsort(-score))
-    return (rank < count).astype(score.dtype)
+# (key, objective, config) -> a score of each unit
+Score = Callable[[Key[Array, ""], Objective, SelectionConfig], Float[Array, " units"]]
+# `zeroed` or `learned`
+Choose = Callable[
+    [Key[Array, ""], Float[Array, " units"], Objective, SelectionConfig], Intervention
+]
+
+
+def run(
+    key: Key[Array, ""],
+    score: Score,
+    choose: Choose,
+    objective: Objective,
+    config: SelectionConfig,
+) -> tuple[Intervention, Selection]:
+    """Scores units and intervenes on the first ``floor(alpha k)`` of them.
+
+    Args:
+        key: of the scores and of the values; `zeroed` and `learned` get the same units from it.
+        score: of each unit.
+        choose: `zeroed` or `learned`.
+        objective: how the model responds.
+        config: settings.
+    """
+    score_key, choose_key = jax.random.split(key)
+    scores = score(score_key, objective, config)
+    return choose(choose_key, scores, objective, config), Selection(scores)
 
 
 def zeroed(
-    score: Float[Array, " units"], objective: Objective, config: SelectionConfig
+    key: Key[Array, ""],
+    score: Float[Array, " units"],
+    objective: Objective,
+    config: SelectionConfig,
 ) -> Intervention:
-    """Sets the first ``floor(alpha k)`` units to 0, whatever the direction."""
-    mask = top(score, search.budget(len(score), config.alpha))
-    mask = jnp.broadcast_to(mask, (DIRECTIONS, len(score)))
+    """Sets the first ``floor(alpha k)`` units to 0, whatever the direction.
+
+    Args:
+        key: of no use here; as for `learned`.
+        score: of each unit.
+        objective: of no use here; as for `learned`.
+        config: settings.
+    """
+    mask = jnp.broadcast_to(_first(score, config), (DIRECTIONS, len(score)))
     return Intervention(mask, jnp.zeros_like(mask))
 
 
@@ -65,18 +96,25 @@ def learned(
     objective: Objective,
     config: SelectionConfig,
 ) -> Intervention:
-    """Gives the first ``floor(alpha k)`` units values by `exchange.refit`, from near 0."""
+    """Gives the first ``floor(alpha k)`` units values by `jaxmask.search.exchange.refit`.
+
+    Args:
+        key: of the first values, which are near 0, and of the batches.
+        score: of each unit.
+        objective: how the model responds.
+        config: settings.
+    """
     start_key, refit_key = jax.random.split(key)
-    mask = top(score, search.budget(len(score), config.alpha))
-    shape = DIRECTIONS, len(score)
-    values = exchange.refit(
-        refit_key,
-        mask[None],
-        _INITIAL_VALUE_SCALE * jax.random.normal(start_key, shape),
-        objective,
-        search.kl_weight(config.kl_weight),
-        config.refit_steps,
-        config.batch_size,
-        config.kl,
+    mask = _first(score, config)
+    refit = RefitConfig(
+        kl_weight=losses.kl_weight(config.kl_weight),
+        steps=config.refit_steps,
+        rows=config.batch_size,
+        kl=config.kl,
     )
-    return from_values(mask, values)
+    start = parameters.first_values(start_key, len(score))
+    return from_values(mask, exchange.refit(refit_key, mask[None], start, objective, refit))
+
+
+def _first(score: Float[Array, " units"], config: SelectionConfig) -> Float[Array, " units"]:
+    return masks.top(score, masks.budget(len(score), config.alpha))

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxmask.objective import Outcome
+
 # About the log of the mean ratio of a language model as confident as the paper's (median
 # |log-ratio| of 2). Surrogates are measured in units of their value there, and the KL in units of
 # the ratio's, so that rates and KL weights keep their meaning whichever surrogate is in use.
@@ -50,6 +52,25 @@ SURROGATES: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def scale(surrogate: Callable[[Array], Array]) -> Float[Array, ""]:
+    """The unit that a surrogate is measured in: its value at `TYPICAL_LOG_RATIO`."""
+    return surrogate(jnp.asarray(TYPICAL_LOG_RATIO))
+
+
+def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
+    """A weight of the KL in the ratio's units, to use beside a surrogate divided by its `scale`.
+
+    Args:
+        weight: of the KL beside the ratio, as in Eq. 8.
+
+    Example:
+        >>> from jaxmask.search import kl_weight
+        >>> round(float(kl_weight(1.0)), 4)  # the ratio is exp(3) at a typical log-ratio of 3
+        0.0498
+    """
+    return weight / scale(ratio)
+
+
 def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
     """A smoothed 1 - `success`: p(d)^2 / (p(d)^2 + p(t)^2), steeper than `share` around 0."""
     return jax.nn.sigmoid(2.0 * log_ratio)
@@ -58,6 +79,16 @@ def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
 def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
     """Has the decision flipped? True where p(d) / p(t) < 1."""
     return log_ratio < 0.0
+
+
+def flipped(outcome: Outcome) -> Float[Array, "rows pairs"]:
+    """The weight of each decision that has flipped, 0 for the others; they sum to the accuracy."""
+    return success(outcome.log_ratio) * outcome.weight
+
+
+def smoothed_failures(outcome: Outcome) -> Float[Array, " rows"]:
+    """The weighted `failure` of each row; they sum to the smoothed failure rate."""
+    return (failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
 
 
 def kl_divergence(

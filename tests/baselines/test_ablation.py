@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from support import small_model, toy
 
-from jaxmask.baselines import ablation, random_masks, selection
+from jaxmask.baselines import ablation, random_masks
 from jaxmask.baselines.ablation import Effects
 from jaxmask.baselines.selection import SelectionConfig
 from jaxmask.intervention import Intervention
 from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.network import LSTMState
 from jaxmask.objective import NoKL
+from jaxmask.search import masks
 
 CONFIG = SelectionConfig(alpha=0.3, rows=24, refit_steps=60, batch_size=24)
 
@@ -88,7 +89,7 @@ def test_the_top_scores(count):
     score = jnp.array([0.5, 2.0, -1.0, 2.0, 0.7])
     expected = np.zeros(5)
     expected[[1, 3, 4, 0, 2][:count]] = 1
-    np.testing.assert_array_equal(selection.top(score, count), expected)
+    np.testing.assert_array_equal(masks.top(score, count), expected)
 
 
 def test_random_masks_are_uniform_nested_and_fitted():

@@ -53,8 +53,9 @@ def estimates(objective, location, values, averages, count=20_000):
 
     def one(key):
         batch = objective.everything()
-        found, _ = reinforce.gradient(key, location, values, averages, objective, batch, DEAR)
-        return jnp.concatenate([x.reshape(-1) for x in found])
+        params = {"location": location, "values": values}
+        found, _ = reinforce.gradient(key, params, averages, objective, batch, DEAR)
+        return jnp.concatenate([found["location"], found["values"].reshape(-1)])
 
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), count)))
 
@@ -76,8 +77,9 @@ def test_the_average_loss_is_a_good_baseline(small):
     batch = objective.everything()
     keys = jax.random.split(jax.random.key(0), 500)
     none = Averages(jnp.zeros(2), jnp.zeros(()))
+    params = {"location": location, "values": values}
     observed = jax.vmap(
-        lambda key: reinforce.gradient(key, location, values, none, objective, batch, DEAR)[1][0]
+        lambda key: reinforce.gradient(key, params, none, objective, batch, DEAR)[1].averages
     )(keys)
     average = jax.tree.map(lambda x: x.mean(axis=0), observed)
 
@@ -93,10 +95,8 @@ def test_averages_follow_what_steps_observe(small):
     state = reinforce.init(jax.random.key(0), objective, QUICK)
     batch_key, key = jax.random.split(state.key, 3)[1:]
     batch = objective.sample(batch_key, QUICK.batch_size)
-    _, (observed, _, _) = reinforce.gradient(
-        key, state.params["location"], state.params["values"], state.averages,
-        objective, batch, QUICK,
-    )  # fmt: skip
+    _, observed = reinforce.gradient(key, state.params, state.averages, objective, batch, QUICK)
+    observed = observed.averages
     after, _ = reinforce.step(state, objective, QUICK)
     np.testing.assert_allclose(after.averages.loss[0], 0.9 + 0.1 * observed.loss[0], rtol=1e-5)
     np.testing.assert_allclose(after.averages.loss[1], 1.0, rtol=1e-6)  # a direction without rows

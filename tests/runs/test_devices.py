@@ -71,6 +71,7 @@ import re
 import jax.numpy as jnp
 from jaxmask import search
 from jaxmask.intervention import Intervention
+from jaxmask.objective import NoKL
 
 objective, config = toy.toy(seed=4, units=8), SearchConfig(batch_size=16)
 
@@ -140,7 +141,6 @@ import re
 from support import small_model
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.objective import build
-from jaxmask.objective import NoKL
 
 config = small_model.CONFIG._replace(hidden=12)
 examples = small_model.examples(size=200, longest=3)

@@ -82,6 +82,15 @@ def toy(seed=0, units=10, rows=24, cost=0.0):
     )
 
 
+def start(objective, size, masks=1, seed=0):
+    """A mask of random units, and small values."""
+    keys = jax.random.split(jax.random.key(seed))
+    noise = jax.random.uniform(keys[0], (masks, objective.n_units))
+    rank = jnp.argsort(jnp.argsort(noise, axis=1), axis=1)
+    values = 0.1 * jax.random.normal(keys[1], (2, objective.n_units))
+    return (rank < size).astype(jnp.float32), values
+
+
 def good_values(objective):
     """The sign of the best value of each unit, ``directions units``; 1 for one without effect."""
     total = [objective.effect[objective.direction == way].sum(axis=0) for way in (0, 1)]

@@ -1,0 +1,151 @@
+"""The settings of a search: what they mean, what they may be, and how files hold them."""
+
+import dataclasses
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+
+from jaxmask.objective import KL, ExactKL, NoKL, SampledKL
+from jaxmask.search import hard_concrete, losses
+from jaxmask.search.checks import check_range
+
+
+class SearchConfig(flax.struct.PyTreeNode):
+    """Settings of a search; all but the static ones (last) may be swept in one compiled call.
+
+    `check` says which values are possible.
+
+    Attributes:
+        alpha: largest fraction of units to intervene on, in (0, 1] (Eq. 4).
+        beta: largest mean probability of a gate strictly between 0 and 1 (constraint 7).
+        kl_weight: weight of the mean KL from the untouched model (Eq. 8), in the ratio's units.
+        temperature: of the Hard Concrete gates.
+        support: (l, r) of the Hard Concrete gates.
+        location_rate: learning rate of the locations of the gates (Adam).
+        value_rate: learning rate of the baselines before `jaxmask.intervention.to_baseline` (Adam).
+        multiplier_rate: rate of plain ascent on the multipliers.
+        multiplier_decay: what a multiplier loses in a step while its constraint holds.
+        initial_alpha: limit of both constraints at the first step, unless their final limits are
+            larger.
+        warmup: fraction of the steps after which the limits have shrunk to the final ones.
+        head_start: fraction of the steps over which ``location_rate`` rises from 0, so that values
+            are learned before gates close on values that are still random.
+        lowest: locations are clipped to [lowest, highest], so that closed gates can open again.
+        highest: see ``lowest``.
+        steps: gradient steps on the relaxed mask.
+        batch_size: rows of the batch of a step.
+        kl: how the KL of such a batch is computed.
+        surrogate: a name of `jaxmask.search.losses.SURROGATES`.
+        shared_mask: one mask for both directions, or one for each.
+        exchange_rounds: largest number of rounds that refine the hard mask.
+        exchange_rows: rows of the sample that exchanges are chosen by.
+        refit_steps: gradient steps on the values in each of these rounds.
+
+    Example:
+        >>> from jaxmask.search import SearchConfig
+        >>> config = SearchConfig(alpha=0.05, steps=200)
+        >>> config.replace(alpha=0.01).steps
+        200
+    """
+
+    alpha: float = 0.02
+    beta: float = 0.02
+    kl_weight: float = 1.0
+    temperature: float = hard_concrete.TEMPERATURE
+    support: tuple[float, float] = hard_concrete.SUPPORT
+    location_rate: float = 0.05
+    value_rate: float = 0.1
+    multiplier_rate: float = 0.01
+    multiplier_decay: float = 0.1
+    initial_alpha: float = 0.15
+    warmup: float = 0.85
+    head_start: float = 0.1
+    lowest: float = -8.0
+    highest: float = 3.0
+    steps: int = flax.struct.field(pytree_node=False, default=150)
+    batch_size: int = flax.struct.field(pytree_node=False, default=64)
+    kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
+    surrogate: str = flax.struct.field(pytree_node=False, default="share")
+    shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
+    exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
+    exchange_rows: int = flax.struct.field(pytree_node=False, default=256)
+    refit_steps: int = flax.struct.field(pytree_node=False, default=2)
+
+
+# The paper's objective as written: the ratio, the final limits from the first step on, the
+# thresholded gates as they are.
+PAPER = {
+    "surrogate": "ratio",
+    "initial_alpha": 0.0,
+    "warmup": 0.0,
+    "head_start": 0.0,
+    "exchange_rounds": 0,
+    "steps": 2000,
+}
+
+
+def check(config: SearchConfig) -> None:
+    """Checks settings; those that are being traced have no value yet and can't be checked.
+
+    Args:
+        config: of a search.
+
+    Raises:
+        ValueError: a setting is NaN, infinite or impossible; the error says which one, what was
+            expected and what was found.
+
+    Example:
+        >>> from jaxmask.search import SearchConfig, check
+        >>> check(SearchConfig(alpha=2.0))
+        Traceback (most recent call last):
+        ValueError: alpha: expected above 0, at most 1, found 2.0
+    """
+    hard_concrete.check(config.temperature, config.support)
+    for name in ("alpha", "beta"):
+        check_range(name, getattr(config, name), 0.0, 1.0, above=True)
+    for name in ("initial_alpha", "warmup", "head_start", "multiplier_decay"):
+        check_range(name, getattr(config, name), 0.0, 1.0)
+    for name in ("kl_weight", "location_rate", "value_rate", "multiplier_rate"):
+        check_range(name, getattr(config, name), 0.0)
+    for name in ("exchange_rounds", "refit_steps"):
+        check_range(name, getattr(config, name), 0.0)
+    if isinstance(config.kl, SampledKL):
+        check_range("kl: rows", config.kl.rows, 1.0)
+    elif not isinstance(config.kl, NoKL | ExactKL):
+        raise ValueError(f"kl: expected NoKL(), SampledKL(rows) or ExactKL(), found {config.kl!r}")
+    for name in ("steps", "batch_size", "exchange_rows"):
+        check_range(name, getattr(config, name), 1.0)
+    for name in ("lowest", "highest"):
+        check_range(name, getattr(config, name))
+    if not isinstance(config.lowest, jax.core.Tracer):
+        check_range("highest", config.highest, np.max(config.lowest), above=True)
+    if config.surrogate not in losses.SURROGATES:
+        known = ", ".join(losses.SURROGATES)
+        raise ValueError(f"surrogate: expected one of {known}, found {config.surrogate!r}")
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """The settings of a search or of a baseline, by name and in the types of JSON.
+
+    Args:
+        config: a `SearchConfig`, or the config of one of `jaxmask.baselines`.
+
+    Example:
+        >>> from jaxmask.search import SearchConfig, settings
+        >>> found = settings(SearchConfig(alpha=0.05))
+        >>> found["alpha"], found["support"], found["kl"]
+        (0.05, [-0.1, 1.1], '8 rows')
+    """
+    return {
+        field.name: _in_json(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, KL):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_in_json(part) for part in value]
+    return value if isinstance(value, bool | int | float | str) else np.asarray(value).tolist()

@@ -1,0 +1,231 @@
+"""The relaxation: gates between 0 and 1, learned by descent and ascent (Eqs. 4-7).
+
+Minimised over the locations of the gates and the baselines, maximised over the multipliers:
+
+    E[surrogate(log-ratio)] + kl_weight KL
+        + m_0 (mean P(z != 0) / alpha - 1) + m_1 (mean P(0 < z < 1) / beta - 1)
+
+with gates ``z ~ HardConcrete(location)`` and baselines ``b = to_baseline(values)``. A violation is
+measured against its limit, so that one rate of ascent suits all limits. The limits shrink
+geometrically from ``initial_alpha`` to ``alpha`` and ``beta``, which goes beyond the paper.
+
+Source: De Cao et al., Sections 3.1 to 3.5.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxmask.intervention import DIRECTIONS, Intervention, to_baseline
+from jaxmask.objective import NoKL, Objective
+from jaxmask.search import hard_concrete, losses, masks, parameters
+from jaxmask.search.config import SearchConfig, check
+from jaxmask.search.finite import all_finite, take
+
+
+class SearchState(NamedTuple):
+    """What a search carries from step to step.
+
+    Attributes:
+        params: ``location`` of the gates, one row for a shared mask, else one for each direction;
+            ``values``, the baselines before `jaxmask.intervention.to_baseline`; ``multipliers``.
+        optimizer: state of the optimiser.
+        key: for the steps to come.
+        step: number of steps done.
+        finite: were all steps finite so far? After one that isn't, the state no longer changes.
+    """
+
+    params: dict
+    optimizer: optax.OptState
+    key: Key[Array, ""]
+    step: Int[Array, ""]
+    finite: Bool[Array, ""]
+
+
+class SearchInfo(NamedTuple):
+    """What a step observed, on its own batch with sampled gates.
+
+    Attributes:
+        loss: surrogate and KL, without the constraints.
+        accuracy: fraction of decisions flipped.
+        kl: estimate of the mean KL, in nats.
+        expected_l0: expected number of units of a mask, sum of P(z != 0).
+        target: the number that ``expected_l0`` had to come down to.
+        hard_units: number of units of the hard mask.
+        multiplier: of the constraint on ``expected_l0``.
+        fractional_multiplier: of the constraint on gates strictly between 0 and 1.
+        finite: were this step and all before it finite? Otherwise it wasn't taken.
+    """
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+    kl: Float[Array, ""]
+    expected_l0: Float[Array, ""]
+    target: Float[Array, ""]
+    hard_units: Float[Array, ""]
+    multiplier: Float[Array, ""]
+    fractional_multiplier: Float[Array, ""]
+    finite: Bool[Array, ""]
+
+
+class Relaxation(NamedTuple):
+    """What the relaxed mask does to all examples, sampled and thresholded.
+
+    Constraint (7) is there to keep the two accuracies close.
+
+    Attributes:
+        sampled_accuracy: fraction of decisions flipped by gates sampled anew for each row.
+        hard_accuracy: fraction flipped by the units with E[z] > 0.5.
+        hard_units: number of these units, averaged over the rows of the mask.
+    """
+
+    sampled_accuracy: Float[Array, ""]
+    hard_accuracy: Float[Array, ""]
+    hard_units: Float[Array, ""]
+
+
+def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> SearchState:
+    """The state before the first step: all gates alike, at the first target.
+
+    Args:
+        key: of this run.
+        objective: how the model responds.
+        config: settings.
+
+    Raises:
+        ValueError: see `jaxmask.search.check`.
+    """
+    check(config)
+    values_key, key = jax.random.split(key)
+    nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
+    location = parameters.first_location(config, jnp.log(nonzero) - jnp.log1p(-nonzero))
+    rows = 1 if config.shared_mask else DIRECTIONS
+    params = {
+        "location": jnp.full((rows, objective.n_units), location),
+        "values": parameters.first_values(values_key, objective.n_units),
+        "multipliers": {name: jnp.zeros(()) for name in _CONSTRAINTS},
+    }
+    start = jnp.zeros((), jnp.int32)
+    moments = _optimizer(start, config).init(params)
+    return SearchState(params, moments, key, start, jnp.ones((), bool))
+
+
+def step(
+    state: SearchState, objective: Objective, config: SearchConfig
+) -> tuple[SearchState, SearchInfo]:
+    """One descent-ascent step on one batch, with gates sampled anew for every row.
+
+    Where the loss, its gradient or the new state isn't finite, the state stays as it was.
+
+    Args:
+        state: before the step.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The state after the step, and what the step observed.
+    """
+    key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
+    batch = objective.sample(batch_key, config.batch_size)
+    surrogate = losses.SURROGATES[config.surrogate]
+    scale = losses.scale(surrogate)
+    target = parameters.shrinking_target(state.step, config.alpha, config)
+    limits = {
+        "l0": target,
+        "fractional": parameters.shrinking_target(state.step, config.beta, config),
+    }
+
+    def lagrangian(params: dict) -> tuple[Array, tuple]:
+        location, values = params["location"], params["values"]
+        rows = location[masks.row_of(batch.direction, len(location))]
+        gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
+        intervention = Intervention(gates, to_baseline(values)[batch.direction])
+        outcome = objective(intervention, batch, kl_key, config.kl)
+        loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
+        loss += losses.kl_weight(config.kl_weight) * outcome.kl
+        violations = {
+            name: probability(location, config.temperature, config.support).mean() / limits[name]
+            - 1.0
+            for name, probability in _CONSTRAINTS.items()
+        }
+        penalty = sum(params["multipliers"][name] * violations[name] for name in violations)
+        return loss + penalty, (loss, outcome, violations)
+
+    gradient, (loss, outcome, violations) = jax.grad(lagrangian, has_aux=True)(state.params)
+    params, moments = parameters.update(
+        state.params,
+        state.optimizer,
+        gradient,
+        violations,
+        _optimizer(state.step, config),
+        config,
+    )
+    units = objective.n_units
+    finite = state.finite & all_finite((loss, gradient, params, moments))
+    info = SearchInfo(
+        loss=loss,
+        accuracy=losses.flipped(outcome).sum(),
+        kl=outcome.kl,
+        expected_l0=(violations["l0"] + 1.0) * target * units,
+        target=target * units,
+        hard_units=thresholded(params["location"], config).sum(axis=1).mean(),
+        multiplier=params["multipliers"]["l0"],
+        fractional_multiplier=params["multipliers"]["fractional"],
+        finite=finite,
+    )
+    return take(SearchState(params, moments, key, state.step + 1, finite), state), info
+
+
+def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -> Relaxation:
+    """What the relaxed mask does to all examples, before anything refines it.
+
+    Args:
+        state: at the end of the relaxation.
+        objective: examples to judge by; they may be held out.
+        config: settings of the search.
+    """
+    location, baseline = state.params["location"], to_baseline(state.params["values"])
+    batch = objective.everything()
+
+    def accuracy(mask: Float[Array, "rows units"]) -> Float[Array, ""]:
+        intervention = Intervention(mask, baseline[batch.direction])
+        return losses.flipped(objective(intervention, batch, None, NoKL())).sum()
+
+    rows = masks.row_of(batch.direction, len(location))
+    gates = hard_concrete.sample(state.key, location[rows], config.temperature, config.support)
+    hard = thresholded(location, config)
+    return Relaxation(accuracy(gates), accuracy(hard[rows]), hard.sum(axis=1).mean())
+
+
+def thresholded(
+    location: Float[Array, "masks units"], config: SearchConfig
+) -> Float[Array, "masks units"]:
+    """The hard mask of the paper: 1 where E[z] > 0.5.
+
+    Args:
+        location: of the gates.
+        config: with their temperature and support.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import SearchConfig, thresholded
+        >>> thresholded(jnp.array([[-1.0, 2.0]]), SearchConfig()).tolist()
+        [[0.0, 1.0]]
+    """
+    return (hard_concrete.mean(location, config.temperature, config.support) > 0.5).astype(
+        location.dtype
+    )
+
+
+_CONSTRAINTS = {
+    "l0": hard_concrete.prob_nonzero,
+    "fractional": hard_concrete.prob_fractional,
+}
+
+
+def _optimizer(step: Array, config: SearchConfig) -> optax.GradientTransformation:
+    rise = jnp.clip(step / jnp.maximum(config.head_start * config.steps, 1.0), 0.0, 1.0)
+    return parameters.optimizer(config.location_rate * rise, config)
