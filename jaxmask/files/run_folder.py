@@ -1,8 +1,9 @@
-"""The folder a run writes: ``config.json``, ``metrics.jsonl``, ``table.md`` and ``summary.json``.
+"""The folder of a run: ``config.json``, ``metrics.jsonl``, ``table.md`` and ``summary.json``.
 
-``summary.json`` is an interface for other programs. It is written last and in one go: a folder that
-has one holds a finished run. ``config.json`` is written before the run begins, so that no other run
-is taken for this one. Of several processes (`jax.distributed`), the first writes.
+``summary.json`` is an interface for other programs. It is written last, and either completely or
+not at all: a folder with a ``summary.json`` holds a finished run. ``config.json`` is written before
+the run begins, so that a run with other settings can't use the same folder by mistake. Of several
+processes (`jax.distributed`), only the first one writes.
 """
 
 import contextlib
@@ -19,23 +20,41 @@ import numpy as np
 
 from jaxmask.report import markdown_report
 
-_PROBE = 1 << 16  # bytes; about what tables, figures and interventions take at least
+_PROBE = 1 << 16  # bytes; tables, figures and interventions take about as much, or more
 
 
 class RunFolderError(ValueError):
-    """A run that can't be written where it was asked to be, or as what it is; says why."""
+    """A run can't be written or read; the message names the file and the reason.
+
+    Example:
+        >>> try:
+        ...     plain({"kl": float("nan")}, "summary")
+        ... except RunFolderError as fault:
+        ...     print(fault)
+        summary.kl: expected a finite number, found nan
+    """
 
 
 def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Makes sure that ``folder`` can take a run of ``config``; call it before a long run.
+    """Checks that a folder can hold a run with the given configuration.
 
     Args:
-        folder: may be missing, empty, or hold an earlier run of the same ``config``.
-        config: everything that decides the results, and nothing else: leave out where they go.
+        folder: may be missing, empty, or hold an earlier run with the same configuration.
+        config: all settings that determine the results, and no others, such as the name of the
+            folder.
 
     Raises:
-        RunFolderError: the folder holds a run of another configuration (the settings that differ
-            are named), or a summary that no configuration explains, or can't be written.
+        RunFolderError: the folder holds a run with another configuration (the message names the
+            settings that differ) or a summary without a configuration, or it can't be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open_run(folder, {"alpha": 0.02})
+        ...     try:
+        ...         check_run_folder(folder, {"alpha": 0.05})
+        ...     except RunFolderError as fault:
+        ...         print(str(fault).partition("; ")[2])
+        alpha: 0.02 there, 0.05 now
     """
     folder = Path(folder)
     check_writable(folder)
@@ -45,34 +64,44 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
             raise RunFolderError(f"{folder}: expected config.json beside summary.json, found none")
         return
     try:
-        there = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as fault:
         raise RunFolderError(f"{file}: expected a run's configuration ({fault})") from fault
-    here = plain(config, "config")
-    if not isinstance(there, dict):
-        raise RunFolderError(f"{file}: expected a run's configuration, found {there!r}")
+    wanted = plain(config, "config")
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{file}: expected a run's configuration, found {found!r}")
     differing = [
-        f"{key}: {_shown(there, key)} there, {_shown(here, key)} now"
-        for key in sorted(there.keys() | here.keys())
-        if _shown(there, key) != _shown(here, key)
+        f"{key}: {_shown(found, key)} there, {_shown(wanted, key)} now"
+        for key in sorted(found.keys() | wanted.keys())
+        if _shown(found, key) != _shown(wanted, key)
     ]
     if differing:
         raise RunFolderError(
-            f"{folder} holds a run of another configuration; {'; '.join(differing)}"
+            f"{folder} holds a run with another configuration; {'; '.join(differing)}"
         )
 
 
 def check_writable(folder: str | Path) -> None:
-    """Makes sure that files can be written to a folder; none stays behind, and it isn't made.
+    """Checks that files can be written to a folder.
+
+    The folder may be missing; it isn't made. The check leaves no file behind.
 
     Raises:
-        RunFolderError: it, or what is to hold it, is a file or can't be written, or its disk is
-            full.
+        RunFolderError: the folder, or the folder that it will be in, is a file or can't be written,
+            or the disk is full.
+
+    Example:
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     try:
+        ...         check_writable(Path(file.name) / "run")
+        ...     except RunFolderError as fault:
+        ...         print(str(fault).partition(": ")[2])
+        expected a folder to write to (Not a directory)
     """
     folder = Path(folder)
     try:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there) as probe:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(bytes(_PROBE))
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
@@ -80,10 +109,15 @@ def check_writable(folder: str | Path) -> None:
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """The summary of a finished run; None where there is none.
+    """The summary of a finished run; None if the folder has no summary.
 
     Raises:
-        RunFolderError: there is one that can't be read.
+        RunFolderError: the summary can't be read.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     read_summary(folder) is None
+        True
     """
     file = Path(folder) / "summary.json"
     try:
@@ -95,10 +129,22 @@ def read_summary(folder: str | Path) -> dict[str, Any] | None:
 
 
 def open_run(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Makes a folder, if need be, and its ``config.json``: call it before a long run.
+    """Makes the folder of a run, if it is missing, and writes its ``config.json``.
+
+    Call it before a long run.
+
+    Args:
+        folder: see `check_run_folder`.
+        config: see `check_run_folder`.
 
     Raises:
         RunFolderError: see `check_run_folder` and `write_text`.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open_run(Path(folder) / "run", {"alpha": 0.02})
+        ...     json.loads((Path(folder) / "run" / "config.json").read_text())
+        {'alpha': 0.02}
     """
     check_run_folder(folder, config)
     text = json.dumps(plain(config, "config"), indent=2) + "\n"
@@ -113,21 +159,27 @@ def write_run(
     table: Callable[[Mapping[str, Any]], str] = markdown_report,
     more: Callable[[], None] = lambda: None,
 ) -> None:
-    """Writes a finished run, over an earlier one of the same configuration if there is one.
+    """Writes a finished run; it replaces an earlier run with the same configuration.
 
     Args:
-        folder: made if missing.
+        folder: made if it is missing.
         config: see `check_run_folder`.
         summary: see `jaxmask.report`.
-        metrics: what was observed on the way, one line each; without any there is no
-            ``metrics.jsonl``.
-        table: makes ``table.md`` of the summary.
-        more: writes what else the folder holds.
+        metrics: observations in the course of the run, one for each line of ``metrics.jsonl``;
+            without observations there is no such file.
+        table: makes the content of ``table.md`` from the summary.
+        more: writes further files, before ``summary.json``.
 
     Raises:
-        RunFolderError: see `check_run_folder`; or a number is NaN or infinite (it is named), or
-            something has no place in JSON: nothing is written then. Or a file can't be written:
-            then there is no ``summary.json``.
+        RunFolderError: see `check_run_folder`; or a value is NaN, infinite or has no form in JSON
+            (the message names it). Nothing is written then. Or a file can't be written; then there
+            is no ``summary.json``.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_run(folder, {"alpha": 0.02}, {"kl": 0.1}, [{"step": 1}], table=str)
+        ...     sorted(os.listdir(folder)), read_summary(folder)
+        (['config.json', 'metrics.jsonl', 'summary.json', 'table.md'], {'kl': 0.1})
     """
     if jax.process_index():
         return
@@ -158,14 +210,18 @@ def write_run(
 
 
 def plain(value: Any, place: str) -> Any:
-    """``value`` in JSON's own types; array scalars, arrays, tuples and paths are converted.
+    """A value in the types of JSON; arrays and their numbers, tuples and paths are converted.
 
     Args:
         value: to convert.
-        place: what it is called in an error.
+        place: name of the value in error messages.
 
     Raises:
-        RunFolderError: it is, or holds, NaN, infinity or something JSON has no type for.
+        RunFolderError: the value is or contains NaN, infinity or an object without a type in JSON.
+
+    Example:
+        >>> plain({"units": np.array([4, 6]), "file": Path("a") / "b"}, "summary")
+        {'units': [4, 6], 'file': 'a/b'}
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item, f"{place}.{key}") for key, item in value.items()}
@@ -186,14 +242,23 @@ def plain(value: Any, place: str) -> Any:
 
 
 def _shown(config: dict[str, Any], key: str) -> str:
+    """A setting as error messages show it."""
     return json.dumps(config[key], sort_keys=True) if key in config else "not set"
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes all of a file or nothing, and makes its folder; of several processes, the first does.
+    """Writes a file completely or not at all, and makes its folder if it is missing.
+
+    Of several processes, only the first one writes.
 
     Raises:
-        RunFolderError: it can't be written.
+        RunFolderError: the file can't be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_text(Path(folder) / "run" / "table.md", "# Results")
+        ...     os.listdir(Path(folder) / "run")
+        ['table.md']
     """
     if jax.process_index():
         return

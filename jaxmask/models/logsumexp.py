@@ -1,21 +1,21 @@
-"""log-sum-exp of a linear layer's outputs, without ever holding them all.
+"""The log-sum-exp of the outputs of a linear layer, without holding all outputs in memory.
 
-With ``x = h W^T + b`` over a large vocabulary, a KL term needs only ``logsumexp(x)`` and, for its
-gradient, ``softmax(x) W``. Both come from one pass over chunks of the vocabulary with a running
-maximum, so memory is batch x chunk, and nothing is computed again in the backward pass.
+Let ``x = h W^T + b`` be the outputs over a large vocabulary. A KL term needs only ``logsumexp(x)``
+and, for its gradient, ``softmax(x) W``. Both come from one pass over chunks of the vocabulary with
+a running maximum: the memory is batch x chunk, and the backward pass computes nothing again.
 
-Training also needs ``softmax(x)^T h``, the gradient in W. It can't come from that pass, which knows
-the maximum and the sum only at its end: going over the vocabulary once more takes four products of
-this size in place of three. `cross_entropy` therefore goes over rows of ``h`` in its backward pass,
-the whole vocabulary at a time.
+Training also needs ``softmax(x)^T h``, the gradient with respect to ``W``. That pass can't give it,
+because it knows the maximum and the sum only at its end, and a second pass over the vocabulary
+takes four products of this size instead of three. `cross_entropy` therefore goes over rows of
+``h``, with the whole vocabulary at a time, and computes value and gradients together.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-CHUNK = 2048  # words, at most
-ROWS = 320  # of hidden, whose logits over the whole vocabulary are held at a time in training
+CHUNK = 2048  # largest number of words in a chunk
+ROWS = 320  # rows of hidden whose logits over the whole vocabulary training holds at a time
 
 
 @jax.custom_vjp
@@ -24,9 +24,19 @@ def linear_logsumexp(
     weight: Float[Array, "vocabulary hidden"],
     bias: Float[Array, " vocabulary"],
 ) -> Float[Array, " batch"]:
-    """``logsumexp(hidden @ weight.T + bias)``, differentiable in ``hidden`` only.
+    """``logsumexp(hidden @ weight.T + bias)``, differentiable with respect to ``hidden`` only.
 
-    ``weight`` and ``bias`` belong to a frozen model: their gradient is zero by declaration.
+    ``weight`` and ``bias`` belong to a frozen model: their gradient is declared to be zero.
+
+    Args:
+        hidden: inputs of the layer.
+        weight: of the layer.
+        bias: of the layer.
+
+    Example:
+        >>> weight, bias = jnp.zeros((4, 3)), jnp.zeros(4)
+        >>> float(linear_logsumexp(jnp.ones((2, 3)), weight, bias)[0])  # log 4
+        1.3862943649291992
     """
     return _pass(hidden, weight, bias, with_mean=False)[0]
 
@@ -36,19 +46,34 @@ def logsumexp_and_mean(
     weight: Float[Array, "vocabulary hidden"],
     bias: Float[Array, " vocabulary"],
 ) -> tuple[Float[Array, " batch"], Float[Array, "batch hidden"]]:
-    """The logsumexp and its gradient in ``hidden``, the expected row ``softmax(x) @ weight``."""
+    """The log-sum-exp and its gradient with respect to ``hidden``.
+
+    The gradient is the expected row of the weight, ``softmax(x) @ weight``.
+
+    Args:
+        hidden: inputs of the layer.
+        weight: of the layer.
+        bias: of the layer.
+
+    Example:
+        >>> weight, bias = jnp.array([[0.0, 4.0], [2.0, 0.0]]), jnp.zeros(2)
+        >>> logsumexp_and_mean(jnp.zeros((1, 2)), weight, bias)[1].tolist()
+        [[1.0, 2.0]]
+    """
     return _pass(hidden, weight, bias, with_mean=True)
 
 
 def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[Array, Array]:
+    """The log-sum-exp and, if asked for, the expected row of the weight."""
     words, n = len(bias), len(hidden)
     chunks = -(-words // CHUNK)
-    chunk = -(-words // chunks)  # alike, or the last would compute much that is left out
+    chunk = -(-words // chunks)  # equal chunks; otherwise much of the last one could be wasted
 
     def add(number: Array, carry: tuple) -> tuple:
         highest, total, weighted = carry
-        # The last chunk begins before its place, so that all are alike, and leaves out what the
-        # one before has had. Slices of the weight as it is: any other shape would be a copy of it.
+        # The last chunk begins earlier, so that all chunks have the same size, and leaves out the
+        # words that the chunk before it has had. Slices are taken of the weight itself, because
+        # another shape of it would be a copy.
         start = jnp.minimum(number * chunk, words - chunk)
         rows = jax.lax.dynamic_slice_in_dim(weight, start, chunk)
         new_word = start + jnp.arange(chunk) >= number * chunk
@@ -93,17 +118,32 @@ def cross_entropy(
     targets: Int[Array, " batch"],
     weights: Float[Array, " batch"],
 ) -> Float[Array, ""]:
-    """Weighted sum of ``logsumexp(x) - x[target]`` in nats, with ``x = hidden @ weight.T + bias``.
+    """The weighted sum of ``logsumexp(x) - x[target]``, with ``x = hidden @ weight.T + bias``.
 
-    Differentiable in ``hidden``, ``weight`` and ``bias``, all of whose gradients are made in one
-    pass over `ROWS` rows at a time, with the value.
+    It is differentiable with respect to ``hidden``, ``weight`` and ``bias``. One pass, over `ROWS`
+    rows at a time, computes the value and all gradients.
+
+    Args:
+        hidden: inputs of the layer.
+        weight: of the layer.
+        bias: of the layer.
+        targets: index of the correct word for each row.
+        weights: of each row in the sum.
+
+    Returns:
+        The cross-entropy in nats.
+
+    Example:
+        >>> hidden, weight, bias = jnp.ones((2, 3)), jnp.zeros((4, 3)), jnp.zeros(4)
+        >>> float(cross_entropy(hidden, weight, bias, jnp.array([0, 1]), jnp.full(2, 0.5)))
+        1.3862943649291992
     """
     chosen = jnp.sum(hidden * weight[targets], axis=-1) + bias[targets]
     return jnp.sum(weights * (linear_logsumexp(hidden, weight, bias) - chosen))
 
 
-# Under vmap one model after another: its products are large enough to fill a device, and logits of
-# several models at once would only take memory.
+# Under vmap the models are computed one after another: the products of one model are large enough
+# to fill a device, and the logits of several models at once would only take memory.
 @jax.custom_batching.sequential_vmap
 def _cross_entropy_forward(
     hidden: Array, weight: Array, bias: Array, targets: Array, weights: Array

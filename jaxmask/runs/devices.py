@@ -1,10 +1,10 @@
-"""Where the runs of an ensemble are computed: on all devices, as many at once as fit into memory.
+"""Distributes the runs of an ensemble over all devices, as many at once as fit into memory.
 
-Devices are in groups. Each group gets some of the runs (`jax.shard_map`), and each of its devices
-some rows of their batches (`spread`; the rest is the compiler's). With as many runs as devices, a
-group is one device, and nothing travels between devices until results are gathered. Leaving runs to
-the compiler too wouldn't do: what they do one after another (`jaxmask.search.exchange`) would be
-gathered and done by every device for all of them.
+The devices form groups. Each group computes some of the runs (`jax.shard_map`), and each device of
+a group some of the rows of their batches (`spread`; the compiler does the rest). With as many runs
+as devices, each group is one device, and devices exchange no data before the results are gathered.
+The runs aren't left to the compiler, because it would gather the steps that runs take one after
+another (`jaxmask.search.exchange`), and every device would take them for all runs.
 """
 
 import os
@@ -17,16 +17,24 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-SHARE_OF_MEMORY = 0.5  # of a device's, that runs of one program may take together
+SHARE_OF_MEMORY = 0.5  # fraction of the memory of a device that the runs of one program may take
 _RUNS = "runs"
 _ROWS = "rows"
 
 
 def mesh(runs: int) -> Mesh | None:
-    """All devices of all processes, groups of them in rows; None if there is one.
+    """All devices of all processes, with a row for each group; None if there is only one device.
 
-    There are as many groups as runs, or as the next larger number that divides the devices, so that
-    all of them, and with them all processes, have a part.
+    There are as many groups as runs, or, if that number doesn't divide the number of devices, the
+    next larger number that does. All devices, and therefore all processes, take part.
+
+    Args:
+        runs: number of runs.
+
+    Example:
+        >>> groups = mesh(4)
+        >>> (groups is None) == (len(jax.devices()) == 1)
+        True
     """
     devices = np.array(jax.devices())
     if len(devices) == 1:
@@ -38,15 +46,31 @@ def mesh(runs: int) -> Mesh | None:
 
 
 def padded(runs: int, mesh: Mesh | None) -> int:
-    """The number of runs, rounded up to as many on each group of devices."""
+    """The number of runs, rounded up so that each group of devices has equally many.
+
+    Args:
+        runs: number of runs.
+        mesh: see `mesh`.
+
+    Example:
+        >>> padded(3, None)
+        3
+    """
     groups = _groups(mesh)
     return -(-runs // groups) * groups
 
 
 def spread(rows: Any) -> Any:
-    """Arrays with a row each for what a batch has, with some of the rows on each device of a group.
+    """Distributes the rows of a batch over the devices of a group.
 
-    Under another program than that of `on_all` they stay as they are.
+    In a program other than that of `on_all`, the arrays stay where they are.
+
+    Args:
+        rows: arrays whose first axis goes over the rows of a batch.
+
+    Example:
+        >>> spread(jnp.arange(3)).tolist()
+        [0, 1, 2]
     """
     mesh = jax.sharding.get_abstract_mesh()
     if dict(zip(mesh.axis_names, mesh.axis_types, strict=True)).get(_ROWS) != AxisType.Auto:
@@ -55,17 +79,23 @@ def spread(rows: Any) -> Any:
 
 
 def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
-    """A function of stacked runs, computed for each device's own.
+    """A function of stacked runs that each group of devices computes for its own runs.
 
     Args:
-        function: of as many arguments as ``stacked``; what it returns is stacked over runs.
-        mesh: of devices; None for the default one.
-        stacked: for each argument, a bool, or a tree of bools: stacked over runs, or shared?
+        function: of as many arguments as there are in ``stacked``; its result is stacked over runs.
+        mesh: see `mesh`; None for the default device.
+        stacked: for each argument a truth value, or a tree of them: whether the argument is stacked
+            over runs or shared by them.
+
+    Example:
+        >>> double = on_all(lambda runs, shared: runs * shared, mesh(2), True, False)
+        >>> double(jnp.arange(2), jnp.array(2)).tolist()
+        [0, 2]
     """
     if mesh is None:
         return function
     specs = jax.tree.map(_spec, stacked)
-    # Scans begin with constants, which replication rules would want marked as varying.
+    # check_vma is off, because it requires the constants that scans begin with to be marked.
     mapped = jax.shard_map(
         function,
         mesh=mesh,
@@ -74,7 +104,7 @@ def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
         axis_names={_RUNS},
         check_vma=False,
     )
-    whole = NamedSharding(mesh, _spec(True))  # where the next program wants it
+    whole = NamedSharding(mesh, _spec(True))  # where the next program expects its arguments
 
     def placed(*args: Any) -> Any:
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, whole), mapped(*args))
@@ -83,9 +113,18 @@ def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
 
 
 def place(tree: Any, mesh: Mesh | None, stacked: Any) -> Any:
-    """Puts arrays, the same ones in all processes, where `on_all` wants them.
+    """Puts arrays, which have to be the same in all processes, where `on_all` expects them.
 
-    Shapes (`jax.ShapeDtypeStruct`) are told where their arrays would be.
+    A shape (`jax.ShapeDtypeStruct`) gets the sharding that its array would have.
+
+    Args:
+        tree: of arrays or shapes.
+        mesh: see `mesh`.
+        stacked: see `on_all`.
+
+    Example:
+        >>> place({"mask": jnp.arange(2)}, None, True)["mask"].tolist()
+        [0, 1]
     """
     if mesh is None:
         return tree
@@ -97,7 +136,15 @@ def place(tree: Any, mesh: Mesh | None, stacked: Any) -> Any:
 
 
 def gather(tree: Any) -> Any:
-    """Arrays from wherever they are: numpy's, and typed keys on the default device."""
+    """Gathers arrays from all devices, as numpy arrays; typed keys come to the default device.
+
+    Args:
+        tree: of arrays.
+
+    Example:
+        >>> type(gather({"mask": jnp.arange(2)})["mask"]).__name__
+        'ndarray'
+    """
 
     def of_leaf(x: Any) -> Any:
         if _is_key(x):
@@ -110,16 +157,23 @@ def gather(tree: Any) -> Any:
 
 
 def together(runs: int, taken: Callable[[int], int], mesh: Mesh | None = None) -> int:
-    """How many runs to compute at once: all, or equal parts of them that fit into memory.
+    """The number of runs to compute at once: all, or equal parts of them that fit into memory.
 
-    They may take `SHARE_OF_MEMORY` of a device's memory, or of its share of the machine's where the
-    device doesn't tell. A program's memory grows linearly with its runs, so that two compilations
-    tell the largest that fits.
+    The runs may take `SHARE_OF_MEMORY` of the memory of a device. If the device doesn't report its
+    memory, it counts as an equal share of the memory of the machine. The memory of a program grows
+    linearly with the number of runs, so that two compilations give the largest number that fits.
 
     Args:
-        runs: in all.
-        taken: bytes that a program of so many runs takes on a device, see `memory`.
-        mesh: of devices.
+        runs: number of all runs.
+        taken: gives, for a number of runs, the bytes that their program takes on a device; see
+            `memory`.
+        mesh: see `mesh`.
+
+    Example:
+        >>> together(10, lambda runs: 1000 * runs)
+        10
+        >>> together(10, lambda runs: 10**18 * runs)
+        1
     """
     each = _groups(mesh)
     all_of_them = -(-runs // each)  # on a device
@@ -134,9 +188,16 @@ def together(runs: int, taken: Callable[[int], int], mesh: Mesh | None = None) -
 
 
 def memory(compiled: jax.stages.Compiled) -> int:
-    """Bytes that a program takes on a device, its arguments and results included.
+    """The bytes that a program takes on a device, including its arguments and results.
 
-    0 where the compiler doesn't tell.
+    It is 0 if the compiler doesn't report it.
+
+    Args:
+        compiled: program.
+
+    Example:
+        >>> memory(jax.jit(lambda x: 2 * x).lower(jnp.ones(4)).compile()) >= 0
+        True
     """
     need = compiled.memory_analysis()
     if need is None:

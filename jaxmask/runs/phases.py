@@ -1,4 +1,8 @@
-"""Steps of many runs: in parts that fit into memory, in chunks between which the state is kept."""
+"""Takes the steps of many runs.
+
+Runs are computed in parts that fit into memory, and the steps of a part in chunks. The state can be
+saved between two chunks.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -12,25 +16,47 @@ from jaxmask.objective import Objective
 from jaxmask.runs import devices
 from jaxmask.runs.programs import Programs, Step, steps
 
-# Called after each chunk with the number of steps done, of runs on average, and what the last one
-# observed, stacked over the runs of a part.
+# Called after each chunk with the number of steps done, as a mean over all runs, and the
+# observations of the last step, stacked over the runs of a part.
 Observer = Callable[[int, Any], None]
 
 
 class Keeper(Protocol):
-    """Keeps the state of an ensemble that may be killed, so that it goes on where it was."""
+    """Saves the state of an ensemble, so that it can continue after its process was killed.
+
+    Example:
+        >>> class Nothing:
+        ...     def restore(self, name, like):
+        ...         return None
+        ...     def due(self, finished):
+        ...         return False
+        ...     def save(self, name, state):
+        ...         pass
+        >>> keeper: Keeper = Nothing()
+    """
 
     def restore(self, name: str, like: Any) -> Any | None:
-        """What was kept last under a name, with ``like``'s structure; None if nothing was.
+        """The state that was saved last under a name; None if there is none.
 
-        ``like`` is a tree of `jax.ShapeDtypeStruct`.
+        Args:
+            name: of the state.
+            like: a tree of `jax.ShapeDtypeStruct` with the structure of the state.
         """
 
     def due(self, finished: bool) -> bool:
-        """Is the state to be kept? One that is finished is not computed again if it is."""
+        """Whether the state should be saved now.
+
+        Args:
+            finished: whether it is the last state of a part; once saved, it isn't computed again.
+        """
 
     def save(self, name: str, state: Any) -> None:
-        """Keeps a tree of numpy arrays and typed keys, instead of what there was under its name."""
+        """Saves a state in place of the earlier one with the same name.
+
+        Args:
+            name: of the state.
+            state: a tree of numpy arrays and typed keys.
+        """
 
 
 class Phase(NamedTuple):
@@ -38,13 +64,20 @@ class Phase(NamedTuple):
 
     Attributes:
         name: of the phase.
-        enter: (what the phase before left, objective, config) -> the state before the first step.
+        enter: (result of the phase before, objective, config) -> state before the first step.
         step: of a single run.
         total: number of steps.
-        chunk: steps a compiled chunk.
-        ended: (what a step of all runs observed) -> the runs that no further step changes, and that
-            observe the same from then on. Where that is all of them, the phase ends before its
-            last step.
+        chunk: number of steps in a compiled chunk.
+        ended: (observations of one step of all runs) -> for each run, whether further steps change
+            neither its state nor its observations. Once that holds for every run, the phase ends
+            before its last step.
+
+    Example:
+        >>> def step(state, objective, config):
+        ...     return state + 1, state
+        >>> phase = Phase("count", lambda start, *_: start, step, total=10, chunk=4)
+        >>> phase.ended is None
+        True
     """
 
     name: str
@@ -56,7 +89,21 @@ class Phase(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What all phases of an ensemble have in common; see `jaxmask.runs.ensemble.run`."""
+    """The values that all phases of an ensemble share; see `jaxmask.runs.ensemble.run`.
+
+    Attributes:
+        objective: of all runs.
+        config: whose numbers are shared by the runs, or have an axis that goes over them.
+        mesh: see `jaxmask.runs.devices.mesh`.
+        programs: compiles and calls.
+        observe: called after each chunk.
+        keeper: saves the state.
+
+    Example:
+        >>> config = {"alpha": np.array([0.01, 0.02]), "beta": np.array(0.1)}
+        >>> Setting(None, config, None, Programs(), None, None).stacked
+        {'alpha': True, 'beta': False}
+    """
 
     objective: Objective
     config: Any
@@ -67,24 +114,28 @@ class Setting(NamedTuple):
 
     @property
     def stacked(self) -> Any:
-        """Which settings differ from run to run."""
+        """For each number of the config, whether it differs from run to run."""
         return jax.tree.map(lambda x: x.ndim > 0, self.config)
 
     def over_runs(self, function: Callable) -> Callable:
-        """A function of state, objective and config, for stacks of states."""
+        """Turns a function of a state, the objective and the config into one of stacked states."""
         axes = jax.tree.map(lambda x: 0 if x.ndim else None, self.config)
         mapped = jax.vmap(function, in_axes=(0, None, axes))
         return devices.on_all(mapped, self.mesh, True, False, self.stacked)
 
 
 class Progress(NamedTuple):
-    """What is kept between chunks, of runs that are computed together.
+    """The state that is saved between chunks, for runs that are computed together.
 
     Attributes:
-        done: steps.
-        seconds: that they took.
-        states: after them.
-        seen: what they observed, with room for the steps to come.
+        done: number of steps done.
+        seconds: that these steps took.
+        states: after these steps.
+        seen: observations of these steps, with space for those of the steps to come.
+
+    Example:
+        >>> Progress(np.array(4), np.array(0.1), np.zeros(2), np.zeros((2, 10))).done.item()
+        4
     """
 
     done: Int[np.ndarray, ""]
@@ -94,16 +145,26 @@ class Progress(NamedTuple):
 
 
 def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, float]:
-    """A phase of all runs.
+    """Takes all steps of a phase, for all runs.
 
     Args:
-        phase: its steps.
-        first: what it begins with, stacked over runs.
-        setting: what else it needs.
+        phase: to go through.
+        first: results of the phase before, stacked over runs.
+        setting: see `Setting`.
 
     Returns:
-        The states after it, stacked over runs; what each step observed, stacked over runs and steps
-        (None if there are no steps); and the seconds that these took, without compilation.
+        The states after the phase, stacked over runs; the observations of all steps, stacked over
+        runs and steps (None if there are no steps); and the seconds that the steps took, without
+        compilation.
+
+    Example:
+        >>> def step(state, objective, config):
+        ...     return state + 1, state
+        >>> phase = Phase("count", lambda start, *_: start, step, total=3, chunk=2)
+        >>> setting = Setting(None, np.array(0.0), None, Programs(), None, None)
+        >>> states, seen, seconds = go_through(phase, np.array([0, 10]), setting)
+        >>> np.asarray(states).tolist(), seen.tolist()
+        ([3, 13], [[0, 1, 2], [10, 11, 12]])
     """
     runs = len(jax.tree.leaves(first)[0])
     size = devices.padded(runs, setting.mesh)
@@ -121,7 +182,7 @@ def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, fl
             if setting.observe is not None:
                 setting.observe((before + done) // len(starts), info)
 
-        # The last part is filled up, so that one program serves all.
+        # The last part is filled up with copies, so that all parts use the same program.
         rows = np.minimum(np.arange(start, start + size), runs - 1)
         config = jax.tree.map(lambda x: x[rows] if x.ndim else x, setting.config)  # noqa: B023
         of_part = setting._replace(
@@ -142,7 +203,7 @@ def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, fl
 
 
 def _through_part(phase: Phase, first: Any, setting: Setting, name: str, runs: int) -> Progress:
-    """A phase of runs that are computed together, the first ``runs`` of which count."""
+    """Takes the steps of runs that are computed together; only the first ``runs`` are reported."""
     objective, config, mesh, programs, _, keeper = setting
     done, seconds, states, seen = _begin(phase, first, setting, name)
     while done < phase.total:
@@ -171,7 +232,7 @@ def _through_part(phase: Phase, first: Any, setting: Setting, name: str, runs: i
 
 
 def _begin(phase: Phase, first: Any, setting: Setting, name: str) -> tuple[int, float, Any, Any]:
-    """What `Progress` has, before the first step or where an earlier start came to."""
+    """The fields of `Progress` at the start: those that were saved, or else those of step 0."""
     seen = None
     if phase.total:
         states, info = _compiled(phase, first, setting, len(jax.tree.leaves(first)[0])).out_info
@@ -197,7 +258,7 @@ def _begin(phase: Phase, first: Any, setting: Setting, name: str) -> tuple[int, 
 
 
 def _compiled(phase: Phase, first: Any, setting: Setting, size: int) -> jax.stages.Compiled:
-    """The program of a chunk, for so many runs."""
+    """The program of a chunk for ``size`` runs."""
 
     def shape(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
@@ -218,7 +279,7 @@ def _compiled(phase: Phase, first: Any, setting: Setting, size: int) -> jax.stag
 
 
 def _first(progress: Progress, runs: int) -> Progress:
-    """Without runs that only fill up."""
+    """The progress without the copies that fill up the last part."""
     states, seen = jax.tree.map(
         lambda x: x[:runs], devices.gather((progress.states, progress.seen))
     )

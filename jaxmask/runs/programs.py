@@ -1,4 +1,4 @@
-"""Programs compiled ahead of time, and many steps as one of them."""
+"""Programs that are compiled ahead of time, and programs of many steps."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -8,16 +8,25 @@ import jax
 
 from jaxmask.objective import Objective
 
-# (state, objective, config) -> (state, what it observed)
+# (state, objective, config) -> (state, observations)
 Step = Callable[[Any, Objective, Any], tuple[Any, Any]]
 
 
 class Programs:
-    """Compiles functions ahead of time, once for each shape of arguments, and times both apart.
+    """Compiles functions ahead of time, once for each shape of their arguments.
+
+    The time for compiling and the time for running are measured separately.
 
     Attributes:
         compiling: seconds spent on tracing and compiling so far.
         running: seconds spent in compiled programs so far.
+
+    Example:
+        >>> programs = Programs()
+        >>> programs.call("double", lambda x: 2 * x, jax.numpy.ones(2)).tolist()
+        [2.0, 2.0]
+        >>> programs.compiling > 0, programs.running > 0
+        (True, True)
     """
 
     def __init__(self) -> None:
@@ -26,7 +35,13 @@ class Programs:
         self._compiled: dict[Hashable, jax.stages.Compiled] = {}
 
     def call(self, name: str, function: Callable, *args: Any) -> Any:
-        """``function(*args)``, compiled; ``name`` stands for all functions that do the same."""
+        """Compiles ``function(*args)``, if need be, and calls it.
+
+        Args:
+            name: identifies the function; functions with the same name must compute the same.
+            function: to compile.
+            args: of the function.
+        """
         compiled = self.compile(name, function, *args)
         start = time.perf_counter()
         result = jax.block_until_ready(compiled(*args))
@@ -34,7 +49,13 @@ class Programs:
         return result
 
     def compile(self, name: str, function: Callable, *args: Any) -> jax.stages.Compiled:
-        """The program of `call`, for arguments or their shapes (`jax.ShapeDtypeStruct`)."""
+        """The compiled program of `call`.
+
+        Args:
+            name: see `call`.
+            function: see `call`.
+            args: of the function, or their shapes (`jax.ShapeDtypeStruct`).
+        """
         start = time.perf_counter()
         leaves, structure = jax.tree.flatten(args)
         meshes = (getattr(getattr(leaf, "sharding", None), "mesh", None) for leaf in leaves)
@@ -48,21 +69,46 @@ class Programs:
 def advance(
     programs: Programs, step: Step, state: Any, objective: Objective, config: Any, count: int
 ) -> tuple[Any, Any]:
-    """``count`` steps as one program: the state after them, and what each of them observed.
+    """Takes ``count`` steps as one program.
 
     Args:
         programs: compiles each kind of step once for each count.
         step: of a search or of another method.
-        state: before them.
+        state: before the steps.
         objective: passed to each step.
         config: passed to each step.
-        count: how many.
+        count: number of steps.
+
+    Returns:
+        The state after the steps, and the observations of all steps, stacked.
+
+    Example:
+        >>> def step(state, objective, config):
+        ...     return state + config, state
+        >>> state, seen = advance(Programs(), step, jax.numpy.array(0), None, 2, count=3)
+        >>> int(state), seen.tolist()
+        (6, [0, 2, 4])
     """
     return programs.call(*steps(step, count), state, objective, config)
 
 
 def steps(step: Step, count: int) -> tuple[str, Callable]:
-    """The name, for `Programs`, of ``count`` steps, and the function that takes them."""
+    """``count`` steps as one function, with the name under which `Programs` knows it.
+
+    Args:
+        step: see `advance`.
+        count: number of steps.
+
+    Returns:
+        The name, and the function of state, objective and config.
+
+    Example:
+        >>> def step(state, objective, config):
+        ...     return state + 1, state
+        >>> _, function = steps(step, 2)
+        >>> int(function(jax.numpy.array(0), None, None)[0])
+        2
+    """
 
     def scan(state: Any, objective: Objective, config: Any) -> tuple[Any, Any]:
         return jax.lax.scan(

@@ -1,6 +1,6 @@
-"""Settings that can't be: refused as soon as they are seen, which is before anything is compiled.
+"""Rejects invalid settings as soon as they are given, before a program is compiled.
 
-Numbers that are being traced, under ``jit`` or ``vmap``, have no value yet: they can't be checked.
+Numbers that are being traced, under ``jit`` or ``vmap``, have no value yet and can't be checked.
 """
 
 import reprlib
@@ -18,17 +18,24 @@ def check_range(
     *,
     above: bool = False,
 ) -> None:
-    """Checks that numbers, one or an array of them, are finite and from ``low`` to ``high``.
+    """Checks that a number, or each number of an array, is finite and between two limits.
 
     Args:
-        name: of the setting.
-        value: to check, unless it is being traced.
-        low: least value.
-        high: largest value.
-        above: ``low`` itself is too low.
+        name: of the setting, for the error message.
+        value: to check; a number that is being traced passes unchecked.
+        low: smallest valid value.
+        high: largest valid value.
+        above: whether ``low`` itself is invalid.
 
     Raises:
         ValueError: a number is NaN, infinite or out of range.
+
+    Example:
+        >>> try:
+        ...     check_range("alpha", 1.5, 0.0, 1.0, above=True)
+        ... except ValueError as fault:
+        ...     print(fault)
+        alpha: expected above 0, at most 1, found 1.5
     """
     if isinstance(value, jax.core.Tracer):
         return

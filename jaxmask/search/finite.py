@@ -1,7 +1,7 @@
-"""Steps that give NaN or infinity aren't taken: what was there before stays.
+"""Keeps the last finite state when a step gives NaN or infinity.
 
-All of it is pure and elementwise, so that under `jax.vmap` one run that stops leaves the others as
-they are, bit for bit.
+The functions are pure and elementwise. Under `jax.vmap` a run that stops therefore doesn't change
+the other runs by a single bit.
 """
 
 from typing import Any
@@ -12,7 +12,12 @@ from jaxtyping import Array, Bool
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Does a tree of arrays hold neither NaN nor infinity?"""
+    """Whether a tree of arrays is free of NaN and infinity.
+
+    Example:
+        >>> bool(all_finite({"loss": jnp.ones(2)})), bool(all_finite({"loss": jnp.array(jnp.nan)}))
+        (True, False)
+    """
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
@@ -27,5 +32,15 @@ def take(after: Any, before: Any) -> Any:
 
 
 def choose(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
-    """``new`` where the condition holds, else ``old``: two trees of the same shapes."""
+    """``new`` if the condition holds, else ``old``.
+
+    Args:
+        condition: one truth value.
+        new: a tree of arrays.
+        old: a tree with the same shapes.
+
+    Example:
+        >>> choose(jnp.array(False), {"step": jnp.array(2)}, {"step": jnp.array(1)})["step"].item()
+        1
+    """
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -1,8 +1,8 @@
-"""What a search minimises: surrogates of the decision, and the divergence it shouldn't cause.
+"""The terms that a search minimises: surrogates of the decision, and the KL divergence.
 
-Everything is stated in the log-ratio ``log p(d) - log p(t) = logit_d - logit_t`` of an example,
-where ``d`` is the form that the untouched model prefers and ``t`` the other (Eq. 2): the softmax
-normaliser cancels. An intervention succeeds where the log-ratio is below 0.
+The surrogates are functions of the log-ratio ``log p(d) - log p(t) = logit_d - logit_t`` of an
+example, where ``d`` is the form that the untouched model prefers and ``t`` the other form (Eq. 2).
+The normaliser of the softmax cancels. An intervention succeeds if the log-ratio is below 0.
 """
 
 from collections.abc import Callable
@@ -13,33 +13,65 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmask.objective import Outcome
 
-# About the log of the mean ratio of a language model as confident as the paper's (median
-# |log-ratio| of 2). Surrogates are measured in units of their value there, and the KL in units of
-# the ratio's, so that rates and KL weights keep their meaning whichever surrogate is in use.
+# About the log of the mean ratio of a language model that is as confident as that of the paper,
+# whose median |log-ratio| is 2. Surrogates are measured in units of their value here, and the KL in
+# units of the value of `ratio`. Rates and KL weights are of one order of magnitude then, but they
+# don't do the same with every surrogate.
 TYPICAL_LOG_RATIO = 3.0
 
-_LARGEST_EXPONENT = 60.0  # exp stays finite in float32, so gradients do too
+_LARGEST_EXPONENT = 60.0  # exp and its gradient stay finite in float32
 
 
 def ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """Eq. 2: p(d) / p(t), flat beyond exp(60), where its gradient is 0."""
+    """Eq. 2: ``p(d) / p(t)``, at most exp(60); the gradient is 0 beyond.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> ratio(jnp.array([0.0, 1000.0])).tolist() == [1.0, float(jnp.exp(60.0))]
+        True
+    """
     return jnp.exp(jnp.minimum(log_ratio, _LARGEST_EXPONENT))
 
 
 def log1p_ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """log(1 + p(d) / p(t)): the cross-entropy of choosing ``t`` of the two."""
+    """``log(1 + p(d) / p(t))``, the cross-entropy of the choice of ``t`` among the two forms.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> round(float(log1p_ratio(jnp.array(0.0))), 4)  # log 2
+        0.6931
+    """
     return jax.nn.softplus(log_ratio)
 
 
 def identity(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """log(p(d) / p(t)) itself."""
+    """``log(p(d) / p(t))``, the log-ratio itself.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> float(identity(jnp.array(-2.0)))
+        -2.0
+    """
     return log_ratio
 
 
 def share(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """p(d) / (p(d) + p(t)): the share of the pair's mass left on ``d``, in (0, 1).
+    """``p(d) / (p(d) + p(t))``, the share of ``d`` in the probability of the two forms, in (0, 1).
 
-    Bounded, so that a few examples that can't be flipped don't outweigh all that can.
+    It is bounded, so that a few examples that can't be flipped don't outweigh the others.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> float(share(jnp.array(0.0)))
+        0.5
     """
     return jax.nn.sigmoid(log_ratio)
 
@@ -72,12 +104,30 @@ def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
 
 
 def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
-    """A smoothed 1 - `success`: p(d)^2 / (p(d)^2 + p(t)^2), steeper than `share` around 0."""
+    """``p(d)^2 / (p(d)^2 + p(t)^2)``, a smooth form of 1 - `success`.
+
+    It is steeper around 0 than `share`.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> failure(jnp.array([-9.0, 0.0, 9.0])).round(3).tolist()
+        [0.0, 0.5, 1.0]
+    """
     return jax.nn.sigmoid(2.0 * log_ratio)
 
 
 def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
-    """Has the decision flipped? True where p(d) / p(t) < 1."""
+    """Whether the decision has flipped: ``p(d) / p(t) < 1``.
+
+    Args:
+        log_ratio: see above.
+
+    Example:
+        >>> success(jnp.array([-0.1, 0.0, 0.1])).tolist()
+        [True, False, False]
+    """
     return log_ratio < 0.0
 
 
@@ -94,10 +144,22 @@ def smoothed_failures(outcome: Outcome) -> Float[Array, " rows"]:
 def kl_divergence(
     original: Float[Array, "*batch vocabulary"], intervened: Float[Array, "*batch vocabulary"]
 ) -> Float[Array, "*batch"]:
-    """Eq. 8: KL(p || q) in nats between the softmaxes of two arrays of logits.
+    """Eq. 8: ``KL(p || q) = sum_w p(w) (log p(w) - log q(w))`` of two softmaxes.
 
-    What ``p`` rules out, as by a logit of minus infinity, adds nothing; infinite where ``q`` rules
-    out what ``p`` doesn't.
+    A word with ``p(w) = 0``, that is, with a logit of minus infinity, adds nothing. The KL is
+    infinite if a word has ``q(w) = 0`` but not ``p(w) = 0``.
+
+    Args:
+        original: logits of ``p``.
+        intervened: logits of ``q``.
+
+    Returns:
+        The KL in nats.
+
+    Example:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(kl_divergence(p, q)), 4), float(kl_divergence(p, p))
+        (0.1438, 0.0)
     """
     log_p, log_q = jax.nn.log_softmax(original), jax.nn.log_softmax(intervened)
     p = jnp.exp(log_p)

@@ -1,11 +1,12 @@
-"""Descent on some parameters, ascent on the multipliers of constraints: min-max by optax.
+"""Descent on some parameters and ascent on the multipliers of constraints, with optax.
 
-For ``min_x max_{m >= 0} f(x) + sum_c m_c v_c(x)``, where ``v_c <= 0`` is what constraint ``c``
-asks for. The gradient of the whole in a multiplier is the violation ``v_c``, so one gradient serves
-both sides; multipliers follow it by plain ascent, without momentum.
+The problem is ``min_x max_{m >= 0} f(x) + sum_c m_c v_c(x)``, where constraint ``c`` requires
+``v_c <= 0``. The gradient of the sum with respect to a multiplier is the violation ``v_c``, so that
+one gradient serves both sides. Multipliers follow it by plain ascent, without momentum.
 
-Source: De Cao et al., Eq. 5; Gallego-Posada et al., "Cooper: a library for constrained
-optimization in deep learning", for plain ascent and for what to do once a constraint holds.
+Source: De Cao et al., Eq. 5. Plain ascent, and the decrease of a multiplier once its constraint
+holds, are from Gallego-Posada et al., "Cooper: a library for constrained optimization in deep
+learning".
 """
 
 from typing import Any
@@ -21,27 +22,47 @@ Multipliers = dict[str, Float[Array, ""]]
 def descent_ascent(
     descent: dict[str, optax.GradientTransformation], multiplier_rate: float
 ) -> optax.GradientTransformation:
-    """One optimiser over ``{label: parameters, ..., "multipliers": multipliers}``.
+    """One optimiser of ``{label: parameters, ..., "multipliers": multipliers}``.
 
     Args:
-        descent: the optimiser of each label that is minimised over.
-        multiplier_rate: how far a multiplier rises in a step for a violation of 1.
+        descent: the optimiser for the parameters of each label.
+        multiplier_rate: increase of a multiplier in one step at a violation of 1.
+
+    Example:
+        >>> optimiser = descent_ascent({"x": optax.sgd(0.1)}, multiplier_rate=0.5)
+        >>> params = {"x": jnp.array(1.0), "multipliers": {"l0": jnp.array(0.0)}}
+        >>> gradient = {"x": jnp.array(1.0), "multipliers": {"l0": jnp.array(1.0)}}
+        >>> updates, _ = optimiser.update(gradient, optimiser.init(params), params)
+        >>> round(float(updates["x"]), 3), float(updates["multipliers"]["l0"])
+        (-0.1, 0.5)
     """
     ascent = optax.chain(optax.scale(-1.0), optax.sgd(multiplier_rate))
     return optax.partition({**descent, "multipliers": ascent}, lambda params: _labels(params))
 
 
 def _labels(params: dict[str, Any]) -> dict[str, Any]:
+    """For each array the label of the optimiser that it belongs to."""
     return {
         label: jax.tree.map(lambda _, label=label: label, tree) for label, tree in params.items()
     }
 
 
 def project(multipliers: Multipliers, violations: Multipliers, decay: float) -> Multipliers:
-    """Multipliers after an update: not below 0, and shrinking where their constraint holds.
+    """Sets negative multipliers to 0, and decreases those whose constraint holds.
 
-    A multiplier that grew while a constraint was far from holding would otherwise go on pressing
-    long after; ``decay`` in [0, 1] is what it loses in a step, 1 is a restart from 0.
+    Without the decrease, a multiplier that grew while its constraint was violated would keep its
+    influence long after the constraint holds.
+
+    Args:
+        multipliers: after an update.
+        violations: of the constraints; a constraint holds where the violation is below 0.
+        decay: in [0, 1], the fraction that a multiplier loses in a step; 1 sets it to 0.
+
+    Example:
+        >>> multipliers = {"l0": jnp.array(4.0), "fractional": jnp.array(-1.0)}
+        >>> violations = {"l0": jnp.array(-0.1), "fractional": jnp.array(0.2)}
+        >>> {name: float(m) for name, m in project(multipliers, violations, 0.25).items()}
+        {'fractional': 0.0, 'l0': 3.0}
     """
 
     def settle(multiplier: Array, violation: Array) -> Array:

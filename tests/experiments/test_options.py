@@ -361,7 +361,7 @@ def test_a_search_is_refused_before_its_model_is_read(monkeypatch, tmp_path):
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_compiled(model, tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(RunFolderError, match="holds a run of another configuration"):
+    with pytest.raises(RunFolderError, match="holds a run with another configuration"):
         report_search.run(number_agreement.NAME, Options(model=str(model), out=tmp_path))
 
 
