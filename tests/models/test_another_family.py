@@ -15,7 +15,8 @@ from experiments import check_data, compare_methods, figures, pareto, search, si
 from jaxmask.files.intervention_file import apply, load_intervention
 from jaxmask.models.language_model import FAMILIES, LanguageModel
 from jaxmask.models.model_folder import load_model, save_model
-from jaxmask.tasks import number_agreement
+from jaxmask.pipeline.prepare import prepare
+from jaxmask.tasks import minimal_pairs, number_agreement
 from jaxmask.text.vocabulary import Vocabulary
 
 WORDS = Vocabulary(sorted({*number_agreement.WORDS, "<unk>", "<eos>"}))
