@@ -1,23 +1,29 @@
 """What a search asks of an objective: how a model responds to interventions on some examples.
 
-Nothing here knows of language models: whoever can say how log-ratios respond to a mask and a
-baseline can be searched. `jaxmask.models.lstm.objective.LSTMObjective` is the one for LSTM language
-models.
+Nothing here knows of language models: whatever can say how log-ratios respond to a mask and a
+baseline can be searched. `jaxmask.models.lstm.objective.LSTMObjective` is the objective of LSTM
+language models; `LinearObjective` is small enough to check a search by hand.
 """
 
 import dataclasses
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import flax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, intervene
 
 
 @dataclasses.dataclass(frozen=True)
 class NoKL:
-    """The KL isn't computed: an outcome has 0 in its place."""
+    """The KL isn't computed: an outcome has 0 in its place.
+
+    Example:
+        >>> str(NoKL())
+        'none'
+    """
 
     def __str__(self) -> str:
         return "none"
@@ -29,6 +35,10 @@ class SampledKL:
 
     Attributes:
         rows: how many of them, at least 1.
+
+    Example:
+        >>> str(SampledKL(8))
+        '8 rows'
     """
 
     rows: int
@@ -39,7 +49,12 @@ class SampledKL:
 
 @dataclasses.dataclass(frozen=True)
 class ExactKL:
-    """The KL is computed at all positions of all rows."""
+    """The KL is computed at all positions of all rows.
+
+    Example:
+        >>> str(ExactKL())
+        'exact'
+    """
 
     def __str__(self) -> str:
         return "exact"
@@ -107,9 +122,95 @@ class Objective(Protocol):
 
 
 def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
-    """Numbers that are uniform on [0, 1) each, one in each of as many equal parts, ascending.
+    """Numbers that are uniform on [0, 1) each, one in each of ``size`` equal parts, ascending.
 
-    Means over what they point at are never less exact than with independent numbers, and much more
-    where neighbours are alike (stratified sampling).
+    Means over the rows that they point at are never less exact than with independent numbers, and
+    much more exact where neighbours are alike (stratified sampling).
+
+    Args:
+        key: used once.
+        size: how many numbers.
+
+    Example:
+        >>> import jax
+        >>> from jaxmask.objective import evenly
+        >>> (4 * evenly(jax.random.key(0), 4)).astype(int).tolist()
+        [0, 1, 2, 3]
     """
     return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
+
+
+class LinearBatch(flax.struct.PyTreeNode):
+    """Some rows of a `LinearObjective`."""
+
+    row: Int[Array, " rows"]
+    direction: Int[Array, " rows"]
+
+
+class LinearObjective(flax.struct.PyTreeNode):
+    """A model whose log-ratios are linear in its units: small enough to check a search by hand.
+
+    A row has hidden states ``h`` and the log-ratio ``margin + effect . (h' - h)``, where ``h'`` are
+    the states after the intervention (Eq. 1). The mean of ``cost . (h' - h)^2`` stands in for the
+    KL; it is always exact.
+
+    Attributes:
+        effect: of each unit on the log-ratio of each row.
+        direction: of each row, 0 or 1.
+        margin: the log-ratio of each row without an intervention, or of all rows.
+        hidden: states of each row, or one number for all of them.
+        cost: of moving each unit, or any unit.
+
+    Example:
+        Two rows of opposite directions; with unit 2 at 1 and at -1 both decisions flip:
+
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.intervention import Intervention
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> batch = objective.everything()
+        >>> mask, baseline = jnp.array([[0, 1], [0, 1]]), jnp.array([[0, 1], [0, -1]])
+        >>> objective(Intervention(mask, baseline), batch).log_ratio.tolist()
+        [[-2.0], [-2.0]]
+    """
+
+    effect: Float[Array, "rows units"]
+    direction: Int[Array, " rows"]
+    margin: float | Float[Array, " rows"] = 1.0
+    hidden: float | Float[Array, "rows units"] = 0.0
+    cost: float | Float[Array, " units"] = 0.0
+
+    @property
+    def n_units(self) -> int:
+        """Units of the model."""
+        return self.effect.shape[1]
+
+    def everything(self, by_direction: bool = False) -> LinearBatch:
+        """All rows."""
+        return LinearBatch(jnp.arange(len(self.direction)), self.direction)
+
+    def sample(self, key: Key[Array, ""], size: int) -> LinearBatch:
+        """Rows drawn uniformly, or all of them where ``size`` asks for as many or more."""
+        rows = len(self.direction)
+        if size >= rows:
+            return self.everything()
+        row = jax.random.randint(key, (size,), 0, rows)
+        return LinearBatch(row, self.direction[row])
+
+    def __call__(
+        self,
+        intervention: Intervention,
+        batch: LinearBatch,
+        key: Key[Array, ""] | None = None,
+        kl: KL = ExactKL(),
+    ) -> Outcome:
+        """Intervenes on a batch; see `Objective`."""
+        hidden = jnp.broadcast_to(self.hidden, self.effect.shape)[batch.row]
+        moved = intervene(hidden, *intervention) - hidden
+        margin = jnp.broadcast_to(self.margin, self.direction.shape)[batch.row]
+        log_ratio = margin + jnp.sum(self.effect[batch.row] * moved, axis=1)
+        weight = jnp.full((len(batch.row), 1), 1 / len(batch.row))
+        cost = jnp.broadcast_to(self.cost, self.n_units)
+        mean_cost = jnp.zeros(()) if isinstance(kl, NoKL) else jnp.mean(moved**2 @ cost)
+        return Outcome(log_ratio[:, None], weight, mean_cost)

@@ -1,4 +1,4 @@
-"""Other ways to choose units, with the contract of the search.
+"""Other ways to choose units, called as the search is.
 
 Each has a ``run(key, objective, config) -> (Intervention, history)`` for a single run, pure and of
 static shape, to be put under ``jit`` and, over keys or the settings that may be traced, ``vmap``.

@@ -36,6 +36,17 @@ def screen(
         objective: how the model responds.
         batch: rows to judge by.
         count: at most the number of units outside; static.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import candidates
+        >>> from jaxmask.intervention import Intervention
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> nothing = Intervention(jnp.zeros((2, 2)), jnp.zeros((2, 2)))
+        >>> candidates.screen(nothing, objective, objective.everything(), 1).tolist()
+        [1]
     """
     linear = trials.linearise(*intervention, objective, batch)
     high, low = trials.failures_after_adding(linear, linear.log_ratio, linear.weight)
@@ -45,7 +56,24 @@ def screen(
 
 
 def respond(intervention: Intervention, objective: Objective, batch: Any) -> Response:
-    """What an intervention does to each direction's rows."""
+    """What an intervention does to the rows of each direction.
+
+    Args:
+        intervention: a row for each direction.
+        objective: how the model responds.
+        batch: rows to judge by.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import candidates
+        >>> from jaxmask.intervention import Intervention
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> unit_2 = Intervention(jnp.array([[0, 1], [0, 1]]), jnp.array([[0, 1], [0, 1]]))
+        >>> candidates.respond(unit_2, objective, objective.everything()).flipped.tolist()
+        [0.5, 0.0]
+    """
     outcome = objective(intervention.toward(batch.direction), batch, None, NoKL())
     member = masks.membership(DIRECTIONS, batch.direction)
     flipped = losses.flipped(outcome).sum(axis=1)

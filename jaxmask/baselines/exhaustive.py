@@ -32,6 +32,11 @@ class ExhaustiveConfig(flax.struct.PyTreeNode):
         units: how many units to intervene on.
         pool: how many units to choose them from.
         rows: rows that sets are judged on.
+
+    Example:
+        >>> from jaxmask.baselines.exhaustive import ExhaustiveConfig
+        >>> ExhaustiveConfig(units=3).pool
+        16
     """
 
     units: int = flax.struct.field(pytree_node=False, default=2)
@@ -64,6 +69,22 @@ def run(
         key: of the sample of rows.
         objective: how the model responds.
         config: settings.
+
+    Returns:
+        The intervention, and all sets that were tried.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import exhaustive
+        >>> from jaxmask.intervention import units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = exhaustive.ExhaustiveConfig(units=1)
+        >>> found, trials = jax.jit(exhaustive.run)(jax.random.key(0), objective, config)
+        >>> units(found.mask), sorted(trials.accuracy.tolist())
+        ([2], [0.0, 1.0])
     """
     k, directions = objective.n_units, DIRECTIONS
     batch = objective.sample(key, config.rows)
@@ -90,7 +111,17 @@ def run(
 
 
 def evaluations(config: ExhaustiveConfig, n_units: int) -> int:
-    """How many interventions a run tries on all its rows: C(pool, units) 2^units."""
+    """How many interventions a run tries on all its rows: C(pool, units) 2^units.
+
+    Args:
+        config: settings.
+        n_units: of the model.
+
+    Example:
+        >>> from jaxmask.baselines import exhaustive
+        >>> exhaustive.evaluations(exhaustive.ExhaustiveConfig(units=2, pool=16), 1300)
+        480
+    """
     return math.comb(min(config.pool, n_units), config.units) * 2**config.units
 
 

@@ -5,7 +5,7 @@ are ranked by a linearisation at the present set; the first of them are judged e
 sign, on a sample of rows that is fixed for the run. Best is what leaves the fewest smoothed
 failures (`jaxmask.search.losses.failure`): in trials on training examples this did as well as
 counting flipped decisions or better, since a single unit flips few. One run gives a set of every
-size, see `first`.
+size (`first`).
 """
 
 from typing import NamedTuple
@@ -30,6 +30,11 @@ class GreedyConfig(flax.struct.PyTreeNode):
         most: units are added up to this number, for the curve; ``run`` takes the first of them.
         screened: units judged exactly for each addition.
         rows: rows that additions are judged on.
+
+    Example:
+        >>> from jaxmask.baselines.greedy import GreedyConfig
+        >>> GreedyConfig(alpha=0.01).most
+        32
     """
 
     alpha: float = 0.02
@@ -66,6 +71,21 @@ def run(
 
     Returns:
         The intervention with at most ``floor(alpha k)`` units, and all additions.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import greedy
+        >>> from jaxmask.intervention import units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = greedy.GreedyConfig(alpha=0.5)
+        >>> found, additions = jax.jit(greedy.run)(jax.random.key(0), objective, config)
+        >>> units(found.mask), found.baseline[:, 1].tolist()
+        ([2], [1.0, -1.0])
+        >>> additions.unit.tolist(), additions.accuracy.tolist()
+        ([1, 0], [1.0, 1.0])
     """
     units = objective.n_units
     nothing = jnp.zeros((DIRECTIONS, units))
@@ -88,6 +108,21 @@ def extend(
 
     Returns:
         The intervention with the units added, and what was added.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import greedy
+        >>> from jaxmask.intervention import Intervention, units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> unit_1 = Intervention(jnp.array([[1, 0.0], [1, 0]]), jnp.array([[1, 0.0], [1, 0]]))
+        >>> config = greedy.GreedyConfig(most=1)
+        >>> extend = jax.jit(greedy.extend)
+        >>> found, additions = extend(jax.random.key(0), unit_1, objective, config)
+        >>> units(found.mask), additions.unit.tolist()
+        ([1, 2], [1])
     """
     units = objective.n_units
     batch = objective.sample(key, config.rows)
@@ -116,7 +151,21 @@ def extend(
 
 
 def first(additions: Additions, count: int | Float[Array, ""], n_units: int) -> Intervention:
-    """The intervention on the first ``count`` units of a run; ``count`` may be traced."""
+    """The intervention on the first units of a run.
+
+    Args:
+        additions: of the run.
+        count: how many units; may be traced.
+        n_units: of the model.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import greedy
+        >>> signs = jnp.array([[1.0, -1.0], [1.0, 1.0]])
+        >>> additions = greedy.Additions(jnp.array([3, 0]), signs, jnp.zeros(2), jnp.zeros(2))
+        >>> greedy.first(additions, 1, 4).baseline.tolist()
+        [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]]
+    """
     added = (jnp.arange(len(additions.unit)) < count).astype(jnp.float32)
     mask = jnp.zeros(n_units).at[additions.unit].set(added)
     baseline = (

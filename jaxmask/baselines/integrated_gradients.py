@@ -34,6 +34,16 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
         objective: how the model responds.
         batch: rows to average over, with their weights.
         points: nodes of the Gauss-Legendre rule on [0, 1]; static.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import integrated_gradients
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, 2.0], [0.0, 2.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]), hidden=1.0)
+        >>> batch = objective.everything()
+        >>> integrated_gradients.attributions(objective, batch, points=1).tolist()
+        [0.0, 2.0]
     """
     shape = len(batch.direction), objective.n_units
 
@@ -55,19 +65,82 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
 def score(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> Float[Array, " units"]:
-    """The absolute attributions on a sample of rows; the largest are taken first."""
+    """The absolute attributions on a sample of rows; the largest are taken first.
+
+    Args:
+        key: used once.
+        objective: how the model responds.
+        config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import integrated_gradients, selection
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, 2.0], [0.0, 2.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]), hidden=1.0)
+        >>> config = selection.SelectionConfig()
+        >>> score = integrated_gradients.score(jax.random.key(0), objective, config)
+        >>> [round(one, 4) for one in score.tolist()]
+        [0.0, 2.0]
+    """
     return jnp.abs(attributions(objective, objective.sample(key, config.rows)))
 
 
 def run(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
-    """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0."""
+    """Sets the ``floor(alpha k)`` units with the largest absolute attributions to 0.
+
+    Args:
+        key: used once.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The intervention, and the scores of all units.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import integrated_gradients, selection
+        >>> from jaxmask.intervention import units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, 2.0], [0.0, 2.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]), hidden=1.0)
+        >>> config = selection.SelectionConfig(alpha=0.5, refit_steps=20)
+        >>> found, _ = integrated_gradients.run(jax.random.key(0), objective, config)
+        >>> units(found.mask), found.baseline[0].tolist()
+        ([2], [0.0, 0.0])
+    """
     return selection.run(key, score, selection.zeroed, objective, config)
 
 
 def run_learned(
     key: Key[Array, ""], objective: Objective, config: SelectionConfig
 ) -> tuple[Intervention, Selection]:
-    """Learns values for the units that `run` takes with the same key: the fairer rival."""
+    """Learns values for the units that `run` takes with the same key: the fairer rival.
+
+    Args:
+        key: used once.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The intervention, and the scores of all units.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import integrated_gradients, selection
+        >>> from jaxmask.intervention import units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, 2.0], [0.0, 2.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]), hidden=1.0)
+        >>> config = selection.SelectionConfig(alpha=0.5, refit_steps=20)
+        >>> run = jax.jit(integrated_gradients.run_learned)
+        >>> found, _ = run(jax.random.key(0), objective, config)
+        >>> units(found.mask), bool((found.baseline[:, 1] < 0).all())
+        ([2], True)
+    """
     return selection.run(key, score, selection.learned, objective, config)

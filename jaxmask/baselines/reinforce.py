@@ -1,7 +1,7 @@
 """REINFORCE, or the score function estimator: the search's objective with coins for gates.
 
 Masks are drawn from ``Bernoulli(sigmoid(gamma))``, one for each row of the batch. The loss of row
-r, with its mask ``z_r`` and the row's weight w_r,
+r, which has the mask ``z_r`` and the weight w_r,
 
     L_r = w_r surrogate(log-ratio_r)
 
@@ -35,7 +35,7 @@ from jaxmask.search.finite import all_finite, take
 class ReinforceConfig(flax.struct.PyTreeNode):
     """Settings of REINFORCE; all but the static ones (last) may be swept in one compiled call.
 
-    Where names are those of `jaxmask.search.SearchConfig`, so are meanings.
+    A name that `jaxmask.search.SearchConfig` has too means the same there.
 
     Attributes:
         alpha: largest mean probability of a unit to be intervened on, and largest fraction of
@@ -52,8 +52,13 @@ class ReinforceConfig(flax.struct.PyTreeNode):
         highest: see ``lowest``.
         steps: gradient steps.
         batch_size: rows a step, each with a mask of its own.
-        kl: how the KL of a step's batch is computed.
+        kl: how the KL of such a batch is computed.
         surrogate: a name of `jaxmask.search.losses.SURROGATES`.
+
+    Example:
+        >>> from jaxmask.baselines.reinforce import ReinforceConfig
+        >>> ReinforceConfig(alpha=0.01).steps
+        2000
     """
 
     alpha: float = 0.02
@@ -74,7 +79,12 @@ class ReinforceConfig(flax.struct.PyTreeNode):
 
 
 class Averages(NamedTuple):
-    """Moving averages of what steps observed: the baselines of the estimator."""
+    """Moving averages of what steps observed: the baselines of the estimator.
+
+    Attributes:
+        loss: mean loss of the rows of each direction.
+        kl: of a batch.
+    """
 
     loss: Float[Array, " directions"]
     kl: Float[Array, ""]
@@ -86,11 +96,11 @@ class ReinforceState(NamedTuple):
     Attributes:
         params: ``location`` (gamma); ``values``, the baselines before `to_baseline`;
             ``multipliers``.
-        optimizer: of optax.
-        averages: the estimator's baselines.
+        optimizer: state of the optimiser.
+        averages: the baselines of the estimator.
         key: for the steps to come.
-        step: steps done.
-        finite: were all steps so far? Once one isn't, the state doesn't change any more.
+        step: number of steps done.
+        finite: were all steps finite so far? After one that isn't, the state no longer changes.
     """
 
     params: dict
@@ -116,7 +126,25 @@ class Observed(NamedTuple):
 
 
 def init(key: Key[Array, ""], objective: Objective, config: ReinforceConfig) -> ReinforceState:
-    """The state before the first step: all coins alike, at the first target."""
+    """The state before the first step: all coins alike, at the first target.
+
+    Args:
+        key: of this run.
+        objective: how the model responds.
+        config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = reinforce.ReinforceConfig()
+        >>> state = reinforce.init(jax.random.key(0), objective, config)
+        >>> state.params["location"].shape, state.params["values"].shape
+        ((2,), (2, 2))
+    """
     values_key, key = jax.random.split(key)
     params = {
         "location": jnp.full(objective.n_units, parameters.first_location(config)),
@@ -149,6 +177,21 @@ def gradient(
 
     Returns:
         The gradient in ``location`` and ``values``, by name, and what was observed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config, key = reinforce.ReinforceConfig(), jax.random.key(0)
+        >>> state, batch = reinforce.init(key, objective, config), objective.everything()
+        >>> gradient, _ = jax.jit(reinforce.gradient)(
+        ...     key, state.params, state.averages, objective, batch, config
+        ... )
+        >>> gradient["location"].shape, gradient["values"].shape
+        ((2,), (2, 2))
     """
     location, values = params["location"], params["values"]
     mask_key, kl_key = jax.random.split(key)
@@ -189,6 +232,19 @@ def step(
     Returns:
         The state after the step, and what the step observed; the multiplier of the search's second
         constraint, which these masks have no need of, is 0.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = reinforce.ReinforceConfig(alpha=0.5)
+        >>> state = reinforce.init(jax.random.key(0), objective, config)
+        >>> state, info = jax.jit(reinforce.step)(state, objective, config)
+        >>> int(state.step), float(info.target)
+        (1, 1.0)
     """
     key, batch_key, gradient_key = jax.random.split(state.key, 3)
     batch = objective.sample(batch_key, config.batch_size)
@@ -231,20 +287,70 @@ def step(
 
 
 def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Float[Array, " units"]:
-    """1 where sigmoid(gamma) > 0.5; of more than ``floor(alpha k)`` such units, the most likely."""
+    """1 where sigmoid(gamma) > 0.5; of more than ``floor(alpha k)`` such units, the most likely.
+
+    Args:
+        location: gamma.
+        config: settings.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> location, config = jnp.array([2.0, 1.0, -3.0]), reinforce.ReinforceConfig(alpha=0.34)
+        >>> reinforce.hard_mask(location, config).tolist()
+        [1.0, 0.0, 0.0]
+    """
     likeliest = masks.top(location, masks.budget(len(location), config.alpha))
     return likeliest * (location > 0.0)
 
 
 def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:
-    """The intervention of the hard mask, with values as learned."""
+    """The intervention of the hard mask, with the learned values.
+
+    Args:
+        state: after any step.
+        config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = reinforce.ReinforceConfig(alpha=0.5)
+        >>> state = reinforce.init(jax.random.key(0), objective, config)
+        >>> reinforce.found(state, config).mask.tolist()  # no coin is likely to show 1
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
     return from_values(hard_mask(state.params["location"], config), state.params["values"])
 
 
 def run(
     key: Key[Array, ""], objective: Objective, config: ReinforceConfig
 ) -> tuple[Intervention, SearchInfo]:
-    """A whole run, and what each of its steps observed."""
+    """A whole run.
+
+    Args:
+        key: of this run.
+        objective: how the model responds.
+        config: settings.
+
+    Returns:
+        The intervention with its hard mask, and what each step observed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import reinforce
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = reinforce.ReinforceConfig(alpha=0.5, steps=100)
+        >>> found, history = jax.jit(reinforce.run)(jax.random.key(0), objective, config)
+        >>> history.loss.shape
+        (100,)
+    """
     state, history = jax.lax.scan(
         lambda state, _: step(state, objective, config),
         init(key, objective, config),

@@ -26,7 +26,12 @@ class SelectionConfig(flax.struct.PyTreeNode):
         rows: rows that scores are computed from.
         refit_steps: gradient steps on the values, where they are learned.
         batch_size: rows of such a step.
-        kl: how the KL of such a step's batch is computed.
+        kl: how the KL of the batch of such a step is computed.
+
+    Example:
+        >>> from jaxmask.baselines.selection import SelectionConfig
+        >>> SelectionConfig(alpha=0.01).refit_steps
+        200
     """
 
     alpha: float = 0.02
@@ -66,6 +71,19 @@ def run(
         choose: `zeroed` or `learned`.
         objective: how the model responds.
         config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import random_masks, selection
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = selection.SelectionConfig(alpha=0.5)
+        >>> key, score = jax.random.key(0), random_masks.score
+        >>> found, scores = selection.run(key, score, selection.zeroed, objective, config)
+        >>> found.mask.sum(axis=1).tolist()
+        [1.0, 1.0]
     """
     score_key, choose_key = jax.random.split(key)
     scores = score(score_key, objective, config)
@@ -85,6 +103,18 @@ def zeroed(
         score: of each unit.
         objective: of no use here; as for `learned`.
         config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import selection
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = selection.SelectionConfig(alpha=0.5)
+        >>> score = jnp.array([0.1, 0.7])
+        >>> selection.zeroed(jax.random.key(0), score, objective, config).mask.tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
     """
     mask = jnp.broadcast_to(_first(score, config), (DIRECTIONS, len(score)))
     return Intervention(mask, jnp.zeros_like(mask))
@@ -103,6 +133,19 @@ def learned(
         score: of each unit.
         objective: how the model responds.
         config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import selection
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = selection.SelectionConfig(alpha=0.5, refit_steps=20)
+        >>> score = jnp.array([0.1, 0.7])
+        >>> found = jax.jit(selection.learned)(jax.random.key(0), score, objective, config)
+        >>> bool(found.baseline[0, 1] > 0), bool(found.baseline[1, 1] < 0)
+        (True, True)
     """
     start_key, refit_key = jax.random.split(key)
     mask = _first(score, config)

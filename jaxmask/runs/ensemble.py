@@ -23,7 +23,7 @@ from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.objective import Objective
 from jaxmask.runs import devices
-from jaxmask.runs.phases import Keeper, Observer, Phase, Setting, go_through
+from jaxmask.runs.phases import Keeper, Observer, Phase, Workload, go_through
 from jaxmask.runs.programs import Programs
 from jaxmask.search import HardState, History, Relaxation, SearchConfig, SearchState
 
@@ -81,7 +81,7 @@ def grid(
         vary fastest, then the values of the last name.
 
     Raises:
-        ValueError: there is no such setting, it can't be swept, or it has no values.
+        ValueError: there is no such workload, it can't be swept, or it has no values.
     """
     swept = {
         field.name
@@ -123,7 +123,7 @@ def run(
     config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)
     mesh = devices.mesh(len(keys))
     objective = devices.place(objective, mesh, False)
-    setting = Setting(objective, config, mesh, programs, observe, keeper)
+    workload = Workload(objective, config, mesh, programs, observe, keeper)
 
     def harden(state: SearchState, objective: Objective, config: SearchConfig) -> HardState:
         return search.harden(state, config)
@@ -131,7 +131,7 @@ def run(
     relaxed, steps, relaxing = go_through(
         Phase(f"{name}relaxation", search.init, search.step, config.steps, CHUNKS[search.step]),
         keys,
-        setting,
+        workload,
     )
     hard, rounds, exchanging = go_through(
         Phase(
@@ -143,7 +143,7 @@ def run(
             lambda info: info.settled,
         ),
         relaxed,
-        setting,
+        workload,
     )
     return Ensemble(
         jax.vmap(search.found)(hard),

@@ -88,7 +88,7 @@ class Phase(NamedTuple):
     ended: Callable[[Any], Bool[np.ndarray, " runs"]] | None = None
 
 
-class Setting(NamedTuple):
+class Workload(NamedTuple):
     """The values that all phases of an ensemble share; see `jaxmask.runs.ensemble.run`.
 
     Attributes:
@@ -101,7 +101,7 @@ class Setting(NamedTuple):
 
     Example:
         >>> config = {"alpha": np.array([0.01, 0.02]), "beta": np.array(0.1)}
-        >>> Setting(None, config, None, Programs(), None, None).stacked
+        >>> Workload(None, config, None, Programs(), None, None).stacked
         {'alpha': True, 'beta': False}
     """
 
@@ -144,13 +144,13 @@ class Progress(NamedTuple):
     seen: Any
 
 
-def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, float]:
+def go_through(phase: Phase, first: Any, workload: Workload) -> tuple[Any, Any, float]:
     """Takes all steps of a phase, for all runs.
 
     Args:
         phase: to go through.
         first: results of the phase before, stacked over runs.
-        setting: see `Setting`.
+        workload: see `Workload`.
 
     Returns:
         The states after the phase, stacked over runs; the observations of all steps, stacked over
@@ -161,16 +161,16 @@ def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, fl
         >>> def step(state, objective, config):
         ...     return state + 1, state
         >>> phase = Phase("count", lambda start, *_: start, step, total=3, chunk=2)
-        >>> setting = Setting(None, np.array(0.0), None, Programs(), None, None)
-        >>> states, seen, seconds = go_through(phase, np.array([0, 10]), setting)
+        >>> workload = Workload(None, np.array(0.0), None, Programs(), None, None)
+        >>> states, seen, seconds = go_through(phase, np.array([0, 10]), workload)
         >>> np.asarray(states).tolist(), seen.tolist()
         ([3, 13], [[0, 1, 2], [10, 11, 12]])
     """
     runs = len(jax.tree.leaves(first)[0])
-    size = devices.padded(runs, setting.mesh)
+    size = devices.padded(runs, workload.mesh)
     if phase.total:
         size = devices.together(
-            runs, lambda n: devices.memory(_compiled(phase, first, setting, n)), setting.mesh
+            runs, lambda n: devices.memory(_compiled(phase, first, workload, n)), workload.mesh
         )
     whole = size == runs
     starts = range(0, runs, size)
@@ -179,14 +179,14 @@ def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, fl
         stop = min(start + size, runs)
 
         def observe(done: int, info: Any, before: int = number * phase.total) -> None:
-            if setting.observe is not None:
-                setting.observe((before + done) // len(starts), info)
+            if workload.observe is not None:
+                workload.observe((before + done) // len(starts), info)
 
         # The last part is filled up with copies, so that all parts use the same program.
         rows = np.minimum(np.arange(start, start + size), runs - 1)
-        config = jax.tree.map(lambda x: x[rows] if x.ndim else x, setting.config)  # noqa: B023
-        of_part = setting._replace(
-            config=devices.place(config, setting.mesh, setting.stacked), observe=observe
+        config = jax.tree.map(lambda x: x[rows] if x.ndim else x, workload.config)  # noqa: B023
+        of_part = workload._replace(
+            config=devices.place(config, workload.mesh, workload.stacked), observe=observe
         )
         begin = first if whole else jax.tree.map(lambda x: x[rows], first)  # noqa: B023
         name = f"{phase.name}_{start + 1}_to_{stop}_of_{runs}"
@@ -202,15 +202,17 @@ def go_through(phase: Phase, first: Any, setting: Setting) -> tuple[Any, Any, fl
     return states, seen, float(sum(part.seconds for part in parts))
 
 
-def _through_part(phase: Phase, first: Any, setting: Setting, name: str, runs: int) -> Progress:
+def _through_part(phase: Phase, first: Any, workload: Workload, name: str, runs: int) -> Progress:
     """Takes the steps of runs that are computed together; only the first ``runs`` are reported."""
-    objective, config, mesh, programs, _, keeper = setting
-    done, seconds, states, seen = _begin(phase, first, setting, name)
+    objective, config, mesh, programs, _, keeper = workload
+    done, seconds, states, seen = _begin(phase, first, workload, name)
     while done < phase.total:
         count = min(phase.chunk, phase.total - done)
         before = programs.running
         called, function = steps(phase.step, count)
-        states, info = programs.call(called, setting.over_runs(function), states, objective, config)
+        states, info = programs.call(
+            called, workload.over_runs(function), states, objective, config
+        )
         seconds += programs.running - before
         info = devices.gather(info)
         for all_steps, chunk in zip(jax.tree.leaves(seen), jax.tree.leaves(info), strict=True):
@@ -224,56 +226,56 @@ def _through_part(phase: Phase, first: Any, setting: Setting, name: str, runs: i
         if keeper is not None and keeper.due(done == phase.total):
             so_far = np.array(done, np.int32), np.array(seconds, np.float32)
             keeper.save(name, Progress(*so_far, devices.gather(states), seen))
-        if setting.observe is not None:
-            setting.observe(done, jax.tree.map(lambda x: x[:runs], last))
+        if workload.observe is not None:
+            workload.observe(done, jax.tree.map(lambda x: x[:runs], last))
     if mesh is not None:
         states = devices.gather(states)
     return Progress(np.array(done), np.array(seconds), states, seen)
 
 
-def _begin(phase: Phase, first: Any, setting: Setting, name: str) -> tuple[int, float, Any, Any]:
+def _begin(phase: Phase, first: Any, workload: Workload, name: str) -> tuple[int, float, Any, Any]:
     """The fields of `Progress` at the start: those that were saved, or else those of step 0."""
     seen = None
     if phase.total:
-        states, info = _compiled(phase, first, setting, len(jax.tree.leaves(first)[0])).out_info
+        states, info = _compiled(phase, first, workload, len(jax.tree.leaves(first)[0])).out_info
         seen = jax.tree.map(
             lambda x: np.zeros((x.shape[0], phase.total, *x.shape[2:]), x.dtype), info
         )
-        if setting.keeper is not None:
+        if workload.keeper is not None:
             like = Progress(np.zeros((), np.int32), np.zeros((), np.float32), states, seen)
             like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), like)
-            kept = setting.keeper.restore(name, like)
+            kept = workload.keeper.restore(name, like)
             if kept is not None:
-                states = devices.place(kept.states, setting.mesh, True)
+                states = devices.place(kept.states, workload.mesh, True)
                 seen = jax.tree.map(np.array, kept.seen)
                 return int(kept.done), float(kept.seconds), states, seen
-    states = setting.programs.call(
+    states = workload.programs.call(
         f"enter {phase.step.__module__}.{phase.step.__name__}",
-        setting.over_runs(phase.enter),
-        devices.place(first, setting.mesh, True),
-        setting.objective,
-        setting.config,
+        workload.over_runs(phase.enter),
+        devices.place(first, workload.mesh, True),
+        workload.objective,
+        workload.config,
     )
     return 0, 0.0, states, seen
 
 
-def _compiled(phase: Phase, first: Any, setting: Setting, size: int) -> jax.stages.Compiled:
+def _compiled(phase: Phase, first: Any, workload: Workload, size: int) -> jax.stages.Compiled:
     """The program of a chunk for ``size`` runs."""
 
     def shape(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
 
-    config = jax.tree.map(lambda x: shape(x) if x.ndim else x, setting.config)
-    config = devices.place(config, setting.mesh, setting.stacked)
+    config = jax.tree.map(lambda x: shape(x) if x.ndim else x, workload.config)
+    config = devices.place(config, workload.mesh, workload.stacked)
     states = jax.eval_shape(
-        setting.over_runs(phase.enter), jax.tree.map(shape, first), setting.objective, config
+        workload.over_runs(phase.enter), jax.tree.map(shape, first), workload.objective, config
     )
     called, function = steps(phase.step, min(phase.chunk, phase.total))
-    return setting.programs.compile(
+    return workload.programs.compile(
         called,
-        setting.over_runs(function),
-        devices.place(jax.tree.map(shape, states), setting.mesh, True),
-        setting.objective,
+        workload.over_runs(function),
+        devices.place(jax.tree.map(shape, states), workload.mesh, True),
+        workload.objective,
         config,
     )
 

@@ -110,7 +110,18 @@ class ExchangeInfo(NamedTuple):
 
 
 def unjudged(mask: Float[Array, "masks units"], values: Float[Array, "directions units"]) -> Hard:
-    """A hard mask before the first round."""
+    """A hard mask before the first round.
+
+    Args:
+        mask: zeros and ones, as in `Hard`.
+        values: as in `Hard`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import exchange
+        >>> float(exchange.unjudged(jnp.array([[0.0, 1.0]]), jnp.zeros((2, 2))).loss[0])
+        inf
+    """
     # Types are those of later rounds, or the first would be compiled on its own.
     nothing = jnp.zeros(len(mask), mask.dtype)
     return Hard(mask, values, nothing + jnp.inf, nothing, nothing.astype(jnp.int32))
@@ -135,6 +146,8 @@ def round_of_exchange(
 
     Returns:
         The new mask, with as many units in each row as before, the new values, and what was done.
+
+    `jaxmask.search.refine` has an example.
     """
 
     # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
@@ -235,6 +248,28 @@ def judge(
     Its loss is the fraction of decisions that fail and the smoothed one, half and half: counting
     alone stands still where there are few examples, smoothing alone cares for those that will
     never flip.
+
+    Args:
+        key: of the estimate of the KL.
+        mask: zeros and ones, as in `Hard`.
+        values: as in `Hard`.
+        objective: how the model responds.
+        config: how the round goes.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.objective import NoKL
+        >>> from jaxmask.search import exchange
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> refit = exchange.RefitConfig(jnp.zeros(()), steps=2, rows=2, kl=NoKL())
+        >>> config = exchange.ExchangeConfig(refit, rows=2)
+        >>> mask, values = jnp.array([[0.0, 1.0]]), jnp.array([[0.0, 4.0], [0.0, 4.0]])
+        >>> judge = jax.jit(exchange.judge)
+        >>> judge(jax.random.key(0), mask, values, objective, config).accuracy.tolist()
+        [0.5]
     """
     batch = objective.everything(by_direction=True)
     kl = config.refit.kl_of(2 * config.rows)  # from more rows than those that only propose
@@ -261,6 +296,20 @@ def refit(
         values: to begin with, as in `Hard`.
         objective: how the model responds.
         config: how many steps, on what.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.objective import NoKL
+        >>> from jaxmask.search import exchange
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = exchange.RefitConfig(jnp.zeros(()), steps=5, rows=2, kl=NoKL())
+        >>> key, mask, refit = jax.random.key(0), jnp.array([[0.0, 1.0]]), jax.jit(exchange.refit)
+        >>> values = refit(key, mask, jnp.zeros((2, 2)), objective, config)
+        >>> bool(values[0, 1] > 0), bool(values[1, 1] < 0)
+        (True, True)
     """
     optimizer = optax.adam(REFIT_RATE)
 

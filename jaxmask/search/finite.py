@@ -27,6 +27,16 @@ def take(after: Any, before: Any) -> Any:
     Args:
         after: a NamedTuple with ``finite``: were this step and all before it finite?
         before: of the same type.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> class State(NamedTuple):
+        ...     count: jax.Array
+        ...     finite: jax.Array
+        >>> before = State(jnp.array(1), jnp.array(True))
+        >>> kept = take(State(jnp.array(2), jnp.array(False)), before)
+        >>> int(kept.count), bool(kept.finite)
+        (1, False)
     """
     return choose(after.finite, after, before._replace(finite=after.finite))
 

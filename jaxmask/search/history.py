@@ -1,4 +1,4 @@
-"""All that a run observed, and what can be told from it: did it converge, how far did it come?"""
+"""What a run observed, and what follows from it: did it converge, after how many steps?"""
 
 from typing import NamedTuple
 
@@ -41,6 +41,18 @@ def converged(
         intervention: what the run found.
         history: what it observed.
         config: its settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5, steps=10, exchange_rounds=0)
+        >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
+        >>> bool(search.converged(found, history, config))
+        True
     """
     masks = 1 if config.shared_mask else len(intervention.mask)
     allowed = budget(intervention.mask.shape[1], config.alpha)
@@ -64,6 +76,18 @@ def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:
     Args:
         history: what the run observed.
         config: its settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5, steps=10, exchange_rounds=0)
+        >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
+        >>> int(search.steps_taken(history, config))
+        10
     """
     steps = jnp.asarray(config.steps, jnp.int32)
     if config.exchange_rounds:
@@ -82,6 +106,18 @@ def stopped_at(history: History, config: SearchConfig) -> Int[Array, ""]:
     Args:
         history: what the run observed.
         config: its settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5, steps=10, exchange_rounds=0)
+        >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
+        >>> int(search.stopped_at(history, config))  # all steps were finite
+        0
     """
     taken = jnp.sum(history.steps.finite, dtype=jnp.int32)
     stopped = jnp.where(taken < config.steps, taken + 1, 0)

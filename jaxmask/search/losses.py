@@ -85,7 +85,15 @@ SURROGATES: dict[str, Callable[[Array], Array]] = {
 
 
 def scale(surrogate: Callable[[Array], Array]) -> Float[Array, ""]:
-    """The unit that a surrogate is measured in: its value at `TYPICAL_LOG_RATIO`."""
+    """The unit that a surrogate is measured in: its value at `TYPICAL_LOG_RATIO`.
+
+    Args:
+        surrogate: one of `SURROGATES`.
+
+    Example:
+        >>> float(scale(identity))
+        3.0
+    """
     return surrogate(jnp.asarray(TYPICAL_LOG_RATIO))
 
 
@@ -132,12 +140,30 @@ def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
 
 
 def flipped(outcome: Outcome) -> Float[Array, "rows pairs"]:
-    """The weight of each decision that has flipped, 0 for the others; they sum to the accuracy."""
+    """The weight of each decision that has flipped, 0 for the others; they sum to the accuracy.
+
+    Args:
+        outcome: of a batch.
+
+    Example:
+        >>> outcome = Outcome(jnp.array([[-0.5], [2.0]]), jnp.full((2, 1), 0.5), jnp.zeros(()))
+        >>> float(flipped(outcome).sum())
+        0.5
+    """
     return success(outcome.log_ratio) * outcome.weight
 
 
 def smoothed_failures(outcome: Outcome) -> Float[Array, " rows"]:
-    """The weighted `failure` of each row; they sum to the smoothed failure rate."""
+    """The weighted `failure` of each row; they sum to the smoothed failure rate.
+
+    Args:
+        outcome: of a batch.
+
+    Example:
+        >>> outcome = Outcome(jnp.zeros((2, 1)), jnp.full((2, 1), 0.5), jnp.zeros(()))
+        >>> smoothed_failures(outcome).tolist()
+        [0.25, 0.25]
+    """
     return (failure(outcome.log_ratio) * outcome.weight).sum(axis=1)
 
 

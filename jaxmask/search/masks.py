@@ -29,20 +29,41 @@ def budget(n_units: int, alpha: float | Float[Array, ""]) -> Float[Array, ""]:
 def top(
     score: Float[Array, "*rows units"], count: int | Float[Array, ""]
 ) -> Float[Array, "*rows units"]:
-    """1 for the ``count`` highest scores of a row (the first of equal ones), 0 for the others."""
+    """1 for the ``count`` highest scores of a row (the first of equal ones), 0 for the others.
+
+    Args:
+        score: of each unit.
+        count: how many of them; may be traced.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import masks
+        >>> masks.top(jnp.array([0.5, 2.0, -1.0]), 2).tolist()
+        [1.0, 1.0, 0.0]
+    """
     rank = jnp.argsort(jnp.argsort(-score, axis=-1), axis=-1)
     return (rank < count).astype(score.dtype)
 
 
 def row_of(direction: Int[Array, "*shape"], rows: int) -> Int[Array, "*shape"]:
-    """The row that answers for a direction, of a mask of so many rows."""
+    """The row that answers for a direction, in a mask of ``rows`` rows."""
     return direction % rows
 
 
 def membership(rows: int, direction: Int[Array, " batch"]) -> Float[Array, "{rows} batch"]:
     """1 where a row of a mask answers for a row of a batch, whose direction is given.
 
-    With a mask of as many rows as there are directions, 1 where a row has a direction.
+    With a mask of as many rows as there are directions, 1 where a row of the batch has a direction.
+
+    Args:
+        rows: of the mask.
+        direction: of each row of the batch.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import masks
+        >>> masks.membership(2, jnp.array([0, 0, 1])).tolist()
+        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     return (row_of(direction, rows)[None, :] == jnp.arange(rows)[:, None]).astype(jnp.float32)
 
@@ -54,6 +75,12 @@ def choose_rows(which: Bool[Array, " masks"], new: Any, old: Any) -> Any:
         which: the rows of the mask.
         new: a tree of arrays that have a row for each row of the mask, or for each direction.
         old: a tree of the same shapes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import masks
+        >>> masks.choose_rows(jnp.array([True, False]), jnp.ones(2), jnp.zeros(2)).tolist()
+        [1.0, 0.0]
     """
 
     def of_rows(new: Array, old: Array) -> Array:

@@ -16,6 +16,7 @@ Source: De Cao et al., Sections 3.1 to 3.5.
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
 from jaxmask.intervention import Intervention, from_values
@@ -53,6 +54,19 @@ def harden(state: SearchState, config: SearchConfig) -> HardState:
     Args:
         state: after the last step of the relaxation.
         config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5)
+        >>> state = search.init(jax.random.key(0), objective, config)
+        >>> state.params["location"] = jnp.array([[-2.0, 1.0]])
+        >>> search.harden(state, config).hard.mask.tolist()
+        [[0.0, 1.0]]
     """
     location = state.params["location"]
     if config.exchange_rounds:
@@ -76,10 +90,27 @@ def refine(
 
     Returns:
         The state after the round, and what the round did.
+
+    Example:
+        Unit 1 does nothing here, so that it is exchanged for unit 2:
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5)
+        >>> state = search.init(jax.random.key(0), objective, config)
+        >>> state.params["location"] = jnp.array([[1.0, -2.0]])
+        >>> hard = search.harden(state, config)
+        >>> hard, info = jax.jit(search.refine)(hard, objective, config)
+        >>> hard.hard.mask.tolist(), float(info.accuracy)
+        ([[0.0, 1.0]], 1.0)
     """
     key, round_key = jax.random.split(state.key)
     refit = RefitConfig(
-        kl_weight=jax.numpy.asarray(losses.kl_weight(config.kl_weight), jax.numpy.float32),
+        kl_weight=jnp.asarray(losses.kl_weight(config.kl_weight), jnp.float32),
         steps=config.refit_steps,
         rows=config.batch_size,
         kl=config.kl,
@@ -101,6 +132,18 @@ def found(state: HardState) -> Intervention:
 
     Args:
         state: before or after any round.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5)
+        >>> state = search.init(jax.random.key(0), objective, config)
+        >>> search.found(search.harden(state, config)).mask.tolist()  # the first of equal gates
+        [[1.0, 0.0], [1.0, 0.0]]
     """
     return from_values(state.hard.mask, state.hard.values)
 
@@ -120,6 +163,19 @@ def run(
 
     Raises:
         ValueError: see `jaxmask.search.check`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.intervention import units
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5, steps=10, exchange_rounds=1)
+        >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
+        >>> units(found.mask), history.rounds.accuracy.tolist()
+        ([2], [1.0])
     """
     start = relax.init(key, objective, config)
     relaxed, steps = jax.lax.scan(

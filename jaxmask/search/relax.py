@@ -97,6 +97,17 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
 
     Raises:
         ValueError: see `jaxmask.search.check`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> state = search.init(jax.random.key(0), objective, search.SearchConfig())
+        >>> state.params["location"].shape, state.params["values"].shape
+        ((1, 2), (2, 2))
     """
     check(config)
     values_key, key = jax.random.split(key)
@@ -127,6 +138,19 @@ def step(
 
     Returns:
         The state after the step, and what the step observed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5)
+        >>> state = search.init(jax.random.key(0), objective, config)
+        >>> state, info = jax.jit(search.step)(state, objective, config)
+        >>> int(state.step), float(info.target)
+        (1, 1.0)
     """
     key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
     batch = objective.sample(batch_key, config.batch_size)
@@ -186,6 +210,18 @@ def relaxation(state: SearchState, objective: Objective, config: SearchConfig) -
         state: at the end of the relaxation.
         objective: examples to judge by; they may be held out.
         config: settings of the search.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> state = search.init(jax.random.key(0), objective, search.SearchConfig())
+        >>> relaxation = jax.jit(search.relaxation)(state, objective, search.SearchConfig())
+        >>> float(relaxation.hard_accuracy), float(relaxation.hard_units)  # all gates are closed
+        (0.0, 0.0)
     """
     location, baseline = state.params["location"], to_baseline(state.params["values"])
     batch = objective.everything()

@@ -97,6 +97,17 @@ def linearise(
         baseline: of the units inside.
         objective: how the model responds.
         batch: the rows.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import trials
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask, baseline = jnp.zeros((1, 2)), jnp.zeros((2, 2))
+        >>> linear = trials.linearise(mask, baseline, objective, objective.everything())
+        >>> jnp.round(linear.high).tolist()
+        [[0.0, -3.0], [0.0, 3.0]]
     """
     inside = jnp.broadcast_to(mask, baseline.shape)[batch.direction] > 0
     # With d L / d h' = g at each step, the slope in the mask is sum g (b - h) and that in the
@@ -126,6 +137,18 @@ def failures_after_adding(
         linear: what each unit adds.
         log_ratio: before adding it.
         weight: of each row.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import trials
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask, baseline = jnp.zeros((1, 2)), jnp.zeros((2, 2))
+        >>> linear = trials.linearise(mask, baseline, objective, objective.everything())
+        >>> high, low = trials.failures_after_adding(linear, linear.log_ratio, linear.weight)
+        >>> bool(high[0, 1] < low[0, 1]), bool(high[1, 1] > low[1, 1])
+        (True, True)
     """
     member = masks.membership(DIRECTIONS, linear.direction)
     high = member @ (losses.failure(log_ratio[:, None] + linear.high) * weight[:, None])

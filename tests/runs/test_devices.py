@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.processes import EIGHT, address, started, told
+from support.processes import EIGHT, address, printed, started
 
 from jaxmask.runs import devices
 
@@ -47,7 +47,7 @@ print(json.dumps({
     "compiled": len(programs._compiled),
 }))
 """
-    result = told(started(code, XLA_FLAGS=EIGHT))
+    result = printed(started(code, XLA_FLAGS=EIGHT))
     assert result["runs"] == 8
     assert result["same_keys"]
     np.testing.assert_allclose(*result["numbers"], rtol=1e-5)
@@ -99,7 +99,7 @@ runs = int(sys.argv[1])
 mesh = devices.mesh(runs)
 print(json.dumps([list(mesh.shape.values()), computed(runs, mesh), computed(runs, None)]))
 """
-    shape, (eight, rows, talk), (one, *_) = told(started(code, runs, XLA_FLAGS=EIGHT))
+    shape, (eight, rows, talk), (one, *_) = printed(started(code, runs, XLA_FLAGS=EIGHT))
     assert shape == [groups, of_a_run]
     for ours, theirs in zip(eight, one, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -124,7 +124,7 @@ print(json.dumps({
     "partitions": ["num_partitions=8" in text for text in texts],
 }))
 """
-    result = told(started(code, XLA_FLAGS=EIGHT))
+    result = printed(started(code, XLA_FLAGS=EIGHT))
     assert result["devices"] == 8
     for runs in ("5", "11"):
         assert_close(result["eight"][runs], result["one"][runs])
@@ -159,7 +159,7 @@ devices.mesh = lambda runs: None
 one = found(3, None, objective)
 print(json.dumps({"found": [eight, one], "running": running, "products": sorted(products)}))
 """
-    result = told(started(code, XLA_FLAGS=EIGHT))
+    result = printed(started(code, XLA_FLAGS=EIGHT))
     assert_close(*result["found"])
     # Four groups of two devices.
     assert result["products"] == sorted({-(-rows // 2) for rows in result["running"]})
@@ -183,11 +183,11 @@ print(json.dumps(found(5) | {"devices": jax.device_count(), "first": hosts.is_fi
         )
         for number in range(2)
     ]
-    first, second = map(told, both)
+    first, second = map(printed, both)
     assert first["devices"] == second["devices"] == 2
     assert (first["first"], second["first"]) == (True, False)
     assert first["numbers"] == second["numbers"]
-    assert_close(first, told(started("print(json.dumps(found(5)))")))
+    assert_close(first, printed(started("print(json.dumps(found(5)))")))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def observe(done, info):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
 
 def search(keeper):
-    result = ensemble.run(keys, objective, config, observe, programs, keeper)
+    result = ensemble.run(keys, objective, config, Session(observe, programs, keeper))
     found.append(np.asarray(result.interventions.baseline).tolist())
 
 search(Checkpoints(Path({str(tmp_path)!r}), 0))

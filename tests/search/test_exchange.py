@@ -107,34 +107,31 @@ def test_a_small_sample_proposes_and_all_examples_decide():
 
 @flax.struct.dataclass
 class Watched(toy.Toy):
-    """Tells of which rows it gives a sample, and for how many of its rows it is asked for the KL.
+    """Notes the rows of each sample and, when it is traced, how it is asked for the KL."""
 
-    The latter when it is traced.
-    """
-
-    tell: Callable = flax.struct.field(pytree_node=False, default=None)
+    note: Callable = flax.struct.field(pytree_node=False, default=None)
 
     def sample(self, key, size):
         batch = super().sample(key, size)
-        jax.debug.callback(lambda rows: self.tell(np.asarray(rows)), batch.row)
+        jax.debug.callback(lambda rows: self.note(np.asarray(rows)), batch.row)
         return batch
 
     def __call__(self, intervention, batch, key=None, kl=ExactKL()):
-        self.tell(kl)
+        self.note(kl)
         return super().__call__(intervention, batch, key, kl)
 
 
-def watched(tell):
+def watched(note):
     plain = toy.toy(rows=20_000)
-    return Watched(*(getattr(plain, field.name) for field in dataclasses.fields(plain)), tell)
+    return Watched(*(getattr(plain, field.name) for field in dataclasses.fields(plain)), note)
 
 
 def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
-    told = []
-    objective = watched(told.append)
+    noted = []
+    objective = watched(noted.append)
     jax.block_until_ready(rounds(objective, *toy.start(objective, 3), count=1, rows=410))
     jax.effects_barrier()
-    chosen_by, tried_on = sorted((x for x in told if isinstance(x, np.ndarray)), key=len)[::-1]
+    chosen_by, tried_on = sorted((x for x in noted if isinstance(x, np.ndarray)), key=len)[::-1]
     assert (len(chosen_by), len(tried_on)) == (410, 205)
     assert len(np.intersect1d(chosen_by, tried_on)) < 20
 
@@ -149,10 +146,10 @@ def test_exchanges_are_tried_on_other_rows_than_they_are_chosen_by():
 )
 def test_the_kl_is_exact_or_from_a_share_of_the_rows(kl, expected):
     """Of 100 that refit, 500 that try and all that judge, as of 2,000; predictions need none."""
-    told = []
-    objective = watched(told.append)
+    noted = []
+    objective = watched(noted.append)
     rounds(objective, *toy.start(objective, 3), count=1, refit_steps=1, kl=kl)
-    assert {x for x in told if not isinstance(x, np.ndarray)} == expected
+    assert {x for x in noted if not isinstance(x, np.ndarray)} == expected
 
 
 def test_a_mask_that_rounds_leave_as_it_was_is_settled():

@@ -1,66 +1,32 @@
-"""An objective small enough to try every set of units.
+"""An objective small enough to try every set of units: `jaxmask.objective.LinearObjective`.
 
-A row's log-ratio is linear in the altered states, ``margin + effect . (h' - h)``, and every unit
-has one good sign for each direction, so the best values of a set are known and the best set of a
-given size is found by trying all of them.
+Every unit has one good sign for each direction, so the best values of a set are known and the best
+set of a given size is found by trying all of them.
 """
 
 import itertools
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmask.intervention import Intervention, intervene
-from jaxmask.objective import ExactKL, NoKL, Outcome
+from jaxmask.intervention import Intervention
+from jaxmask.objective import ExactKL, LinearObjective, NoKL, Outcome
 from jaxmask.runs import devices
 from jaxmask.search import losses
 
 
-class ToyBatch(flax.struct.PyTreeNode):
-    row: jax.Array
-    direction: jax.Array
-    weight: jax.Array
-
-
-class Toy(flax.struct.PyTreeNode):
-    """``cost`` weighs the units in a stand-in for the KL; two pairs a row, the second padding."""
-
-    hidden: jax.Array  # rows x units
-    effect: jax.Array  # rows x units
-    margin: jax.Array  # rows
-    direction: jax.Array  # rows
-    cost: jax.Array  # units
-
-    @property
-    def n_units(self):
-        return self.hidden.shape[1]
-
-    def everything(self, by_direction=False):
-        return self._batch(jnp.arange(len(self.margin)))
-
-    def sample(self, key, size):
-        rows = len(self.margin)
-        return (
-            self.everything()
-            if size >= rows
-            else self._batch(jax.random.randint(key, (size,), 0, rows))
-        )
-
-    def _batch(self, row):
-        weight = jnp.stack([jnp.full(len(row), 1 / len(row)), jnp.zeros(len(row))], axis=1)
-        return ToyBatch(row, self.direction[row], weight)
+class Toy(LinearObjective):
+    """Each row has a second pair, which is padding: it has no weight."""
 
     def __call__(self, intervention, batch, key=None, kl=ExactKL()):
         calls.append(intervention.mask.shape)
-        row, intervention = devices.spread((batch.row, intervention))
-        hidden = self.hidden[row]
-        moved = intervene(hidden, *intervention) - hidden
-        log_ratio = self.margin[row] + jnp.sum(self.effect[row] * moved, axis=1)
-        cost = jnp.zeros(()) if kl == NoKL() else jnp.mean(moved**2 @ self.cost)
+        batch, intervention = devices.spread((batch, intervention))
+        log_ratio, weight, cost = super().__call__(intervention, batch, key, kl)
         return Outcome(
-            jnp.stack([log_ratio, jnp.full_like(log_ratio, 99.0)], 1), batch.weight, cost
+            jnp.concatenate([log_ratio, jnp.full_like(log_ratio, 99.0)], axis=1),
+            jnp.concatenate([weight, jnp.zeros_like(weight)], axis=1),
+            cost,
         )
 
 
@@ -74,11 +40,12 @@ def toy(seed=0, units=10, rows=24, cost=0.0):
     polarity = random.choice([-1.0, 1.0], (2, units))
     size = random.uniform(1.0, 5.0, (rows, units)) * (random.random((rows, units)) < 0.35)
     hidden = 0.3 * random.standard_normal((rows, units)).clip(-2, 2)
-    arrays = hidden, -size * polarity[direction], random.uniform(1.0, 3.0, rows)
     return Toy(
-        *(jnp.asarray(x, jnp.float32) for x in arrays),
-        jnp.asarray(direction, jnp.int32),
-        jnp.full(units, cost, jnp.float32),
+        effect=jnp.asarray(-size * polarity[direction], jnp.float32),
+        direction=jnp.asarray(direction, jnp.int32),
+        margin=jnp.asarray(random.uniform(1.0, 3.0, rows), jnp.float32),
+        hidden=jnp.asarray(hidden, jnp.float32),
+        cost=jnp.full(units, cost, jnp.float32),
     )
 
 
