@@ -1,13 +1,13 @@
 """Many searches as one program: `jaxmask.search` under ``jax.vmap``, on all devices.
 
 The frozen model is shared by all runs (``in_axes=None``), never stacked. Settings are shared too,
-or differ from run to run (`grid`). Where the runs don't fit into memory together, one program is
-used for one part of them after the other (`jaxmask.runs.devices`).
+or differ from run to run (`grid`). Where the runs don't fit into memory together, one program
+computes one part of them after the other (`jaxmask.runs.devices`).
 
 Steps run in compiled chunks, so that progress, metrics and checkpoints cost nothing inside; each
-kind of chunk is compiled once. Exchange ends where it changes no run any more. Between chunks the
-whole state can be kept (`Keeper`): a run that was killed goes on from there and ends bitwise where
-it would have.
+kind of chunk is compiled once. Exchange ends once it changes no run any more. Between chunks the
+whole state can be kept (`jaxmask.runs.phases.Keeper`): a run that was killed goes on from there,
+and ends with the same bits as one that wasn't.
 """
 
 import dataclasses
@@ -52,10 +52,15 @@ class Session(NamedTuple):
     """How searches are watched and kept, and the programs that they share with others.
 
     Attributes:
-        observe: is called after each chunk with how far the runs are.
-        programs: compiled ones; given the same again, nothing is compiled twice.
+        observe: is called after each chunk with the number of steps done.
+        programs: compiled so far; given the same again, nothing is compiled twice.
         keeper: keeps the state between chunks, for the same arguments of `run`.
         name: begins the names under which states are kept.
+
+    Example:
+        >>> from jaxmask.runs.ensemble import Session
+        >>> from jaxmask.runs.programs import Programs
+        >>> session = Session(lambda done, info: print(f"{done} steps"), Programs())
     """
 
     observe: Observer | None = None
@@ -69,8 +74,6 @@ def grid(
 ) -> tuple[Key[Array, " runs"], SearchConfig]:
     """All combinations of keys and values of settings, for `run`.
 
-        keys, configs = grid(keys, config, alpha=(0.01, 0.02), kl_weight=(0.0, 1.0, 4.0))
-
     Args:
         keys: each is used with all combinations of values.
         config: all other settings.
@@ -81,7 +84,16 @@ def grid(
         vary fastest, then the values of the last name.
 
     Raises:
-        ValueError: there is no such workload, it can't be swept, or it has no values.
+        ValueError: there is no such setting, it can't be swept, or it has no values.
+
+    Example:
+        >>> import jax
+        >>> from jaxmask.runs import ensemble
+        >>> from jaxmask.search import SearchConfig
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> keys, config = ensemble.grid(keys, SearchConfig(), alpha=(0.01, 0.02))
+        >>> keys.shape, config.alpha.round(2).tolist()
+        ((4,), [0.01, 0.01, 0.02, 0.02])
     """
     swept = {
         field.name
@@ -113,8 +125,24 @@ def run(
         config: each number is shared by all runs, or an array with one for each run.
         session: how the runs are watched and kept; by default they aren't.
 
+    Returns:
+        What the searches found, stacked over runs.
+
     Raises:
         ValueError: see `jaxmask.search.check`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.runs import ensemble
+        >>> from jaxmask.search import SearchConfig
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = SearchConfig(alpha=0.5, steps=5, exchange_rounds=1)
+        >>> result = ensemble.run(jax.random.split(jax.random.key(0), 2), objective, config)
+        >>> result.interventions.mask[:, 0].tolist()  # of each run
+        [[0.0, 1.0], [0.0, 1.0]]
     """
     search.check(config)
     observe, programs, keeper, name = Session() if session is None else session
@@ -157,7 +185,27 @@ def run(
 def evaluations(
     interventions: Intervention, objective: Objective, programs: Programs | None = None
 ) -> Evaluation:
-    """`evaluate` of each of a stack of interventions, one after another to spare memory."""
+    """`jaxmask.evaluate.evaluate` of each of a stack of interventions, one after another.
+
+    One after another, memory doesn't grow with their number.
+
+    Args:
+        interventions: stacked over runs.
+        objective: examples to judge by.
+        programs: compiled so far; new ones if not given.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.intervention import Intervention
+        >>> from jaxmask.runs import ensemble
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask, baseline = jnp.ones((3, 2, 2)), jnp.zeros((3, 2, 2))
+        >>> found = ensemble.evaluations(Intervention(mask, baseline), objective)
+        >>> found.accuracy.tolist()
+        [0.0, 0.0, 0.0]
+    """
 
     def of_run(one: Intervention, objective: Objective, config: tuple[()]) -> Evaluation:
         return evaluate(one, objective)
@@ -171,7 +219,27 @@ def relaxations(
     config: SearchConfig,
     programs: Programs | None = None,
 ) -> Relaxation:
-    """`jaxmask.search.relaxation` of each of a stack of states, one after another."""
+    """`jaxmask.search.relaxation` of each of a stack of states, one after another.
+
+    Args:
+        relaxed: stacked over runs, as in `Ensemble`.
+        objective: examples to judge by.
+        config: of the searches.
+        programs: compiled so far; new ones if not given.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.runs import ensemble
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> keys, config = jax.random.split(jax.random.key(0), 2), search.SearchConfig()
+        >>> relaxed = jax.vmap(search.init, (0, None, None))(keys, objective, config)
+        >>> ensemble.relaxations(relaxed, objective, config).hard_units.tolist()
+        [0.0, 0.0]
+    """
     return _one_by_one("relaxation", search.relaxation, relaxed, objective, config, programs)
 
 
@@ -183,7 +251,7 @@ def _one_by_one(
     config: Any,
     programs: Programs | None,
 ) -> Any:
-    """A function of each run's own, of the objective and of its settings; on all devices."""
+    """A function of what is stacked over runs, of the objective and of a config; on all devices."""
     runs = len(jax.tree.leaves(stacked)[0])
     mesh = devices.mesh(runs)
     config = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x, np.float32), runs), config)

@@ -1,8 +1,8 @@
 """The smallest alpha at which a search reaches a given accuracy, found on the training examples.
 
 The paper reports one alpha; how many units another model needs for the same accuracy isn't known
-beforehand. Searches at several sizes run as one program, with an alpha each; the sizes close in on
-the one at which the accuracy is first reached.
+beforehand. Searches of several sizes run as one program, each with an alpha of its own; the sizes
+close in on the smallest one that reaches the accuracy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,12 @@ _CLOSE = 0.05  # how close, relative to the size, is close enough
 
 
 class Probe(NamedTuple):
-    """A size that was tried and the training accuracy that it reached."""
+    """A size that was tried, and the training accuracy that it reached.
+
+    Attributes:
+        units: the size.
+        accuracy: mean over the searches of this size.
+    """
 
     units: int
     accuracy: float
@@ -49,8 +54,8 @@ class Sparsest(NamedTuple):
     """What was found.
 
     Attributes:
-        units: the smallest size tried that reaches the accuracy, as do all larger ones tried, once
-            falls are evened out; None if the largest doesn't.
+        units: the smallest size tried that reaches the accuracy together with all larger ones,
+            after falls are evened out; None if the largest size doesn't reach it.
         probes: all sizes tried, by size.
     """
 
@@ -73,6 +78,19 @@ def find(
         config: of the searches, but for ``alpha`` and ``beta``, which are set alike.
         goal: the accuracy wanted, and where to look.
         session: see `jaxmask.runs.ensemble.run`; its name begins the name of each set of searches.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.runs import sparsest
+        >>> from jaxmask.search import SearchConfig
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = SearchConfig(steps=5, exchange_rounds=1)
+        >>> goal = sparsest.Goal(accuracy=0.9, expected=1, most=2)
+        >>> sparsest.find(jax.random.key(0), objective, config, goal).units
+        1
     """
     accuracy, expected, most = goal
     session = Session() if session is None else session
@@ -81,14 +99,10 @@ def find(
     low, high = 0, None
     for number in range(2 + int(np.ceil(np.log2(most)))):
         key, now = jax.random.split(key)
-        for size, reached in zip(
-            sizes,
-            _reached(
-                now, objective, config, sizes, session._replace(name=f"{session.name}set_{number}_")
-            ).tolist(),
-            strict=True,
-        ):
-            probes.setdefault(int(size), []).append(reached)
+        named = session._replace(name=f"{session.name}set_{number}_")
+        reached = _reached(now, objective, config, sizes, named)
+        for size, one in zip(sizes, reached.tolist(), strict=True):
+            probes.setdefault(int(size), []).append(one)
         low, high = _bracket(probes, accuracy)
         if high is None:
             if low >= most:
