@@ -32,6 +32,7 @@ from experiments.studies.gulordava_reference import (
     read_nounpp,
 )
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.forward import read
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.lstm.reading import log_probs, read_context
@@ -82,8 +83,7 @@ def states_after(
     """The top layer's state after each prefix, each of which starts from the context."""
 
     def last(prefix: Int[Array, " time"]) -> Float[Array, " hidden"]:
-        gates = network.input_gates(params, network.embed(params, prefix))
-        return network.top_layer(params, network.unroll(params, context, gates)[1].hidden)
+        return network.top_layer(params, read(params, context, prefix)[1].hidden)
 
     return jax.lax.map(last, prefixes, batch_size=WINDOW)
 
@@ -94,12 +94,11 @@ def states_along(
 ) -> Float[Array, "words hidden"]:
     """The top layer's state after every word of a stream, from zero; the state is never reset."""
 
-    def read(state: LSTMState, window: Int[Array, " window"]) -> tuple[LSTMState, Array]:
-        gates = network.input_gates(params, network.embed(params, window))
-        hidden, state = network.unroll(params, state, gates)
+    def step(state: LSTMState, window: Int[Array, " window"]) -> tuple[LSTMState, Array]:
+        hidden, state = read(params, state, window)
         return state, network.top_layer(params, hidden)
 
-    top = jax.lax.scan(read, read_context(params, []), windows)[1]
+    top = jax.lax.scan(step, read_context(params, []), windows)[1]
     return top.reshape(-1, top.shape[-1])
 
 

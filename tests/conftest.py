@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 # The shape annotations of these are checked at run time; this has to come before their import.
 # Not of `objective`: compiling ahead of time makes one of its dataclasses hold what aren't arrays.
-LANGUAGE_MODEL = ["models.lstm.network", "models.lstm.packing"]
+LANGUAGE_MODEL = ["models.lstm.forward", "models.lstm.network", "models.lstm.packing"]
 CHECKED = [
     *LANGUAGE_MODEL,
     "evaluate",

@@ -17,6 +17,7 @@ from jaxmask import search
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, every_step, intervene, single_step
 from jaxmask.models.lstm import network, objective
+from jaxmask.models.lstm.forward import Action, forward, unroll
 from jaxmask.models.lstm.reading import log_odds
 from jaxmask.runs import ensemble
 from jaxmask.search import SearchConfig
@@ -55,9 +56,10 @@ act = jax.jit(intervene)
 def read(tokens, intervention=None, where=None):
     """Hidden states and logits after every word."""
     state = network.zero_state(small_model.CONFIG, tokens.shape[:1])
+    action = None if intervention is None else Action(intervention, where)
     gates = network.input_gates(PARAMS, network.embed(PARAMS, tokens))
-    hidden, _ = network.unroll(PARAMS, state, gates, intervention, where)
-    return hidden, network.forward(PARAMS, state, tokens, intervention, where)[0]
+    hidden, _ = unroll(PARAMS, state, gates, action)
+    return hidden, forward(PARAMS, state, tokens, action)[0]
 
 
 def same(one, other):

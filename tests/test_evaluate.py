@@ -10,6 +10,7 @@ from jaxmask.intervention import Intervention
 from jaxmask.models import logsumexp
 from jaxmask.models.lstm import naive as naive
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.forward import forward
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.reading import log_odds, log_probs, read_context
 from jaxmask.text.examples import directed
@@ -35,7 +36,7 @@ def naive_response(given, context, intervention):
 def test_context_is_read_from_a_zero_state():
     start = network.zero_state(CONFIG)
     jax.tree.map(np.testing.assert_array_equal, read_context(PARAMS, []), start)
-    _, expected = network.forward(PARAMS, start, jnp.array([1, 5, 2]))
+    _, expected = forward(PARAMS, start, jnp.array([1, 5, 2]))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         read_context(PARAMS, [1, 5, 2]),

@@ -20,8 +20,9 @@ from support.torch_files import (
 from converters import gulordava, to_torch
 from converters.gulordava import convert
 from converters.torch_pickle import CheckpointError
+from jaxmask.models.lstm.forward import forward
 from jaxmask.models.lstm.model import LSTMModel
-from jaxmask.models.lstm.network import LSTMConfig, forward, init_params, zero_state
+from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
 from jaxmask.models.model_folder import load_model, save_model
 from jaxmask.models.weights import flatten
 from jaxmask.text.vocabulary import Vocabulary, VocabularyError

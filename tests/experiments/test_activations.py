@@ -17,7 +17,7 @@ from jaxmask.files.intervention_file import InterventionFileError, save_interven
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import Intervention, units
 from jaxmask.models import model_folder
-from jaxmask.models.lstm.network import forward
+from jaxmask.models.lstm.forward import forward
 from jaxmask.tasks import number_agreement
 
 UNITS = (2, 5, 7, 8, 12)

@@ -15,8 +15,9 @@ from jaxmask.files.intervention_file import (
     save_intervention,
 )
 from jaxmask.intervention import Intervention
+from jaxmask.models.lstm.forward import Action, forward
 from jaxmask.models.lstm.model import LSTMModel
-from jaxmask.models.lstm.network import LSTMConfig, forward, init_params, zero_state
+from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
 from jaxmask.text.vocabulary import Vocabulary
 
 DIRECTIONS = ("singular", "plural")
@@ -208,7 +209,7 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
     index = jnp.arange(len(tokens)) - len(before)
     where = index >= 0 if kind == "every" else index == 1
     start, row = zero_state(MODEL.config), saved.intervention.toward(1)
-    logits, _ = forward(MODEL.params, start, tokens, row, where)
+    logits, _ = forward(MODEL.params, start, tokens, Action(row, where))
     expected = jax.nn.log_softmax(logits[len(before) :])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     untouched, _ = forward(MODEL.params, start, tokens)

@@ -10,7 +10,8 @@ import pytest
 
 from converters import to_torch
 from converters.gulordava import convert
-from jaxmask.models.lstm.network import LSTMConfig, LSTMState, forward, init_params, zero_state
+from jaxmask.models.lstm.forward import forward
+from jaxmask.models.lstm.network import LSTMConfig, LSTMState, init_params, zero_state
 from jaxmask.text.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch")

@@ -17,6 +17,7 @@ from jaxmask.intervention import Intervention, Kind, Reach, Site, places
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
 from jaxmask.models.lstm import network, objective, reading, text_kl
+from jaxmask.models.lstm.forward import Action, forward, read
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
 from jaxmask.models.lstm.objective import LSTMObjective
 from jaxmask.text.examples import CONTEXTS, Encoded, Examples, Task, encode
@@ -116,7 +117,7 @@ class LSTMModel(NamedTuple):
             examples,
             places(kind.place, examples.position, examples.length),
             context,
-            upward=kind.reach == "all",
+            reach=kind.reach,
             both_directions=both_directions,
         )
 
@@ -134,15 +135,12 @@ class LSTMModel(NamedTuple):
             ValueError: a position lies outside its sentence.
         """
         site_of(self, kind)
-        if intervention is None:
-            toward, where = None, None
-        else:
+        action = None
+        if intervention is not None:
             rows = jax.tree.map(jnp.asarray, intervention)
-            toward = rows.toward(jnp.asarray(examples.direction))
             where = places(kind.place, examples.position, examples.length)
-        states = np.asarray(
-            _states(self.params, context, examples.tokens, toward, where, reach=kind.reach)
-        )
+            action = Action(rows.toward(jnp.asarray(examples.direction)), where)
+        states = np.asarray(_states(self.params, context, examples.tokens, action, kind.reach))
         last = states[np.arange(examples.size), examples.length - 1]
         top = network.top_layer(self.params, last)
         return Reading(states, reading.pair_log_odds(self.params, top, examples.pair))
@@ -162,7 +160,8 @@ class LSTMModel(NamedTuple):
         """
         site_of(self, kind)
         tokens = jnp.array(self.vocabulary.encode(words))
-        return _log_probs(self.params, context, tokens, intervention, where, reach=kind.reach)
+        action = None if intervention is None else Action(intervention, where)
+        return _log_probs(self.params, context, tokens, action, kind.reach)
 
     def text_kl(
         self,
@@ -178,9 +177,7 @@ class LSTMModel(NamedTuple):
             ModelError: there is no such site.
         """
         site_of(self, kind)
-        return np.asarray(
-            _text_kl(interventions, self.params, text, where, context, reach=kind.reach)
-        )
+        return np.asarray(_text_kl(interventions, self.params, text, where, context, kind.reach))
 
 
 @partial(jax.jit, static_argnames="reach")
@@ -188,14 +185,11 @@ def _states(
     params: Params,
     context: LSTMState,
     tokens: Int[Array, "examples time"],
-    intervention: Intervention | None,
-    where: Bool[Array, "examples time"] | None,
-    *,
+    action: Action | None,
     reach: Reach,
 ) -> Float[Array, "examples time units"]:
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
-    gates = network.input_gates(params, network.embed(params, tokens))
-    return network.unroll(params, start, gates, intervention, where, upward=reach == "all")[0]
+    return read(params, start, tokens, action, reach)[0]
 
 
 @partial(jax.jit, static_argnames="reach")
@@ -203,12 +197,10 @@ def _log_probs(
     params: Params,
     context: LSTMState,
     tokens: Int[Array, " words"],
-    intervention: Intervention | None,
-    where: Bool[Array, " words"] | None,
-    *,
+    action: Action | None,
     reach: Reach,
 ) -> Float[Array, "words vocabulary"]:
-    logits, _ = network.forward(params, context, tokens, intervention, where, upward=reach == "all")
+    logits, _ = forward(params, context, tokens, action, reach)
     return jax.nn.log_softmax(logits)
 
 
@@ -219,7 +211,6 @@ def _text_kl(
     text: Text,
     where: Bool[Array, "sentences time"],
     context: LSTMState,
-    *,
     reach: Reach,
 ) -> Float[Array, "runs directions"]:
     return jax.lax.map(

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import Intervention
-from jaxmask.models.lstm.network import LSTMState, Params, forward
+from jaxmask.intervention import Intervention, Reach
+from jaxmask.models.lstm.forward import Action, forward
+from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome
 from jaxmask.text.examples import Examples
 
@@ -27,21 +28,22 @@ class Response(NamedTuple):
     kl: Float[Array, " examples"]
 
 
-@partial(jax.jit, static_argnames="upward")
+@partial(jax.jit, static_argnames="reach")
 def respond(
     params: Params,
     examples: Examples,
     where: Bool[Array, "examples time"],
     context: LSTMState,
     intervention: Intervention,
-    upward: bool = False,
+    reach: Reach = "time",
 ) -> Response:
     """The response of each example to its own row of mask and baseline (Eqs. 2 and 8)."""
     size, time = examples.tokens.shape
     start = LSTMState(*(jnp.broadcast_to(x, (size, x.shape[-1])) for x in context))
 
     def predictions(intervention: Intervention | None) -> Float[Array, "examples time vocabulary"]:
-        logits, _ = forward(params, start, examples.tokens, intervention, where, upward=upward)
+        action = None if intervention is None else Action(intervention, where)
+        logits, _ = forward(params, start, examples.tokens, action, reach)
         return jax.nn.log_softmax(logits)
 
     original, intervened = predictions(None), predictions(intervention)

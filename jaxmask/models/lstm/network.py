@@ -1,15 +1,11 @@
-"""An LSTM language model whose hidden states can be intervened on.
+"""An LSTM language model: its sizes, its parameters, and the parts of its forward pass.
 
-The forward pass is a pure function over a parameter tree; `LSTMLanguageModel` is its Flax face.
-The equations are those of PyTorch's ``nn.LSTM`` (gates in the order input, forget, cell, output):
+All are pure functions over a parameter tree; `jaxmask.models.lstm.forward` puts them together. The
+equations are those of PyTorch's ``nn.LSTM`` (gates in the order input, forget, cell, output):
 
     i, f, g, o = split(x W_x + h W_h + b)
     c' = sigmoid(f) c + sigmoid(i) tanh(g)
     h' = sigmoid(o) tanh(c')
-
-and an intervention replaces ``h'`` after all layers have read a token: the altered state goes to
-the recurrence of every layer at the next step and to the decoder, not from a layer to the one
-above within the step (unless ``upward`` is set), and the cell state is untouched.
 
 The parameter tree, with V words, E embedding columns, H hidden units a layer:
 
@@ -23,24 +19,29 @@ The parameter tree, with V words, E embedding columns, H hidden units a layer:
 
 from typing import NamedTuple, TypeVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
-
-from jaxmask.intervention import Intervention, intervene
+from jaxtyping import Array, Float, Int, Key
 
 Params = dict  # the tree above
-_Pair = tuple[Array, Array]
 JaxOrNumpy = TypeVar("JaxOrNumpy", Array, np.ndarray)
-
-# Reading so few words is compiled without a loop: traced, compiled and run faster.
-_WITHOUT_LOOP = 4
 
 
 class LSTMConfig(NamedTuple):
-    """Sizes of an LSTM language model."""
+    """Sizes of an LSTM language model.
+
+    Attributes:
+        vocabulary: number of words.
+        embedding: columns of the embedding.
+        hidden: hidden units of a layer.
+        layers: number of layers.
+        tied: is the decoder's weight the embedding? They then have as many columns.
+
+    Example:
+        >>> LSTMConfig(vocabulary=50_001, embedding=650, hidden=650).units
+        1300
+    """
 
     vocabulary: int
     embedding: int
@@ -72,6 +73,11 @@ def init_params(key: Key[Array, ""], config: LSTMConfig) -> Params:
 
     Embedding and decoder are uniform(-0.1, 0.1) with a zero decoder bias; the LSTM is
     uniform(-1/sqrt(H), 1/sqrt(H)), PyTorch's default.
+
+    Example:
+        >>> params = init_params(jax.random.key(0), LSTMConfig(5, embedding=2, hidden=4))
+        >>> params["lstm"]["layer_2"]["input_kernel"].shape
+        (4, 16)
     """
     keys = iter(jax.random.split(key, 2 + 3 * config.layers))
     bound = config.hidden**-0.5
@@ -133,165 +139,6 @@ def cell(
     return jax.nn.sigmoid(o) * jnp.tanh(c), c
 
 
-def dropout(key: Key[Array, ""] | None, rate: float, x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Inverted dropout: zeroes a fraction ``rate`` and scales the rest; no key, no dropout."""
-    if key is None or rate == 0.0:
-        return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), 0.0)
-
-
-def unroll(
-    params: Params,
-    state: LSTMState,
-    first_gates: Float[Array, "*batch time gates"],
-    intervention: Intervention | None = None,
-    where: Bool[Array, "*batch time"] | None = None,
-    *,
-    upward: bool = False,
-    dropout_key: Key[Array, ""] | None = None,
-    dropout_rate: float = 0.0,
-) -> tuple[Float[Array, "*batch time units"], LSTMState]:
-    """Reads tokens in all layers, intervening on the hidden states on the way.
-
-    Layer by layer: what goes up within a step is the state before the intervention, what goes on
-    in time is the state after it, so a layer's whole sequence can be scanned before the next.
-
-    Args:
-        params: the parameter tree.
-        state: the state before the first token.
-        first_gates: `input_gates` of the tokens.
-        intervention: mask and baseline of ``*batch units``, or broadcasting to that.
-        where: at which tokens to intervene; at all of them if not given.
-        upward: feed a layer's altered, not its original, state to the layer above.
-        dropout_key: drop units between layers with ``dropout_rate``; for training only.
-        dropout_rate: in [0, 1).
-
-    Returns:
-        The altered hidden states after every token, and the state after the last.
-    """
-    width = hidden_per_layer(params)
-    layers = list(params["lstm"].values())
-    keys = (
-        [None] * len(layers) if dropout_key is None else jax.random.split(dropout_key, len(layers))
-    )
-    gates = jnp.moveaxis(first_gates, -2, 0)  # time first, as lax.scan wants it
-    at = None if where is None else jnp.moveaxis(where, -1, 0)[..., None]
-    altered, cells, below = [], [], None
-    for index, layer in enumerate(layers):
-        units = slice(index * width, (index + 1) * width)
-        if below is not None:
-            below = dropout(keys[index], dropout_rate, below)
-            gates = below @ layer["input_kernel"] + layer["bias"]
-
-        def read(
-            carry: _Pair, xs: tuple, layer: dict = layer, units: slice = units
-        ) -> tuple[_Pair, _Pair]:
-            h, c = carry
-            gates, at = xs
-            h, c = cell(gates + h @ layer["recurrent_kernel"], c)
-            changed = _alter(h, intervention, units, at)
-            return (changed, c), (h, changed)
-
-        start = (state.hidden[..., units], state.cell[..., units])
-        (_, c), (original, changed) = jax.lax.scan(
-            read, start, (gates, at), unroll=len(gates) <= _WITHOUT_LOOP
-        )
-        below = changed if upward else original
-        altered.append(changed)
-        cells.append(c)
-    hidden = jnp.concatenate(altered, axis=-1)
-    return jnp.moveaxis(hidden, 0, -2), LSTMState(hidden[-1], jnp.concatenate(cells, axis=-1))
-
-
-def recurrent_gates(
-    params: Params, hidden: Float[Array, "*batch units"]
-) -> list[Float[Array, "*batch gates"]]:
-    """What each layer's state adds to its own gates at the next token, ``h W_h``.
-
-    Tokens that may follow the same state share it, see `read_token`.
-    """
-    return [
-        h @ layer["recurrent_kernel"]
-        for h, layer in zip(
-            jnp.split(hidden, len(params["lstm"]), axis=-1), params["lstm"].values(), strict=True
-        )
-    ]
-
-
-def read_token(
-    params: Params,
-    recurrent: list[Float[Array, "*batch gates"]],
-    cells: Float[Array, "*batch units"],
-    first_gates: Float[Array, "*batch gates"],
-    intervention: Intervention | None,
-    where: Bool[Array, "*batch"],
-    *,
-    upward: bool = False,
-) -> LSTMState:
-    """One step of `unroll`, from what `recurrent_gates` gives and the cells' states."""
-    width = hidden_per_layer(params)
-    at, gates = where[..., None], first_gates
-    altered, after, below = [], [], None
-    for index, layer in enumerate(params["lstm"].values()):
-        units = slice(index * width, (index + 1) * width)
-        if below is not None:
-            gates = below @ layer["input_kernel"] + layer["bias"]
-        h, c = cell(gates + recurrent[index], cells[..., units])
-        changed = _alter(h, intervention, units, at)
-        below = changed if upward else h
-        altered.append(changed)
-        after.append(c)
-    return LSTMState(jnp.concatenate(altered, axis=-1), jnp.concatenate(after, axis=-1))
-
-
-def _alter(
-    h: Float[Array, "*batch hidden"],
-    intervention: Intervention | None,
-    units: slice,
-    at: Bool[Array, "*batch 1"] | None,
-) -> Float[Array, "*batch hidden"]:
-    """Eq. 1 on one layer's units, where ``at`` says so."""
-    if intervention is None:
-        return h
-    mask = intervention.mask[..., units]
-    return intervene(h, mask if at is None else mask * at, intervention.baseline[..., units])
-
-
-def forward(
-    params: Params,
-    state: LSTMState,
-    tokens: Int[Array | np.ndarray, "*batch time"],
-    intervention: Intervention | None = None,
-    where: Bool[Array, "*batch time"] | None = None,
-    *,
-    upward: bool = False,
-    dropout_key: Key[Array, ""] | None = None,
-    dropout_rate: float = 0.0,
-) -> tuple[Float[Array, "*batch time vocabulary"], LSTMState]:
-    """Logits of the next word after every token, and the state after the last.
-
-    The arguments are those of `unroll`, with tokens in place of gates. Training passes a
-    ``dropout_key``: dropout then acts after the embedding, between layers and before the decoder.
-    """
-    first, between, last = (
-        (None, None, None) if dropout_key is None else jax.random.split(dropout_key, 3)
-    )
-    gates = input_gates(params, dropout(first, dropout_rate, embed(params, tokens)))
-    hidden, state = unroll(
-        params,
-        state,
-        gates,
-        intervention,
-        where,
-        upward=upward,
-        dropout_key=between,
-        dropout_rate=dropout_rate,
-    )
-    top = dropout(last, dropout_rate, top_layer(params, hidden))
-    return decode(params, top), state
-
-
 def top_layer(
     params: Params, hidden: Float[JaxOrNumpy, "*batch units"]
 ) -> Float[JaxOrNumpy, "*batch hidden"]:
@@ -304,44 +151,20 @@ def decode(params: Params, top: Float[Array, "*batch hidden"]) -> Float[Array, "
     return top @ decoder_weight(params).T + params["decoder"]["bias"]
 
 
-class LSTMLanguageModel(nn.Module):
-    """The same model as a Flax module: ``apply({"params": params}, tokens)`` gives logits.
+def pair_difference(
+    weight: Float[JaxOrNumpy, "vocabulary hidden"],
+    bias: Float[JaxOrNumpy, " vocabulary"],
+    pairs: Int[Array | np.ndarray, "pairs 2"],
+) -> tuple[Float[JaxOrNumpy, "pairs hidden"], Float[JaxOrNumpy, " pairs"]]:
+    """Decoder rows and biases of pair[0] minus those of pair[1].
 
-    ``init`` gives the parameter tree of this file; ``apply`` is `forward` from a zero state.
+    With them ``log p(pair[0]) - log p(pair[1]) = row . h + bias`` after a state ``h``: what
+    normalises the two probabilities cancels.
 
-    Attributes:
-        config: sizes of the model.
-        dropout_rate: used when ``apply`` is given ``rngs={"dropout": key}``.
+    Example:
+        >>> rows, biases = pair_difference(np.eye(3), np.arange(3.0), np.array([[2, 0]]))
+        >>> rows.tolist(), biases.tolist()
+        ([[-1.0, 0.0, 1.0]], [2.0])
     """
-
-    config: LSTMConfig
-    dropout_rate: float = 0.0
-
-    @nn.compact
-    def __call__(
-        self,
-        tokens: Int[Array | np.ndarray, "*batch time"],
-        state: LSTMState | None = None,
-        intervention: Intervention | None = None,
-        where: Bool[Array, "*batch time"] | None = None,
-        *,
-        upward: bool = False,
-    ) -> tuple[Float[Array, "*batch time vocabulary"], LSTMState]:
-        """Logits and final state of `forward`; from a zero state if none is given."""
-        names = list(param_shapes(self.config))
-        params = {
-            name: self.param(name, lambda key, name=name: init_params(key, self.config)[name])
-            for name in names
-        }
-        state = zero_state(self.config, tokens.shape[:-1]) if state is None else state
-        key = self.make_rng("dropout") if self.has_rng("dropout") else None
-        return forward(
-            params,
-            state,
-            tokens,
-            intervention,
-            where,
-            upward=upward,
-            dropout_key=key,
-            dropout_rate=self.dropout_rate,
-        )
+    first, second = pairs.T
+    return weight[first] - weight[second], bias[first] - bias[second]

@@ -8,8 +8,8 @@ objective, which the tests keep as oracle) it
   (`jaxmask.models.lstm.packing`);
 - replaces layer 1's input projection by a table with a row for each word of the task;
 - computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
-- needs of the original distribution ``p`` only its expected decoder row and its log-normaliser:
-  with ``A(h) = logsumexp(W h + b)``, ``KL(p || q) = A(h_q) - A(h_p) - (h_q - h_p) . grad A(h_p)``;
+- needs of the original distribution only its expected decoder row and its log-normaliser
+  (`jaxmask.models.kl`);
 - estimates the mean KL over positions from one random position of some of the rows;
 - computes what rows share once, where all rows of a direction are intervened on alike
   (`jaxmask.models.lstm.prefix_tree`).
@@ -21,20 +21,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import DIRECTIONS, Intervention, intervene
-from jaxmask.models.logsumexp import linear_logsumexp
-from jaxmask.models.lstm import network, prefix_tree, untouched
+from jaxmask.intervention import DIRECTIONS, Intervention, Reach, intervene
+from jaxmask.models.kl import Predictions
+from jaxmask.models.kl import kl as kl_between
+from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
+from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.lstm.packing import Stratum, pack
 from jaxmask.models.lstm.prefix_tree import Tree
-from jaxmask.objective import KL, ExactKL, NoKL, Outcome, evenly
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
 # Decoder rows are read once for that many states: enough to keep the cores busy, few enough that
 # memory doesn't grow with the examples.
 _STATES_AT_ONCE = 2048
-_NO_KEY = "a KL that is estimated from some rows needs a key"
 
 
 class Batch(flax.struct.PyTreeNode):
@@ -43,7 +44,7 @@ class Batch(flax.struct.PyTreeNode):
     Attributes:
         rows: of the objective.
         weight: of their pairs.
-        direction: of theirs.
+        direction: index of the form that the decisions of each row are to turn to.
         counts: how many rows of each stratum (static).
         as_tree: are these all rows, and those of a direction intervened on alike (static)?
     """
@@ -63,13 +64,11 @@ class LSTMObjective(flax.struct.PyTreeNode):
     """
 
     params: Params
-    prefix_state: LSTMState  # after each distinct prefix; if upward, before its last word
+    prefix_state: LSTMState  # after each distinct prefix; before its last word if reach is "all"
     word_gates: Float[Array, "words gates"]  # layer 1's input gates of each distinct word
     difference: Float[Array, "differences hidden"]  # decoder rows of pair[0] minus pair[1]
     difference_bias: Float[Array, " differences"]
-    original_hidden: Float[Array, "nodes hidden"]  # top layer of the untouched model
-    original_logsumexp: Float[Array, " nodes"]
-    original_mean: Float[Array, "nodes hidden"]  # softmax(W h + b) W
+    original: Predictions  # of the untouched model at all nodes
     prefix: Int[Array, " rows"]
     first: Int[Array, " rows"]
     suffix: Int[Array, "rows steps"]
@@ -84,7 +83,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
     tree: Tree | None  # of the rows, unless it would be too deep
     strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
     once: bool = flax.struct.field(pytree_node=False)  # no word of a suffix is intervened on
-    upward: bool = flax.struct.field(pytree_node=False, default=False)
+    reach: Reach = flax.struct.field(pytree_node=False, default="time")
 
     @property
     def n_units(self) -> int:
@@ -102,31 +101,12 @@ class LSTMObjective(flax.struct.PyTreeNode):
         )
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows: examples drawn evenly, each with all pairs of its row.
-
-        Each stratum gives rows in proportion to its examples, at least one; weights correct for
-        the rounding, so that weighted sums estimate means over all examples without bias. Of a
-        stratum's examples, in their order, one is drawn from each of as many equal parts as rows
-        are asked for: neighbours are alike where examples come from templates, so that means of 64
-        rows are as exact as those of several hundred drawn without regard to order, and where
-        they aren't, no worse.
-        """
-        examples = np.array([stratum.examples for stratum in self.strata])
-        counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
-        rows, weights = [], []
-        keys = jax.random.split(key, len(self.strata))
-        before = 0
-        for stratum, count, key in zip(self.strata, counts, keys, strict=True):
-            drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
-            drawn = before + jnp.minimum(drawn, stratum.examples - 1)
-            rows.append(jnp.searchsorted(self.examples_up_to, drawn, side="right"))
-            weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
-            before += stratum.examples
-        row = jnp.concatenate(rows)
-        pair_weight = self.pair_weight[row]
+        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.lstm.sampling`."""
+        drawn = sampling.draw(key, size, self.strata, self.examples_up_to)
+        pair_weight = self.pair_weight[drawn.rows]
         share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
-        weight = share * np.concatenate(weights)[:, None]
-        return Batch(row, weight, self.direction[row], tuple(counts.tolist()))
+        weight = share * drawn.weight[:, None]
+        return Batch(drawn.rows, weight, self.direction[drawn.rows], drawn.counts)
 
     def __call__(
         self,
@@ -146,6 +126,8 @@ class LSTMObjective(flax.struct.PyTreeNode):
         Raises:
             ValueError: the KL is to be sampled, but without a key.
         """
+        if isinstance(kl, SampledKL) and key is None:
+            raise ValueError("a KL that is estimated from some rows needs a key")
         if self.tree is not None and batch.as_tree:
             return self._respond_as_tree(self.tree, intervention, batch, key, kl)
         hidden = self._hidden(batch, intervention)
@@ -155,10 +137,8 @@ class LSTMObjective(flax.struct.PyTreeNode):
         ]
         if isinstance(kl, NoKL):
             mean_kl = jnp.zeros(())
-        elif isinstance(kl, ExactKL):
+        elif key is None or isinstance(kl, ExactKL):
             mean_kl = self._exact_kl(batch, hidden)
-        elif key is None:
-            raise ValueError(_NO_KEY)
         else:
             mean_kl = self._sampled_kl(batch, hidden, key, kl.rows)
         return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, mean_kl)
@@ -185,35 +165,26 @@ class LSTMObjective(flax.struct.PyTreeNode):
         top = prefix_tree.read(
             tree,
             self.params,
-            jax.tree.map(lambda x: x[self.prefix[tree.levels[0].row]], self.prefix_state),
-            lambda level, step: self._gates(level.row, step),
+            self.prefix_state,
+            self.word_gates,
             jax.tree.map(lambda x: x[one_of], intervention),
-            batch.direction,
-            self.where,
-            self.once,
-            self.upward,
+            self.reach,
         )
         if isinstance(kl, NoKL):
             mean_kl = jnp.zeros(())
-        elif isinstance(kl, ExactKL):
+        elif key is None or isinstance(kl, ExactKL):
             of_entry = jax.lax.map(
                 lambda entry: self._kl(entry[0][None], entry[1][None])[0],
                 (top, tree.node),
                 batch_size=_STATES_AT_ONCE,
             )
             mean_kl = jnp.sum(tree.kl_weight * of_entry)
-        elif key is None:
-            raise ValueError(_NO_KEY)
         else:
             up_to = jnp.cumsum(tree.kl_weight)
             some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
             some = jnp.minimum(some, len(up_to) - 1)
             mean_kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
         return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, mean_kl)
-
-    def _gates(self, rows: Int[Array, " n"], step: int) -> Float[Array, "n gates"]:
-        """Layer 1's input gates of the prefix's last word (step 0) or of a word of the suffix."""
-        return self.word_gates[self.suffix[rows, step - 1] if step else self.first[rows]]
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
         """Cuts an array of batch rows into one array a stratum."""
@@ -227,11 +198,10 @@ class LSTMObjective(flax.struct.PyTreeNode):
         rows, intervention = devices.spread((batch.rows, intervention))
         start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
         where = self.where[rows]
-        if self.upward:  # the upper layers hear of the altered state as they read this very word
-            gates = self._gates(rows, 0)[:, None]
-            _, start = network.unroll(
-                self.params, start, gates, intervention, where[:, :1], upward=True
-            )
+        if self.reach == "all":  # upper layers read the altered states of the prefix's last word
+            gates = self.word_gates[self.first[rows]][:, None]
+            first = Action(intervention, where[:, :1])
+            _, start = unroll(self.params, start, gates, first, self.reach)
         else:
             mask = intervention.mask * where[:, :1]
             hidden = intervene(start.hidden, mask, intervention.baseline)
@@ -244,14 +214,12 @@ class LSTMObjective(flax.struct.PyTreeNode):
             if stratum.steps == done:
                 continue
             state = jax.tree.map(lambda x, n=n: x[:n], state)
-            altered, state = network.unroll(
-                self.params,
-                state,
-                self.word_gates[self.suffix[rows[:n], done : stratum.steps]],
-                None if self.once else jax.tree.map(lambda x, n=n: x[:n], intervention),
-                None if self.once else where[:n, done + 1 : stratum.steps + 1],
-                upward=self.upward,
-            )
+            action = None
+            if not self.once:
+                here = jax.tree.map(lambda x, n=n: x[:n], intervention)
+                action = Action(here, where[:n, done + 1 : stratum.steps + 1])
+            gates = self.word_gates[self.suffix[rows[:n], done : stratum.steps]]
+            altered, state = unroll(self.params, state, gates, action, self.reach)
             pieces.append(network.top_layer(self.params, altered))
             running.append(n)
             done = stratum.steps
@@ -265,10 +233,10 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def _kl(self, top: Float[Array, "n hidden"], node: Int[Array, " n"]) -> Float[Array, " n"]:
         """KL(original || intervened) of next-word predictions, from top-layer states."""
-        weight, bias = network.decoder_weight(self.params), self.params["decoder"]["bias"]
-        gap = linear_logsumexp(top, weight, bias) - self.original_logsumexp[node]
-        moved = top - self.original_hidden[node]
-        return gap - jnp.sum(self.original_mean[node] * moved, axis=-1)
+        original = jax.tree.map(lambda x: x[node], self.original)
+        return kl_between(
+            original, top, network.decoder_weight(self.params), self.params["decoder"]["bias"]
+        )
 
     def _exact_kl(self, batch: Batch, hidden: list[Array]) -> Float[Array, ""]:
         total = jnp.zeros(())
@@ -286,27 +254,19 @@ class LSTMObjective(flax.struct.PyTreeNode):
     def _sampled_kl(
         self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
     ) -> Float[Array, ""]:
-        position_key, *row_keys = jax.random.split(key, 1 + len(hidden))
-        uniform = jax.random.uniform(position_key, batch.rows.shape)
+        by_stratum = self._by_stratum(batch, batch.rows)
+        drawn = sampling.draw_positions(key, kl_rows, [self.steps[rows] for rows in by_stratum])
         tops, nodes, weights = [], [], []
-        for h, rows, u, weight, row_key in zip(
+        for h, rows, weight, some in zip(
             hidden,
-            self._by_stratum(batch, batch.rows),
-            self._by_stratum(batch, uniform),
+            by_stratum,
             self._by_stratum(batch, batch.weight.sum(axis=1)),
-            row_keys,
+            drawn,
             strict=True,
         ):
-            n = min(len(rows), max(1, round(kl_rows * len(rows) / len(batch.rows))))
-            # Evenly from the batch, which is in the order of the examples; each row is as likely as
-            # any other.
-            first = jax.random.randint(row_key, (), 0, len(rows))
-            some = (first + np.arange(n) * len(rows) // n) % len(rows)
-            steps = self.steps[rows[some]]
-            at = jnp.minimum((u[some] * (steps + 1)).astype(jnp.int32), steps)
-            tops.append(h[some, at])
-            nodes.append(self.node[rows[some], at])
-            weights.append(weight[some] * (len(rows) / n) * self.kl_share[rows[some]])
+            tops.append(h[some.row, some.step])
+            nodes.append(self.node[rows[some.row], some.step])
+            weights.append(weight[some.row] * some.factor * self.kl_share[rows[some.row]])
         kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
         return jnp.sum(jnp.concatenate(weights) * kl)
 
@@ -317,7 +277,7 @@ def build(
     where: Bool[np.ndarray, "examples time"],
     context: LSTMState,
     *,
-    upward: bool = False,
+    reach: Reach = "time",
     both_directions: bool = False,
 ) -> LSTMObjective:
     """Packs examples and computes all that doesn't depend on the intervention.
@@ -328,7 +288,7 @@ def build(
         where: `jaxmask.intervention.single_step` or ``every_step`` of the examples, or any other
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
-        upward: see `jaxmask.models.lstm.network.unroll`.
+        reach: of interventions, see `jaxmask.intervention.Kind`.
         both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
@@ -340,7 +300,7 @@ def build(
     packed = pack(examples, where, both_directions=both_directions)
     return LSTMObjective(
         params=params,
-        **untouched.compute(params, packed, context, upward)._asdict(),
+        **untouched.compute(params, packed, context, reach)._asdict(),
         prefix=jnp.asarray(packed.prefix),
         first=jnp.asarray(packed.first),
         suffix=jnp.asarray(packed.suffix),
@@ -354,6 +314,6 @@ def build(
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
         tree=prefix_tree.grow(packed),
         strata=packed.strata,
-        once=not packed.where[:, 1:].any(),
-        upward=upward,
+        once=packed.once,
+        reach=reach,
     )

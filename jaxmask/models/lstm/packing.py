@@ -72,6 +72,11 @@ class Packed(NamedTuple):
     pair_weight: Float[np.ndarray, "rows pairs"]
     strata: tuple[Stratum, ...]
 
+    @property
+    def once(self) -> bool:
+        """Is each row intervened on at most once, after its prefix?"""
+        return not self.where[:, 1:].any()
+
 
 def pack(
     examples: Examples, where: Bool[np.ndarray, "examples time"], *, both_directions: bool = False

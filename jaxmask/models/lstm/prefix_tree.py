@@ -8,16 +8,15 @@ a third of the steps remain; and the recurrent products, two thirds of a step's 
 layers, depend on what was read before only: they are computed once for all that may follow.
 """
 
-from collections.abc import Callable
-
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, intervene
+from jaxmask.intervention import Intervention, Reach, intervene
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.forward import Action, read_token, recurrent_gates
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.lstm.packing import Packed
 from jaxmask.runs import devices
@@ -30,13 +29,17 @@ class Level(flax.struct.PyTreeNode):
     """Entries that have read the same number of words after their prefix.
 
     Attributes:
-        row: one of the rows that pass here.
-        parents: entries of the level above that are followed by any; on the first, all states that
-            it is given.
+        direction: of the rows that pass through each entry.
+        where: is the state of an entry intervened on?
+        word: that each entry has read last, an index into the words of the packed examples.
+        parents: those entries of the level above that are parents; on the first level, all of its
+            own entries, with the states that they are given.
         parent: of each entry, as a place in ``parents``.
     """
 
-    row: Int[Array, " entries"]
+    direction: Int[Array, " entries"]
+    where: Bool[Array, " entries"]
+    word: Int[Array, " entries"]
     parents: Int[Array, " parents"]
     parent: Int[Array, " entries"]
 
@@ -46,15 +49,19 @@ class Tree(flax.struct.PyTreeNode):
 
     Attributes:
         levels: the first is the end of the prefixes.
-        last: where each row ends.
+        prefix: of each entry of the first level.
+        last: the entry at which each row ends.
         node: of the untouched model, see `jaxmask.models.lstm.packing.Packed`.
         kl_weight: of an entry in the mean of the KL over examples and positions.
+        once: no entry below the first level is intervened on (static).
     """
 
     levels: tuple[Level, ...]
+    prefix: Int[Array, " first_entries"]
     last: Int[Array, " rows"]
     node: Int[Array, " entries"]
     kl_weight: Float[Array, " entries"]
+    once: bool = flax.struct.field(pytree_node=False)
 
 
 def grow(packed: Packed) -> Tree | None:
@@ -69,19 +76,27 @@ def grow(packed: Packed) -> Tree | None:
     count = 0
     for step in range(packed.steps.max() + 1):
         rows = np.flatnonzero(packed.steps >= step)
-        read = packed.suffix[rows, step - 1] if step else packed.prefix[rows]
+        word = packed.suffix[rows, step - 1] if step else packed.first[rows]
         # A suffix knows its parent; the first level is keyed by direction and prefix.
-        keys = np.stack(
-            [above[rows] if step else packed.direction[rows], read, packed.where[rows, step]]
-        )
+        begin = (above[rows], word) if step else (packed.direction[rows], packed.prefix[rows])
+        keys = np.stack([*begin, packed.where[rows, step]])
         _, first, entry = np.unique(keys, axis=1, return_index=True, return_inverse=True)
         entry = entry.reshape(-1)
         before = above[rows[first]] if step else np.arange(len(first))
         parents, parent = np.unique(before, return_inverse=True)
+        one = rows[first]  # of the rows that pass through each entry
         levels.append(
-            Level(*(jnp.asarray(x.reshape(-1), jnp.int32) for x in (rows[first], parents, parent)))
+            Level(
+                direction=jnp.asarray(packed.direction[one]),
+                where=jnp.asarray(packed.where[one, step]),
+                word=jnp.asarray(word[first]),
+                parents=jnp.asarray(parents.reshape(-1), jnp.int32),
+                parent=jnp.asarray(parent.reshape(-1), jnp.int32),
+            )
         )
-        node.append(packed.node[rows[first], step])
+        if not step:
+            prefix = packed.prefix[one]
+        node.append(packed.node[one, step])
         weight.append(np.bincount(entry, share[rows], len(first)))
         above[rows] = entry
         ends = packed.steps[rows] == step
@@ -89,55 +104,49 @@ def grow(packed: Packed) -> Tree | None:
         count += len(first)
     return Tree(
         levels=tuple(levels),
+        prefix=jnp.asarray(prefix),
         last=jnp.asarray(last),
         node=jnp.asarray(np.concatenate(node)),
         kl_weight=jnp.asarray(np.concatenate(weight).astype(np.float32)),
+        once=packed.once,
     )
 
 
 def read(
     tree: Tree,
     params: Params,
-    state: LSTMState,
-    gates: Callable[[Level, int], Float[Array, "entries gates"]],
+    prefix_state: LSTMState,
+    word_gates: Float[Array, "words gates"],
     intervention: Intervention,
-    direction: Int[Array, " rows"],
-    where: Bool[Array, "rows steps"],
-    once: bool,
-    upward: bool,
+    reach: Reach,
 ) -> Float[Array, "entries hidden"]:
     """States of the top layer at all entries, after the intervention.
 
     Args:
         tree: of the rows.
         params: of the model.
-        state: of the first level's entries, before any intervention; if upward, before the last
-            word of the prefix.
-        gates: layer 1's input gates of the word that entries on a level have read last.
-        intervention: of each direction.
-        direction: of each row.
-        where: is the state after the prefix, and after each word of the suffix, intervened on?
-        once: no word of a suffix is.
-        upward: see `jaxmask.models.lstm.network.unroll`.
+        prefix_state: after each distinct prefix, before any intervention; with the reach ``all``,
+            before its last word.
+        word_gates: layer 1's input gates of each distinct word.
+        intervention: a row of mask and baseline for each direction.
+        reach: of the intervention, see `jaxmask.intervention.Kind`.
     """
+    state = jax.tree.map(lambda x: x[tree.prefix], prefix_state)
     tops = []
     for step, level in enumerate(map(devices.spread, tree.levels)):
-        here = intervention.toward(direction[level.row])
-        at = where[level.row, step]
-        if step or upward:
+        here = intervention.toward(level.direction)
+        if step or reach == "all":
             before = jax.tree.map(lambda x, level=level: x[level.parents], state)
-            recurrent = network.recurrent_gates(params, before.hidden)
-            state = network.read_token(
+            state = read_token(
                 params,
-                [x[level.parent] for x in recurrent],
+                [x[level.parent] for x in recurrent_gates(params, before.hidden)],
                 before.cell[level.parent],
-                gates(level, step),
-                None if step and once else here,
-                at,
-                upward=upward,
+                word_gates[level.word],
+                None if step and tree.once else Action(here, level.where),
+                reach,
             )
         else:
-            mask = here.mask * at[:, None]
+            mask = here.mask * level.where[:, None]
             state = state._replace(hidden=intervene(state.hidden, mask, here.baseline))
         tops.append(network.top_layer(params, state.hidden))
     return jnp.concatenate(tops)

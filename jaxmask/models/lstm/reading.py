@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxmask.models.logsumexp import linear_logsumexp
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.forward import read
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.text.examples import Examples
 
@@ -32,9 +33,7 @@ def read_context(params: Params, tokens: list[int]) -> LSTMState:
 
 @jax.jit
 def _read_tokens(params: Params, state: LSTMState, tokens: Int[Array, " time"]) -> LSTMState:
-    return network.unroll(
-        params, state, network.input_gates(params, network.embed(params, tokens))
-    )[1]
+    return read(params, state, tokens)[1]
 
 
 def read_all(
@@ -78,8 +77,7 @@ def _read(
 ) -> LSTMState:
     """The states of a level from those of the level above."""
     before = jax.tree.map(lambda x: x[parent], state)
-    gates = network.input_gates(params, network.embed(params, word))
-    return network.unroll(params, before, gates[:, None])[1]
+    return read(params, before, word[:, None])[1]
 
 
 def log_odds(
@@ -101,13 +99,12 @@ def pair_log_odds(
 ) -> Float[np.ndarray, " rows"]:
     """Log p(pair[0]) - log p(pair[1]) in nats, after each of many states of the top layer.
 
-    It is ``(W[a] - W[b]) h + b[a] - b[b]``, with the decoder's rows W and biases b of both words:
-    what normalises the probabilities cancels.
+    See `jaxmask.models.lstm.network.pair_difference`.
     """
     weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
-    a, b = pair.T
     with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
-        return np.einsum("nh,nh->n", top, weight[a] - weight[b]) + bias[a] - bias[b]
+        rows, biases = network.pair_difference(weight, bias, pair)
+        return np.einsum("nh,nh->n", top, rows) + biases
 
 
 def log_probs(

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxmask.intervention import Intervention, Reach
-from jaxmask.models.logsumexp import linear_logsumexp, logsumexp_and_mean
+from jaxmask.models.kl import kl, predictions
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.forward import Action, read
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.text.ordinary_text import Text
 
@@ -28,8 +29,7 @@ def text_kl(
 ) -> Float[Array, " directions"]:
     """Eq. 8 for each direction: mean over sentences of the mean KL over a sentence's words.
 
-    With ``A(h) = logsumexp(W h + b)``,
-    ``KL(p || q) = A(h_q) - A(h_p) - (h_q - h_p) . grad A(h_p)``, in nats.
+    In nats; see `jaxmask.models.kl`.
 
     Args:
         intervention: one row a direction.
@@ -39,20 +39,16 @@ def text_kl(
         context: the state before every sentence.
         reach: of the intervention, see `jaxmask.intervention.Kind`.
     """
-    weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
+    decoder = network.decoder_weight(params), params["decoder"]["bias"]
 
     def of_sentence(tokens: Array, length: Array, at: Array) -> Float[Array, " directions"]:
-        gates = network.input_gates(params, network.embed(params, tokens))
-        original = network.top_layer(params, network.unroll(params, context, gates)[0])
-        normaliser, mean = logsumexp_and_mean(original, weight, bias)
+        untouched = network.top_layer(params, read(params, context, tokens)[0])
+        original = predictions(untouched, *decoder)
 
         def toward(one: Intervention) -> Float[Array, ""]:
-            altered = network.top_layer(
-                params, network.unroll(params, context, gates, one, at, upward=reach == "all")[0]
-            )
-            kl = linear_logsumexp(altered, weight, bias) - normaliser
-            kl -= jnp.sum((altered - original) * mean, axis=-1)
-            return jnp.sum(kl * (jnp.arange(len(tokens)) < length)) / length
+            hidden, _ = read(params, context, tokens, Action(one, at), reach)
+            kls = kl(original, network.top_layer(params, hidden), *decoder)
+            return jnp.sum(kls * (jnp.arange(len(tokens)) < length)) / length
 
         return jax.vmap(toward)(intervention)
 

@@ -20,18 +20,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.models.logsumexp import cross_entropy
-from jaxmask.models.lstm.network import (
-    LSTMConfig,
-    LSTMState,
-    Params,
-    decoder_weight,
-    dropout,
-    embed,
-    input_gates,
-    top_layer,
-    unroll,
-    zero_state,
-)
+from jaxmask.models.lstm.forward import Dropout, read_top
+from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params, decoder_weight, zero_state
 from jaxmask.search.finite import all_finite, choose
 
 
@@ -196,32 +186,15 @@ def window_loss(
 ) -> tuple[Float[Array, ""], LSTMState]:
     """Mean cross-entropy of a window's predictions in nats, and the state after it."""
     drop, draw = jax.random.split(key)
-    top, hidden = read(params, hidden, tokens[:, :-1], drop, config.dropout)
+    dropout = Dropout(drop, config.dropout) if config.dropout else None
+    top, hidden = read_top(params, hidden, tokens[:, :-1], dropout=dropout)
     top, targets = top.reshape(-1, top.shape[-1]), tokens[:, 1:].reshape(-1)
     weight, bias = decoder_weight(params), params["decoder"]["bias"]
     if config.sampled:
-        total = sampled_cross_entropy(draw, top, weight, bias, targets, config.head, config.sampled)
+        total = sampled_cross_entropy(draw, top, weight, bias, targets, config)
     else:
         total = cross_entropy(top, weight, bias, targets, jnp.ones(len(targets)))
     return total / len(targets), hidden
-
-
-def read(
-    params: Params,
-    hidden: LSTMState,
-    tokens: Int[Array, "*batch time"],
-    key: Key[Array, ""] | None = None,
-    rate: float = 0.0,
-) -> tuple[Float[Array, "*batch time hidden"], LSTMState]:
-    """What the decoder reads after every token, and the state after the last.
-
-    With a key it is dropped out as in `jaxmask.models.lstm.network.forward`, whose logits are not
-    made here.
-    """
-    first, between, last = (None, None, None) if key is None else jax.random.split(key, 3)
-    gates = input_gates(params, dropout(first, rate, embed(params, tokens)))
-    states, hidden = unroll(params, hidden, gates, dropout_key=between, dropout_rate=rate)
-    return dropout(last, rate, top_layer(params, states)), hidden
 
 
 def sampled_cross_entropy(
@@ -230,8 +203,7 @@ def sampled_cross_entropy(
     weight: Float[Array, "vocabulary hidden"],
     bias: Float[Array, " vocabulary"],
     targets: Int[Array, " predictions"],
-    head: int,
-    sampled: int,
+    config: TrainingConfig,
 ) -> Float[Array, ""]:
     """Sum of cross-entropies whose normaliser is exact over frequent words, sampled over the rest.
 
@@ -242,7 +214,16 @@ def sampled_cross_entropy(
 
     is an unbiased estimate of the normaliser for the target t. The vocabulary should be in order of
     frequency; in any other order the estimate is noisier, not wrong.
+
+    Args:
+        key: for the draws.
+        top: what the decoder reads.
+        weight: of the decoder.
+        bias: of the decoder.
+        targets: the words to predict.
+        config: its ``head`` and ``sampled``.
     """
+    head, sampled = config.head, config.sampled
     tail = len(bias) - head
     drawn = jax.random.randint(key, (sampled,), head, len(bias))
     correct = jnp.sum(top * weight[targets], axis=-1) + bias[targets]
@@ -291,7 +272,7 @@ def perplexity(
 def _weighted_loss(
     params: Params, hidden: LSTMState, tokens: Array, weights: Array
 ) -> tuple[Float[Array, ""], LSTMState]:
-    top, hidden = read(params, hidden, tokens[:, :-1])
+    top, hidden = read_top(params, hidden, tokens[:, :-1])
     top, targets = top.reshape(-1, top.shape[-1]), tokens[:, 1:].reshape(-1)
     weight, bias = decoder_weight(params), params["decoder"]["bias"]
     return cross_entropy(top, weight, bias, targets, weights.reshape(-1)), hidden

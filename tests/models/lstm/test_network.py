@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from jaxmask.intervention import Intervention
+from jaxmask.models.lstm import forward as lstm_forward
 from jaxmask.models.lstm import network
+from jaxmask.models.lstm.flax_module import LSTMLanguageModel
+from jaxmask.models.lstm.forward import Action, Dropout, drop, unroll
 
 pytestmark = pytest.mark.usefixtures("optimized")
 
@@ -15,7 +18,7 @@ TIED = network.LSTMConfig(vocabulary=11, embedding=4, hidden=4, layers=2, tied=T
 BATCH, TIME = 3, 5
 TOKENS = jax.random.randint(jax.random.key(0), (BATCH, TIME), 0, 11)
 
-forward = jax.jit(network.forward, static_argnames=("upward", "dropout_rate"))
+forward = jax.jit(lstm_forward.forward, static_argnames="reach")
 
 
 def model(config=CONFIG):
@@ -52,7 +55,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def loop(params, config, start, tokens, mask=None, baseline=None, where=None, upward=False):
+def loop(params, config, start, tokens, mask=None, baseline=None, where=None, reach="time"):
     """Logits and final states of one sentence, unit by unit as the paper has them, in float64."""
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
     h, c = (np.array(x, np.float64).reshape(config.layers, config.hidden) for x in start)
@@ -65,7 +68,7 @@ def loop(params, config, start, tokens, mask=None, baseline=None, where=None, up
             i, f, g, o = np.split(gates + part["bias"], 4)
             c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
             h[layer] = below = sigmoid(o) * np.tanh(c[layer])
-            if upward and mask is not None and where[time]:
+            if reach == "all" and mask is not None and where[time]:
                 units = slice(layer * config.hidden, (layer + 1) * config.hidden)
                 below = np.where(mask[units] > 0, baseline[units], below)
         if mask is not None and where[time]:
@@ -79,7 +82,7 @@ def loop(params, config, start, tokens, mask=None, baseline=None, where=None, up
 def assert_is_the_loop(found, params, config, start, **changes):
     logits, final = found
     for row in range(BATCH):
-        own = {k: v if k == "upward" else np.asarray(v)[row] for k, v in changes.items()}
+        own = {k: v if k == "reach" else np.asarray(v)[row] for k, v in changes.items()}
         expected, hidden, cell = loop(params, config, [x[row] for x in start], TOKENS[row], **own)
         np.testing.assert_allclose(logits[row], expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(final.hidden[row], hidden, rtol=1e-4, atol=1e-5)
@@ -92,38 +95,40 @@ def test_reads_as_a_loop_does(config):
     assert_is_the_loop(forward(params, start, TOKENS), params, config, start)
 
 
-@pytest.mark.parametrize("upward", [False, True])
-def test_intervenes_as_a_loop_does(upward):
+@pytest.mark.parametrize("reach", ["time", "all"])
+def test_intervenes_as_a_loop_does(reach):
     params, start, (mask, baseline) = model(), state(), intervention()
     for where in PLACES.values():
-        change = Intervention(mask, baseline)
-        found = forward(params, start, TOKENS, change, where, upward=upward)
+        action = Action(Intervention(mask, baseline), where)
+        found = forward(params, start, TOKENS, action, reach=reach)
         assert_is_the_loop(
-            found, params, CONFIG, start, mask=mask, baseline=baseline, where=where, upward=upward
+            found, params, CONFIG, start, mask=mask, baseline=baseline, where=where, reach=reach
         )
 
 
 def test_intervenes_at_every_token_if_not_told_where():
     params, start, change = model(), state(), intervention(hard=False)
-    found, _ = forward(params, start, TOKENS, change)
-    expected, _ = forward(params, start, TOKENS, change, PLACES["every"])
+    found, _ = forward(params, start, TOKENS, Action(change))
+    expected, _ = forward(params, start, TOKENS, Action(change, PLACES["every"]))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_mask_of_zeros_is_the_untouched_model_bit_for_bit(compiled):
-    function = forward if compiled else network.forward
+    function = forward if compiled else lstm_forward.forward
     params, start, change = model(), state(), intervention()
     change = change._replace(mask=jnp.zeros_like(change.mask))
     untouched = function(params, start, TOKENS)
     for where in (None, PLACES["single"], PLACES["every"]):
         jax.tree.map(
-            np.testing.assert_array_equal, function(params, start, TOKENS, change, where), untouched
+            np.testing.assert_array_equal,
+            function(params, start, TOKENS, Action(change, where)),
+            untouched,
         )
     nowhere = jnp.zeros((BATCH, TIME), bool)
     jax.tree.map(
         np.testing.assert_array_equal,
-        function(params, start, TOKENS, intervention(), nowhere),
+        function(params, start, TOKENS, Action(intervention(), nowhere)),
         untouched,
     )
 
@@ -132,7 +137,7 @@ def test_a_mask_of_ones_leaves_only_the_baseline():
     params, change = model(), intervention()
     change = change._replace(mask=jnp.ones_like(change.mask))
     gates = network.input_gates(params, network.embed(params, TOKENS))
-    hidden, final = jax.jit(network.unroll)(params, state(), gates, change)
+    hidden, final = jax.jit(unroll)(params, state(), gates, Action(change))
     np.testing.assert_array_equal(
         hidden, np.broadcast_to(change.baseline[:, None], (BATCH, TIME, CONFIG.units))
     )
@@ -142,7 +147,7 @@ def test_a_mask_of_ones_leaves_only_the_baseline():
 def test_an_intervention_changes_nothing_before_it():
     params, start = model(), state()
     untouched, _ = forward(params, start, TOKENS)
-    changed, _ = forward(params, start, TOKENS, intervention(), PLACES["single"])
+    changed, _ = forward(params, start, TOKENS, Action(intervention(), PLACES["single"]))
     for row, place in enumerate([0, 2, 4]):
         np.testing.assert_array_equal(changed[row, :place], untouched[row, :place])
         assert np.all(np.any(changed[row, place:] != untouched[row, place:], axis=-1))
@@ -150,14 +155,15 @@ def test_an_intervention_changes_nothing_before_it():
 
 def test_reads_without_a_batch():
     params, start, change = model(), state(), intervention()
-    expected, _ = forward(params, start, TOKENS, change, PLACES["random"])
-    one = jax.tree.map(lambda x: x[1], (start, TOKENS, change, PLACES["random"]))
+    action = Action(change, PLACES["random"])
+    expected, _ = forward(params, start, TOKENS, action)
+    one = jax.tree.map(lambda x: x[1], (start, TOKENS, action))
     np.testing.assert_allclose(forward(params, *one)[0], expected[1], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", [CONFIG, TIED])
 def test_the_flax_module_is_the_pure_forward(config):
-    module = network.LSTMLanguageModel(config, dropout_rate=0.5)
+    module = LSTMLanguageModel(config, dropout_rate=0.5)
     variables = module.init(jax.random.key(0), TOKENS)
     shapes = jax.tree.map(lambda x: (x.shape, x.dtype), variables["params"])
     assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), network.param_shapes(config))
@@ -170,23 +176,22 @@ def test_the_flax_module_is_the_pure_forward(config):
     )
     jax.tree.map(
         np.testing.assert_array_equal,
-        apply({"params": params}, TOKENS, start, change, PLACES["single"]),
-        forward(params, start, TOKENS, change, PLACES["single"]),
+        apply({"params": params}, TOKENS, start, Action(change, PLACES["single"])),
+        forward(params, start, TOKENS, Action(change, PLACES["single"])),
     )
 
 
 def test_dropout_needs_a_key():
     params, start = model(), state()
     plain, _ = forward(params, start, TOKENS)
-    np.testing.assert_array_equal(forward(params, start, TOKENS, dropout_rate=0.5)[0], plain)
     noisy = [
-        forward(params, start, TOKENS, dropout_key=jax.random.key(seed), dropout_rate=0.5)[0]
+        forward(params, start, TOKENS, dropout=Dropout(jax.random.key(seed), 0.5))[0]
         for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(noisy[0], noisy[1])
     assert np.any(noisy[0] != noisy[2])
     assert np.any(noisy[0] != plain)
-    module = network.LSTMLanguageModel(CONFIG, dropout_rate=0.5)
+    module = LSTMLanguageModel(CONFIG, dropout_rate=0.5)
     inputs = {"params": params}, TOKENS, start
     np.testing.assert_array_equal(jax.jit(module.apply)(*inputs)[0], plain)
     rngs = {"dropout": jax.random.key(0)}
@@ -194,7 +199,7 @@ def test_dropout_needs_a_key():
 
 
 def test_dropout_zeroes_its_share_and_keeps_the_mean():
-    found = np.asarray(network.dropout(jax.random.key(0), 0.3, jnp.ones(20_000)))
+    found = np.asarray(drop(Dropout(jax.random.key(0), 0.3), jnp.ones(20_000)))
     assert set(np.unique(found)) == {np.float32(0), np.float32(1 / 0.7)}
     assert abs((found == 0).mean() - 0.3) < 4.5 * np.sqrt(0.3 * 0.7 / 20_000)
 

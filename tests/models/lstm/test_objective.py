@@ -18,15 +18,15 @@ from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)
 CASES = {
-    # name: places, upward, context, model, most strata
-    "single": ("single", False, [1], CONFIG, 8),
-    "single, upward": ("single", True, [], CONFIG, 8),
-    "every": ("every", False, [], CONFIG, 8),
-    "every, upward": ("every", True, [1], CONFIG, 8),
-    "anywhere": ("random", False, [1, 2, 8], TIED, 2),
-    "anywhere, upward": ("random", True, [1], CONFIG, 2),
+    # name: places, reach, context, model, most strata
+    "single": ("single", "time", [1], CONFIG, 8),
+    "single, all": ("single", "all", [], CONFIG, 8),
+    "every": ("every", "time", [], CONFIG, 8),
+    "every, all": ("every", "all", [1], CONFIG, 8),
+    "anywhere": ("random", "time", [1, 2, 8], TIED, 2),
+    "anywhere, all": ("random", "all", [1], CONFIG, 2),
 }
-IN_THE_LONG_RUN = {"single, upward", "every"}
+IN_THE_LONG_RUN = {"single, all", "every"}
 INTERVENTIONS = 3
 
 
@@ -46,15 +46,15 @@ def interventions(rows, units):
 class Setting:
     """Both objectives for one case."""
 
-    def __init__(self, kind, upward, context, config, most_strata):
+    def __init__(self, kind, reach, context, config, most_strata):
         self.params = model(config)
         self.examples = examples()
         self.where = places(kind, self.examples)
         self.context = read_context(self.params, context)
-        self.upward = upward
+        self.reach = reach
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(packing, "MOST_STRATA", most_strata)
-            self.fast = build(self.params, self.examples, self.where, self.context, upward=upward)
+            self.fast = build(self.params, self.examples, self.where, self.context, reach=reach)
         at = {
             entry[:4]: (entry.row, entry.column)
             for entry in unpack(pack(self.examples, self.where))
@@ -69,7 +69,7 @@ class Setting:
             self.where,
             self.context,
             jax.tree.map(lambda x: x[self.row], by_row),
-            self.upward,
+            self.reach,
         )
 
 
@@ -243,7 +243,7 @@ def test_rows_for_both_directions_change_nothing_but_shapes(setting):
     given, args = setting.examples, (setting.where, setting.context)
     turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
     whole, other = (
-        build(setting.params, x, *args, upward=setting.fast.upward, both_directions=True)
+        build(setting.params, x, *args, reach=setting.fast.reach, both_directions=True)
         for x in (given, turned)
     )
     one = jax.tree.map(lambda x: x[0], interventions(2, whole.n_units))
@@ -274,7 +274,7 @@ def test_what_rows_share_can_be_computed_once(case, monkeypatch):
     """Interventions by direction: the tree of all rows gives what the rows give one by one."""
     monkeypatch.setattr(objective, "_STATES_AT_ONCE", 7)
     fast = Setting(*CASES[case]).fast
-    entries, rows = sum(len(level.row) for level in fast.tree.levels), fast.steps + 1
+    entries, rows = sum(len(level.parent) for level in fast.tree.levels), fast.steps + 1
     assert entries < rows.sum()
 
     def observe(by_direction, kl):

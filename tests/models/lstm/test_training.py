@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxmask.models.lstm import training as training
-from jaxmask.models.lstm.network import LSTMConfig, forward, init_params, zero_state
+from jaxmask.models.lstm.forward import forward
+from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
 from jaxmask.models.model_folder import load_model
 from jaxmask.tasks import number_agreement
 
@@ -55,9 +56,11 @@ def test_sampled_normaliser_is_unbiased():
     correct = jnp.sum(top * weight[targets], axis=-1) + bias[targets]
     whole = jax.nn.logsumexp(top @ weight.T + bias, axis=-1)
 
+    few = SETTINGS._replace(head=5, sampled=9)
+
     def one_normaliser(key, row):
         loss = training.sampled_cross_entropy(
-            key, top[row, None], weight, bias, targets[row, None], 5, 9
+            key, top[row, None], weight, bias, targets[row, None], few
         )
         return jnp.exp(loss + correct[row] - whole[row])
 

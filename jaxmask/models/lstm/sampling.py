@@ -1,0 +1,105 @@
+"""Which rows a batch takes, and at which of their words a KL is estimated.
+
+Examples that come from templates are like their neighbours, so both are spread evenly over the
+examples in their order: means of 64 rows are then as exact as those of several hundred rows that
+are drawn without regard to order, and where neighbours aren't alike, no less exact than those of
+64 such rows.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from jaxmask.models.lstm.packing import Stratum
+from jaxmask.objective import evenly
+
+
+class Draw(NamedTuple):
+    """Rows drawn from strata.
+
+    Attributes:
+        rows: of the objective, stratum by stratum.
+        weight: of each row in the mean over examples; they sum to 1.
+        counts: how many rows of each stratum.
+    """
+
+    rows: Int[Array, " rows"]
+    weight: Float[np.ndarray, " rows"]
+    counts: tuple[int, ...]
+
+
+def draw(
+    key: Key[Array, ""],
+    size: int,
+    strata: Sequence[Stratum],
+    examples_up_to: Int[Array, " all_rows"],
+) -> Draw:
+    """About ``size`` rows, drawn in proportion to their examples.
+
+    Each stratum gives rows in proportion to its examples, at least one; weights correct for the
+    rounding, so that weighted sums estimate means over all examples without bias. Of a stratum's
+    examples, in their order, one is drawn from each of as many equal parts as rows are asked for.
+
+    Args:
+        key: for the draws.
+        size: how many rows, about.
+        strata: of the objective.
+        examples_up_to: number of examples in each row of the objective and those before.
+    """
+    examples = np.array([stratum.examples for stratum in strata])
+    counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
+    rows, weights = [], []
+    keys = jax.random.split(key, len(strata))
+    before = 0
+    for stratum, count, key in zip(strata, counts, keys, strict=True):
+        drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
+        drawn = before + jnp.minimum(drawn, stratum.examples - 1)
+        rows.append(jnp.searchsorted(examples_up_to, drawn, side="right"))
+        weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
+        before += stratum.examples
+    return Draw(jnp.concatenate(rows), np.concatenate(weights), tuple(counts.tolist()))
+
+
+class Positions(NamedTuple):
+    """Positions drawn from some rows of a batch's stratum, one each.
+
+    Attributes:
+        row: number of the row in the stratum.
+        step: of the row's suffix, 0 for the end of the prefix.
+        factor: that makes a sum over these rows an estimate of the sum over all of them.
+    """
+
+    row: Int[Array, " drawn"]
+    step: Int[Array, " drawn"]
+    factor: float
+
+
+def draw_positions(
+    key: Key[Array, ""], size: int, steps: Sequence[Int[Array, " _"]]
+) -> list[Positions]:
+    """A random position of each of about ``size`` rows, for each stratum of a batch.
+
+    Args:
+        key: for the draws.
+        size: how many rows of the batch, about; at least one of each stratum.
+        steps: number of words in the suffix of each row, an array a stratum.
+    """
+    total = sum(map(len, steps))
+    position_key, *row_keys = jax.random.split(key, 1 + len(steps))
+    uniform = jax.random.uniform(position_key, (total,))
+    drawn, before = [], 0
+    for of_stratum, row_key in zip(steps, row_keys, strict=True):
+        count = len(of_stratum)
+        n = min(count, max(1, round(size * count / total)))
+        # Evenly from the batch, which is in the order of the examples; each row is as likely as
+        # any other.
+        first = jax.random.randint(row_key, (), 0, count)
+        row = (first + np.arange(n) * count // n) % count
+        at = (uniform[before : before + count][row] * (of_stratum[row] + 1)).astype(jnp.int32)
+        drawn.append(Positions(row, jnp.minimum(at, of_stratum[row]), count / n))
+        before += count
+    return drawn
