@@ -1,8 +1,9 @@
-"""Says what a model makes of a task's data: what is dropped and why, and what the model prefers.
+"""Checks data against a model: which pairs are dropped and why, and which forms the model prefers.
 
 python -m experiments.check_data --data docs/examples/animacy.tsv
 
-Nothing is searched or written. With --task it looks at the original files of a task of the paper.
+The script neither searches nor writes files. With --task it checks the original files of a task of
+the paper.
 """
 
 import dataclasses
@@ -28,30 +29,31 @@ from jaxmask.text.examples import (
 )
 from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
 
-MOST_WORDS = 12  # rows of the table of words
-MOST_LINES = 4  # named for each word
+MOST_WORDS = 12  # rows of the table of missing words
+MOST_LINES = 4  # line numbers for each word
 LONGEST_WORD = 24  # characters of a word in a table
-FEW = 20  # examples toward a direction
-KNOWN = 0.6  # of a group's pairs the model has to get right: half is what guessing gives
+FEW = 20  # fewer pairs to flip in a direction than this are reported
+KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckOptions(ContextOptions, ModelOptions):
-    """Options of this script; where names are those of other scripts, so are meanings."""
+    """Options of this script; an option has the same meaning in all scripts."""
 
     data: Data | None = None
-    """File of minimal pairs; with --task the folder of the task's original files."""
+    """File of minimal pairs; with --task the folder of the original files of the task."""
     task: TaskName = minimal_pairs.NAME
-    """What the data are of."""
+    """The task that the data belong to."""
 
 
-class Culprit(NamedTuple):
+class MissingWord(NamedTuple):
     """A word that isn't in the vocabulary, in one of its roles.
 
     Attributes:
-        role: ``form``, ``position`` (both cost the pair) or ``other`` (read as `UNKNOWN`).
-        word: out of vocabulary.
-        places: of the pairs that have it.
+        role: ``form``, ``position`` (in both roles its pairs are dropped) or ``other`` (it is read
+            as `UNKNOWN`).
+        word: that is missing.
+        places: for each of its pairs, where it was read.
     """
 
     role: str
@@ -60,12 +62,12 @@ class Culprit(NamedTuple):
 
 
 def work(options: CheckOptions) -> None:
-    """Reads, encodes, runs the untouched model, and says what was found."""
+    """Reads and encodes the data, runs the untouched model, and reports what was found."""
     task = load_task(options.task, options.data)
     model = options.load_model()
-    lacking = [unknown_words(stimulus, model.vocabulary) for stimulus in task.stimuli]
-    found = culprits(task, lacking)
-    for line in counts(task, lacking, model):
+    missing = [unknown_words(stimulus, model.vocabulary) for stimulus in task.stimuli]
+    found = missing_words(task, missing)
+    for line in counts(task, missing, model):
         console().print(line, soft_wrap=True, markup=False)
     console().print()
     if found:
@@ -77,50 +79,65 @@ def work(options: CheckOptions) -> None:
         console().print(line, markup=False)
 
 
-def counts(task: Task, lacking: Sequence[Unknown], model: LanguageModel) -> list[str]:
-    """What was read, kept and dropped, in a few lines."""
-    of_pair = sum(bool(x.pair) for x in lacking)
-    of_position = sum(bool(x.position_word) and not x.pair for x in lacking)
-    kept = [x for x in lacking if not x.pair and not x.position_word]
-    others = sum(len(x.others) for x in kept)
+def counts(task: Task, missing: Sequence[Unknown], model: LanguageModel) -> list[str]:
+    """The numbers of pairs that were read, kept and dropped, in a few lines.
+
+    Args:
+        task: with all pairs.
+        missing: for each pair, its words that aren't in the vocabulary.
+        model: that the pairs are checked for.
+    """
+    without_form = sum(bool(words.pair) for words in missing)
+    without_position = sum(bool(words.position_word) and not words.pair for words in missing)
+    kept = [words for words in missing if not words.pair and not words.position_word]
+    others = sum(len(words.others) for words in kept)
     lines = [
         f"{task.name}: {_count(len(task.stimuli), 'pair')}, {' or '.join(task.directions)}",
         f"model: {model.name}, {len(model.vocabulary)} words",
         f"kept: {_count(len(kept), 'pair')}"
-        + (f"; of their other words, {others} become {UNKNOWN}" if others else ""),
+        + (f"; {_count(others, 'other word')} read as {UNKNOWN}" if others else ""),
     ]
-    if of_pair:
-        lines.append(f"dropped: {_count(of_pair, 'pair')}, of which a form is out of vocabulary")
-    if of_position:
+    if without_form:
         lines.append(
-            f"dropped: {_count(of_position, 'pair')}, of which the word at the position is out of "
+            f"dropped: {_count(without_form, 'pair')} with a form that isn't in the vocabulary"
+        )
+    if without_position:
+        lines.append(
+            f"dropped: {_count(without_position, 'pair')} whose word at the position isn't in the "
             "vocabulary"
         )
     return lines
 
 
-def culprits(task: Task, lacking: Sequence[Unknown]) -> list[Culprit]:
-    """The words out of vocabulary: those that cost pairs first, then the most frequent."""
+def missing_words(task: Task, missing: Sequence[Unknown]) -> list[MissingWord]:
+    """The words that aren't in the vocabulary.
+
+    Words whose pairs are dropped come first; then words are sorted by decreasing frequency.
+
+    Args:
+        task: with all pairs.
+        missing: for each pair, its words that aren't in the vocabulary.
+    """
     places: dict[tuple[str, str], list[str]] = {}
-    for number, unknown in enumerate(lacking):
+    for number, unknown in enumerate(missing):
         roles = {"form": unknown.pair, "position": unknown.position_word, "other": unknown.others}
         for role, words in roles.items():
             for word in dict.fromkeys(words):
                 places.setdefault((role, word), []).append(_place(task, number))
-    found = [Culprit(*key, tuple(where)) for key, where in places.items()]
+    found = [MissingWord(*key, tuple(where)) for key, where in places.items()]
     return sorted(found, key=lambda x: (x.role == "other", -len(x.places), x.word))
 
 
 def _place(task: Task, number: int) -> str:
-    """Where a stimulus was read; a construction of number agreement has a file of its own."""
+    """The line that a stimulus was read from; for number agreement also the name of its file."""
     if not task.lines:
         return ""
     file = f"{task.stimuli[number].group} " if task.name == number_agreement.NAME else ""
     return f"{file}{task.lines[number]}"
 
 
-def word_table(found: Sequence[Culprit], vocabulary: Vocabulary) -> Table:
-    """The words out of vocabulary, and what was meant perhaps."""
+def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
+    """The words that aren't in the vocabulary, with suggestions."""
     rows = []
     for role, word, places in found[:MOST_WORDS]:
         lines = list(dict.fromkeys(place for place in places if place))
@@ -134,44 +151,51 @@ def word_table(found: Sequence[Culprit], vocabulary: Vocabulary) -> Table:
                 suggestion(word, vocabulary),
             )
         )
-    left = len(found) - MOST_WORDS
+    left_out = len(found) - MOST_WORDS
     return Table(
-        "Words out of vocabulary",
-        ("Word", "As", "Pairs", "Lines", "Try"),
+        "Words that aren't in the vocabulary",
+        ("Word", "Role", "Pairs", "Lines", "Suggestion"),
         tuple(rows),
-        "A form or a word at the position costs the pair; other words are read as "
-        f"{UNKNOWN}." + (f" There are {left} words more." if left > 0 else ""),
+        "A pair is dropped if one of its forms or the word at its position is missing; other words "
+        f"are read as {UNKNOWN}."
+        + (f" {left_out} more words aren't shown." if left_out > 0 else ""),
     )
 
 
 def suggestion(word: str, vocabulary: Vocabulary) -> str:
-    """What the vocabulary has instead of a word, or nothing."""
+    """A suggestion in place of a word that isn't in the vocabulary; may be empty."""
     if word == UNKNOWN:
-        return "it stands for any unknown word: name one"
+        return "this stands for any unknown word: write a word"
     for variant in (word.lower(), word.capitalize(), word.upper()):
         if variant in vocabulary:
             return f"the vocabulary has '{variant}'"
     bare = word.strip(string.punctuation)
     if bare and bare in vocabulary:
-        return f"the vocabulary has '{bare}': set punctuation apart by spaces"
+        return f"the vocabulary has '{bare}': separate punctuation by spaces"
     near = get_close_matches(word, vocabulary.words, 1, 0.75) if len(word) <= LONGEST_WORD else []
     return f"did you mean '{near[0]}'?" if near else ""
 
 
 def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
-    """Of each group and right form: pairs, what the untouched model prefers, and how clearly."""
-    examples = encoded.examples
-    known = bool((examples.correct >= 0).any())
+    """For each group and right form: pairs, preferences of the untouched model, and their strength.
+
+    Args:
+        task: with the names of the directions.
+        encoded: its pairs.
+        odds: log-odds of the first form of each pair under the untouched model.
+    """
+    correct = encoded.examples.correct
+    known = bool((correct >= 0).any())
+    parts = list(_groups(task, encoded))
+    if len(parts) > 1:
+        parts.append(("all", "", np.ones(len(correct), bool)))
     rows = [
-        _group_row((name, form), task, encoded, odds, here, known)
-        for name, form, here in _groups(task, encoded)
+        (name, *((form,) if known else ()), *_group_cells(correct[rows], odds[rows], known))
+        for name, form, rows in parts
     ]
-    if len(rows) > 1:
-        everything = np.ones(examples.size, bool)
-        rows.append(_group_row(("all", ""), task, encoded, odds, everything, known))
     first, second = task.directions
     return Table(
-        "What the untouched model makes of the pairs",
+        "Preferences of the untouched model",
         (
             "Group",
             *(("Right form", "Pairs", "Right") if known else ("Pairs",)),
@@ -180,81 +204,81 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
         ),
         tuple(rows),
         (
-            "Right: pairs whose right form the model prefers. Log-odds: mean of log p(right) - "
-            "log p(other), in nats. "
+            "Right: share of the pairs whose right form the model prefers. Log-odds: mean of "
+            "log p(right) - log p(other), in nats. "
             if known
             else f"Log-odds: mean of log p({first}) - log p({second}), in nats. "
         )
-        + "To ...: pairs that the search is to turn that way, as the model prefers the other form.",
+        + f"To {first}, to {second}: pairs that can be flipped in this direction, because the "
+        "model prefers the other form.",
     )
 
 
 def _groups(task: Task, encoded: Encoded) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Each group and right form, with which examples are of them."""
+    """Each group and right form, with the rows of its examples as truth values."""
     examples = encoded.examples
     for number, name in enumerate(encoded.groups):
         for correct, form in ((0, task.directions[0]), (1, task.directions[1]), (-1, "")):
-            here = (examples.group == number) & (examples.correct == correct)
-            if here.any():
-                yield name, form, here
+            rows = (examples.group == number) & (examples.correct == correct)
+            if rows.any():
+                yield name, form, rows
 
 
-def _group_row(
-    names: tuple[str, str],
-    task: Task,
-    encoded: Encoded,
-    odds: np.ndarray,
-    here: np.ndarray,
-    known: bool,
-) -> tuple[str, ...]:
-    correct, toward = encoded.examples.correct[here], (odds[here] > 0).astype(int)
+def _group_cells(correct: np.ndarray, odds: np.ndarray, known: bool) -> tuple[str, ...]:
+    """The numbers in the row of a group; ``known``: whether the task has right forms."""
     pairs = str(len(correct))
-    turned = [str(int((toward == number).sum())) for number in range(len(task.directions))]
+    flips = (str(int((odds <= 0).sum())), str(int((odds > 0).sum())))
     if not known:
-        return (names[0], pairs, f"{odds[here].mean():.2f}", *turned)
-    has = correct >= 0
-    if not has.any():
-        return (*names, pairs, "", "", *turned)
-    margin = np.where(correct == 0, odds[here], -odds[here])[has]
-    return (*names, pairs, f"{100 * (margin > 0).mean():.1f}%", f"{margin.mean():.2f}", *turned)
+        return (pairs, f"{odds.mean():.2f}", *flips)
+    margin = np.where(correct == 0, odds, -odds)[correct >= 0]
+    if not len(margin):
+        return (pairs, "", "", *flips)
+    return (pairs, f"{100 * (margin > 0).mean():.1f}%", f"{margin.mean():.2f}", *flips)
 
 
 def advice(task: Task, encoded: Encoded, odds: np.ndarray) -> list[str]:
-    """What stands in the way of a search, and what may help."""
+    """Problems of the data that make a search difficult, each with advice.
+
+    Args:
+        task: with all pairs.
+        encoded: the pairs that were kept.
+        odds: see `group_table`.
+    """
     lines = []
     for number, name in enumerate(task.directions):
         count, other = int(((odds > 0) == number).sum()), task.directions[1 - number]
         if count < FEW:
             start = f"only {_count(count, 'pair')}" if count else "no pair"
+            where = "in all others" if count else "everywhere"
             lines.append(
-                f"{start} can be turned to {name}: the model prefers its form in the others. "
-                f"Add sentences after which it prefers that of {other}."
+                f"{start} can be flipped to {name}, because the model already prefers the {name} "
+                f"form {where}. Add sentences after which it prefers the {other} form."
             )
-    for name, form, here in _groups(task, encoded):
-        correct = encoded.examples.correct[here][0]
-        right = float(((odds[here] < 0) == correct).mean())
+    for name, form, rows in _groups(task, encoded):
+        correct = encoded.examples.correct[rows][0]
+        right = float(((odds[rows] < 0) == correct).mean())
         if form and right < KNOWN:
             lines.append(
-                f"{name}, {form}: the model is right on {100 * right:.0f}%, so it hardly knows the "
-                "phenomenon there. Leave these lines out, or take another model."
+                f"{name}, {form}: the model is right on {100 * right:.0f}% of the pairs, so it "
+                "hardly knows the phenomenon there. Leave these lines out, or use another model."
             )
     ending = [number for number, s in enumerate(task.stimuli) if s.words[-1] in s.pair]
     if ending:
         place = _place(task, ending[0])
         lines.append(
-            f"sentences that end in a form of their own pair: {len(ending)}"
+            f"sentences that end with one of their own two forms: {len(ending)}"
             + (f", the first in line {place}" if place else "")
-            + ". A sentence goes up to, not including, the word that is looked at."
+            + ". A sentence has to end before the target word."
         )
     return lines
 
 
-def _count(number: int, of: str) -> str:
-    return f"{number} {of}{'s' * (number != 1)}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def main() -> None:
-    """Reads the options, checks, reports."""
+    """Reads the options and checks the data."""
     run_script(CheckOptions, "check_data", __doc__, work)
 
 

@@ -1,11 +1,11 @@
-"""Writes text to be named beside a corpus when a small model is trained on little of it.
+"""Writes text that helps a small model to learn a task from a small corpus.
 
     python -m experiments.supplementary_text --text CORPUS/train.txt.xz --out FOLDER
 
-FOLDER/verbs.txt holds the corpus's sentences with a verb of the number agreement task in the
-present tense, FOLDER/she.txt those with "she" and without "he", FOLDER/generated.txt sentences put
-together from the task's words and others. No generated sentence begins like a sentence of the
-task: none starts with "The".
+FOLDER/verbs.txt gets the sentences of the corpus that contain a verb of the number agreement task
+in the present tense, FOLDER/she.txt those with "she" and without "he", and FOLDER/generated.txt
+sentences that are generated from the words of the task and others. No generated sentence begins
+like a sentence of the task, with "The". Name these files after the corpus when you train a model.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ Pair = tuple[str, str]  # singular, plural
 
 
 def task_nouns(kind: str) -> list[Pair]:
-    """The task's subjects or attractors."""
+    """The nouns of the task, which are either its subjects or its attractors."""
     return list(zip(NOUNS[kind]["singular"], NOUNS[kind]["plural"], strict=True))
 
 
 def nouns(text: str) -> list[Pair]:
-    """Nouns given in the singular."""
+    """Both forms of nouns that are given in the singular."""
     return [(word, word + "s") for word in word_list(text)]
 
 
 def verbs(words: Iterable[str]) -> list[Pair]:
-    """Verbs given in the plural."""
+    """Both forms of verbs that are given in the plural."""
     return [(word + "s", word) for word in words]
 
 
@@ -62,17 +62,17 @@ class SupplementaryOptions:
     """Options of the script."""
 
     text: Annotated[tuple[TextFile, ...], NotEmpty]
-    """Corpus files, plain or .xz, one sentence a line."""
+    """Corpus files, plain or .xz, with one sentence in each line."""
     out: ResultFolder
     """Folder for verbs.txt, she.txt and generated.txt."""
     generated: CountOrZero = 60_000
     """Number of generated sentences."""
     seed: Seed = 0
-    """Of these sentences."""
+    """Seed of these sentences."""
 
 
 def between(rng: random.Random) -> str:
-    """What stands between subject and verb: nothing, adverbs, a phrase with a noun or a name."""
+    """The words between subject and verb: none, adverbs, or a phrase with a noun or a name."""
     adverb, another = rng.sample(ADVERBS, 2)
     attractor = rng.choice(rng.choice(ATTRACTORS))
     phrase = f"{rng.choice(PREPOSITIONS)} the {attractor}"
@@ -91,7 +91,7 @@ def between(rng: random.Random) -> str:
 
 
 def generate(rng: random.Random) -> str:
-    """One sentence whose verb agrees with its subject."""
+    """A random sentence whose verb agrees with its subject."""
     number = rng.choice((0, 1))
     start = rng.choice(STARTS) if rng.random() < 0.5 else rng.choice(DETERMINERS[number])
     subject = rng.choice(SUBJECTS)[number]
@@ -104,7 +104,7 @@ def generate(rng: random.Random) -> str:
 
 
 def select(files: Iterable[Path], words: set[str], without: set[str]) -> Iterator[str]:
-    """The corpus's sentences that hold one of ``words`` and none of ``without``."""
+    """The sentences of a corpus that contain one of ``words`` and none of ``without``."""
     for file in files:
         with open_text(file) as lines:
             for line in lines:
@@ -128,7 +128,7 @@ def work(options: SupplementaryOptions) -> None:
 
 
 def main() -> None:
-    """Reads the options, writes."""
+    """Reads the options and writes the files."""
     run_script(SupplementaryOptions, "supplementary_text", __doc__, work)
 
 

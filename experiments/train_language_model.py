@@ -1,8 +1,9 @@
 r"""Trains LSTM language models on text and writes each as a model folder.
 
-Text is one sentence a line, words split by spaces; `<eos>` is put at the end where it is missing.
-A run that was stopped or killed goes on from its last checkpoint when it is started again, and ends
-with the same weights. Gulordava et al.'s recipe, and five models of the bundled one's size:
+A text file has one sentence in each line, with words separated by spaces; a missing `<eos>` is
+added at the end of a sentence. A run that was stopped or killed continues from its last checkpoint
+when it is started again, and ends with the same weights. The recipe of Gulordava et al., and five
+models of the size of the bundled one:
 
     python -m experiments.train_language_model --data CORPUS --out MODEL \
         --optimizer sgd --embedding 650 --hidden 650 --no-tied
@@ -21,7 +22,7 @@ from experiments.shared.option_types import OptionError
 from experiments.shared.script import run_script
 from experiments.training import seed_groups
 from experiments.training.options import TrainingOptions, check, settings, with_recipe
-from experiments.training.seed_groups import Run, Stopped
+from experiments.training.seed_groups import Events, Run, Stopped, TrainingText
 from experiments.training.text_files import (
     Files,
     build_vocabulary,
@@ -41,7 +42,7 @@ from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
 
 class Written(NamedTuple):
-    """A model folder, and its perplexity on the text to validate on."""
+    """A model folder, its perplexity on the validation text, and its fingerprint."""
 
     folder: Path
     perplexity: float
@@ -49,11 +50,11 @@ class Written(NamedTuple):
 
 
 def train(options: TrainingOptions) -> list[Written | Stopped]:
-    """Trains what isn't finished yet, and writes the model folders of seeds that didn't stop.
+    """Trains the seeds that aren't finished yet, and writes the folders of those that don't stop.
 
     Raises:
         OptionError: an option or a text can't be used.
-        RunFolderError: the folder holds a run with other settings, which are named.
+        RunFolderError: the folder holds a run with other settings, which the message names.
         ModelError: a model folder that an option names can't be used.
         VocabularyError: the vocabulary can't be used.
     """
@@ -71,8 +72,9 @@ def train(options: TrainingOptions) -> list[Written | Stopped]:
         check_average(options, other, sizes, vocabulary)
     run = prepare(options, files, sizes, origin, vocabulary)
     console().print(
-        f"{corpus.size(run.train):,} words to train on, {corpus.size(run.valid):,} to validate on, "
-        f"{len(vocabulary):,} known; {run.config.steps:,} updates, {run.epoch:,} an epoch",
+        f"{corpus.size(run.text.train):,} words to train on, {corpus.size(run.text.valid):,} to "
+        f"validate on, {len(vocabulary):,} in the vocabulary; {run.config.steps:,} updates, "
+        f"{run.text.epoch:,} in each epoch",
         soft_wrap=True,
     )
 
@@ -101,12 +103,12 @@ def train(options: TrainingOptions) -> list[Written | Stopped]:
 
 
 def folder(options: TrainingOptions) -> Path:
-    """Where a run keeps what it needs to go on."""
+    """The folder of the files that a run needs to continue."""
     return options.out / "training"
 
 
 def read_vocabulary(options: TrainingOptions, files: Files) -> Vocabulary:
-    """The vocabulary given, or the one built from the text, once."""
+    """The given vocabulary, or one that is built from the text when the run begins."""
     if files.vocabulary:
         return load_vocabulary(files.vocabulary)
     built = folder(options) / "vocab.txt"
@@ -122,7 +124,7 @@ def read_vocabulary(options: TrainingOptions, files: Files) -> Vocabulary:
 
 
 def new_sizes(options: TrainingOptions, vocabulary: Vocabulary) -> LSTMConfig:
-    """Sizes of a model that doesn't start from another."""
+    """The sizes of a model that doesn't start from another one."""
     return LSTMConfig(
         len(vocabulary), options.embedding, options.hidden, options.layers, options.tied
     )
@@ -135,10 +137,26 @@ def prepare(
     origin: LSTMModel | None,
     vocabulary: Vocabulary,
 ) -> Run:
-    """Encodes the text, and settles what depends on it."""
+    """Encodes the text, and sets the values that depend on it.
+
+    Args:
+        options: with the defaults of the optimiser.
+        files: of text.
+        sizes: of the models.
+        origin: model to start from; None for random weights.
+        vocabulary: of the models.
+    """
     valid = encode([files.valid], vocabulary, folder(options) / "valid.tokens")
     train = encode(files.train, vocabulary, folder(options) / "train.tokens")
-    epoch = corpus.steps(corpus.size(train), options.columns, options.window)
+    text = TrainingText(
+        train,
+        valid,
+        vocabulary.index[END_OF_SENTENCE],
+        options.columns,
+        options.window,
+        options.shuffle,
+    )
+    epoch = text.epoch
     if not epoch:
         raise OptionError(
             f"--columns: expected fewer than {options.columns} for {corpus.size(train)} words"
@@ -162,28 +180,25 @@ def prepare(
         sizes,
         origin.params if origin else None,
         TrainingConfig(**values),
-        train,
-        valid,
-        vocabulary.index[END_OF_SENTENCE],
-        options.columns,
-        options.window,
-        options.shuffle,
-        options.validate_every or epoch,
-        options.snapshots,
-        min(steps, options.stop or steps),
-        options.checkpoint_minutes,
+        text,
+        Events(
+            options.validate_every or epoch,
+            options.snapshots,
+            min(steps, options.stop or steps),
+            options.checkpoint_minutes,
+        ),
     )
 
 
 def programs(options: TrainingOptions, run: Run) -> list[list[int]]:
-    """The seeds of each program; a run that goes on keeps to how it began."""
+    """The seeds of each program; a run that continues keeps the programs it began with."""
     file = folder(options) / "programs.json"
-    there = records.read(file, {})
-    if there is None:
+    begun = records.read(file, {})
+    if begun is None:
         seeds = list(range(options.seed, options.seed + options.seeds))
-        there = {"seeds": seed_groups.groups(run, seeds, options.together)}
-        records.write(file, {}, there)
-    return there["seeds"]
+        begun = {"seeds": seed_groups.groups(run, seeds, options.together)}
+        records.write(file, {}, begun)
+    return begun["seeds"]
 
 
 def check_average(
@@ -194,19 +209,19 @@ def check_average(
     if other.config != sizes:
         raise OptionError(f"{place}: expected sizes {tuple(sizes)}, found {tuple(other.config)}")
     if other.vocabulary.words != vocabulary.words:
-        raise OptionError(f"{place}: expected the vocabulary that is trained with, found another")
+        raise OptionError(f"{place}: expected the vocabulary of the trained models, found another")
 
 
 def average(trained: Params, other: Params, weight: float) -> Params:
-    """``weight`` of the other model's weights, the rest of the trained one's."""
+    """``(1 - weight) trained + weight other``, for all weights."""
     return jax.tree.map(lambda new, old: (1 - weight) * new + weight * old, trained, other)
 
 
 def work(options: TrainingOptions) -> None:
-    """Trains, and says how well.
+    """Trains the models, and prints their perplexities.
 
     Raises:
-        OptionError: a seed stopped, as its loss or gradient wasn't finite any more.
+        OptionError: a seed stopped, because its loss or gradient was no longer finite.
     """
     results = train(options)
     rows = tuple(
@@ -223,20 +238,20 @@ def all_written(results: list[Written | Stopped]) -> list[Written]:
     """The models, if no seed stopped.
 
     Raises:
-        OptionError: one did; says which, and at which update.
+        OptionError: a seed stopped; the message names seed and update.
     """
     stopped = [one for one in results if isinstance(one, Stopped)]
     if stopped:
         stops = [f"seed {one.seed} at update {one.update}" for one in stopped]
         raise OptionError(
-            f"--learning-rate: expected losses and gradients that stay finite, stopped "
-            f"{', '.join(stops)}"
+            "--learning-rate: expected a rate at which losses and gradients stay finite; training "
+            f"stopped for {', '.join(stops)}"
         )
     return [one for one in results if isinstance(one, Written)]
 
 
 def main() -> None:
-    """Reads the options, trains."""
+    """Reads the options and trains."""
     run_script(TrainingOptions, "train_language_model", __doc__, work)
 
 

@@ -1,13 +1,14 @@
-r"""Compares a model with published outputs of the released Gulordava model, which it should equal.
+r"""Compares a model with published outputs of the released Gulordava model.
 
 python -m experiments.verify_gulordava --model MODEL.pt --vocab vocab.txt --reference FOLDER
 
-Each part is scored as its authors scored it. nounpp: the model reads five primer sentences once,
-from a zero state, and every sentence starts from the state after them. original and nonce: the
-model reads the whole file as one stream, from a zero state that is never reset.
+The script checks whether the model is the released one. Each part is scored as its authors did.
+nounpp: the model reads five primer sentences once, from a state of zeros, and every sentence starts
+from the state after them. original and nonce: the model reads the whole file as one stream, from a
+state of zeros that is never reset.
 
-All is float32 and the files print six digits, so log-probabilities may differ by 1e-3 nats; the
-numbers of sentences whose right form is the more probable one may not differ.
+All numbers are float32 and the files print six digits, so that log-probabilities may differ by 1e-3
+nats. The numbers of sentences whose right form is more probable than the wrong one may not differ.
 """
 
 import dataclasses
@@ -41,7 +42,7 @@ from jaxmask.text.examples import TaskDataError
 from jaxmask.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-3  # nats
-WINDOW = 512  # words of the stream, or sentences, read at a time
+WINDOW = 512  # number of words of the stream, or of sentences, that are read at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +56,15 @@ class VerifyOptions(ModelOptions):
 
 
 class Comparison(NamedTuple):
-    """A model beside the released one, on items of one kind.
+    """A comparison of a model with the released one, on items of one kind.
 
     Attributes:
         kind: of the items.
-        left_out: items with a form that isn't in the vocabulary, and that can't be scored.
-        scored: the other items; the rest of this record is about them.
-        correlation: of the log-probabilities, of both forms.
-        largest: difference of two log-probabilities, in nats.
-        ours: items whose right form the model finds more probable than the wrong one.
+        left_out: number of items that can't be scored, because a form isn't in the vocabulary.
+        scored: number of the other items, which all following numbers refer to.
+        correlation: of the log-probabilities of both forms under the two models.
+        largest: largest difference of two log-probabilities, in nats.
+        ours: number of items whose right form the model finds more probable than the wrong form.
         released: the same under the released model.
     """
 
@@ -80,7 +81,7 @@ class Comparison(NamedTuple):
 def states_after(
     params: Params, context: LSTMState, prefixes: Int[Array | np.ndarray, "items time"]
 ) -> Float[Array, "items hidden"]:
-    """The top layer's state after each prefix, each of which starts from the context."""
+    """The state of the top layer after each prefix; every prefix starts from the context."""
 
     def last(prefix: Int[Array, " time"]) -> Float[Array, " hidden"]:
         return network.top_layer(params, read(params, context, prefix)[1].hidden)
@@ -92,7 +93,7 @@ def states_after(
 def states_along(
     params: Params, windows: Int[Array | np.ndarray, "windows window"]
 ) -> Float[Array, "words hidden"]:
-    """The top layer's state after every word of a stream, from zero; the state is never reset."""
+    """The state of the top layer after each word of a stream, which is read without a reset."""
 
     def step(state: LSTMState, window: Int[Array, " window"]) -> tuple[LSTMState, Array]:
         hidden, state = read(params, state, window)
@@ -103,14 +104,14 @@ def states_along(
 
 
 def score_nounpp(model: LSTMModel, nounpp: Nounpp) -> Float[np.ndarray, "items 2"]:
-    """Log-probabilities of the two forms of each item after the primer and its own prefix."""
+    """The log-probabilities of the two forms of each item, after the primer and its prefix."""
     context = model.read_context("primer")
     prefixes = np.array([model.vocabulary.encode(words) for words in nounpp.prefixes])
     return _score(model, nounpp.items, states_after(model.params, context, prefixes))
 
 
 def score_generated(model: LSTMModel, generated: Generated) -> Float[np.ndarray, "items 2"]:
-    """Log-probabilities of the two forms of each item, at its place in the stream."""
+    """The log-probabilities of the two forms of each item, at its place in the stream."""
     tokens = np.array(model.vocabulary.encode(generated.stream))
     windows = np.pad(tokens, (0, -len(tokens) % WINDOW)).reshape(-1, WINDOW)
     top = states_along(model.params, windows)[np.array(generated.before)]
@@ -127,7 +128,13 @@ def _score(
 def compare(
     items: Sequence[Item], found: Float[np.ndarray, "items 2"], vocabulary: Vocabulary
 ) -> list[Comparison]:
-    """The found log-probabilities beside the released model's, for each kind of item."""
+    """Compares log-probabilities with those of the released model, for each kind of item.
+
+    Args:
+        items: with the log-probabilities of the released model.
+        found: log-probabilities of our model.
+        vocabulary: of our model.
+    """
     comparisons = []
     for kind in sorted({item.kind for item in items}, reverse=True):  # original before nonce
         rows = [row for row, item in enumerate(items) if item.kind == kind]
@@ -136,24 +143,24 @@ def compare(
             raise TaskDataError(
                 f"{kind}: expected forms in the vocabulary, found none in {len(rows)} items"
             )
-        theirs = np.array([items[row].log_probs for row in known], np.float32)
+        released = np.array([items[row].log_probs for row in known], np.float32)
         ours = found[known]
         comparisons.append(
             Comparison(
                 kind,
                 len(rows) - len(known),
                 len(known),
-                float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]),
-                float(np.abs(ours - theirs).max()),
+                float(np.corrcoef(ours.ravel(), released.ravel())[0, 1]),
+                float(np.abs(ours - released).max()),
                 int(np.sum(ours[:, 0] > ours[:, 1])),
-                int(np.sum(theirs[:, 0] > theirs[:, 1])),
+                int(np.sum(released[:, 0] > released[:, 1])),
             )
         )
     return comparisons
 
 
 def verify(model: LSTMModel, nounpp: Nounpp, generated: Generated) -> list[Comparison]:
-    """Both protocols; matrix products are full float32 on any device."""
+    """Compares all kinds of items; products of matrices are in full float32 on every device."""
     with jax.default_matmul_precision("highest"):
         scores = score_nounpp(model, nounpp), score_generated(model, generated)
     return [
@@ -164,24 +171,24 @@ def verify(model: LSTMModel, nounpp: Nounpp, generated: Generated) -> list[Compa
 
 
 def differences(comparison: Comparison) -> Iterator[str]:
-    """What shows that a model isn't the released one."""
+    """The differences which show that a model isn't the released one."""
     kind, scored = comparison.kind, comparison.scored
     if comparison.left_out:
         yield f"{kind}: {comparison.left_out} left out, with forms outside the vocabulary"
-    if not comparison.largest <= TOLERANCE:  # NaN is a difference too
+    if not comparison.largest <= TOLERANCE:  # true for NaN as well
         yield f"{kind}: log-probabilities differ by up to {comparison.largest:.2g} nats"
     if comparison.ours != comparison.released:
         yield f"{kind}: {comparison.ours} of {scored} right, expected {comparison.released}"
 
 
 def table(name: str, comparisons: Sequence[Comparison]) -> Table:
-    """One row a comparison, as text."""
+    """A table with a row for each comparison."""
 
     def right(count: int, scored: int) -> str:
         return f"{count} ({100 * count / scored:.1f}%)"
 
     return Table(
-        f"{name} beside the released model",
+        f"{name} compared with the released model",
         ("sentences", "n", "correlation", "largest diff.", "right", "released"),
         tuple(
             (
@@ -194,13 +201,14 @@ def table(name: str, comparisons: Sequence[Comparison]) -> Table:
             )
             for c in comparisons
         ),
-        "Correlation and largest difference are those of log-probabilities, in nats; right are "
-        "sentences whose right form is more probable than the wrong one.",
+        "Correlation and largest difference are those of log-probabilities, in nats. Right, "
+        "released: sentences whose right form is more probable than the wrong form under this "
+        "model and under the released one.",
     )
 
 
 def work(options: VerifyOptions) -> None:
-    """Scores both parts and compares; fails where the models differ."""
+    """Scores and compares all items; exits with an error if the models differ."""
     nounpp, generated = read_nounpp(options.reference), read_generated(options.reference)
     model = options.load_model()
     comparisons = verify(model, nounpp, generated)
@@ -211,7 +219,7 @@ def work(options: VerifyOptions) -> None:
 
 
 def main() -> None:
-    """Reads the options, verifies."""
+    """Reads the options and compares."""
     run_script(VerifyOptions, "verify_gulordava", __doc__, work)
 
 

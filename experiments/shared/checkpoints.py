@@ -1,6 +1,7 @@
-"""States of long runs on disk. Orbax writes all of a state or, if the process is killed, nothing.
+"""Saves the states of long runs on disk.
 
-A run folder's checkpoints/ is there until the run is finished.
+Orbax writes a state completely or, if the process is killed, not at all. The folder ``checkpoints``
+in a run folder exists until the run is finished.
 """
 
 import contextlib
@@ -17,23 +18,25 @@ from experiments.shared import hosts
 from experiments.shared.console import console
 from jaxmask.files.run_folder import RunFolderError
 
-if TYPE_CHECKING:  # it takes a second to import: only those who need it wait
+if TYPE_CHECKING:  # importing Orbax takes a second, so that only functions that need it do
     import orbax.checkpoint as ocp
 
 _FOLDER = "checkpoints"
 
 
 def manager(folder: Path) -> "ocp.CheckpointManager":
-    """The two latest states of something; of several processes, each for itself."""
+    """Opens the two latest states in a folder; each of several processes has its own."""
     import orbax.checkpoint as ocp
 
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
     if jax.process_count() > 1:
-        here = jax.process_index()
+        process = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(
-            primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process_{here}"
+            primary_host=process,
+            active_processes={process},
+            barrier_sync_key_prefix=f"process_{process}",
         )
-        # Orbax makes no folder for one process of several.
+        # Orbax doesn't make the folder for a single process out of several.
         options = dataclasses.replace(options, create=False, multiprocessing_options=alone)
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
@@ -46,11 +49,11 @@ def save(saved: "ocp.CheckpointManager", step: int, state: Any) -> None:
 
 
 def restore(saved: "ocp.CheckpointManager", like: Any) -> Any | None:
-    """The latest state, or None if there is none.
+    """The latest state; None if there is none.
 
     Args:
         saved: see `manager`.
-        like: arrays of the same shapes and types, or those shapes and types.
+        like: a tree of arrays, or of their shapes and types, with the structure of the state.
 
     Raises:
         ValueError: the state has another structure, or arrays of another shape.
@@ -62,21 +65,22 @@ def restore(saved: "ocp.CheckpointManager", like: Any) -> Any | None:
     shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     state = saved.restore(saved.latest_step(), args=ocp.args.StandardRestore(shapes))
     for wanted, found in zip(jax.tree.leaves(shapes), jax.tree.leaves(state), strict=True):
-        if wanted.shape != found.shape:  # Orbax wouldn't mind
+        if wanted.shape != found.shape:  # Orbax doesn't check this
             raise ValueError(f"expected an array of shape {wanted.shape}, found {found.shape}")
     return state
 
 
 class Checkpoints:
-    """A `jaxmask.runs.phases.Keeper`: each name has a folder in the checkpoints/ of a run folder.
+    """A `jaxmask.runs.phases.Keeper` that saves states in the folder ``checkpoints`` of a run.
 
-    A state that can't be written is told, and the run goes on: perhaps there is space in the end,
-    and what was written before counts.
+    Each name has a folder of its own. If a state can't be written, this is reported and the run
+    continues: there may be space on the disk again when the results are written, and earlier
+    checkpoints stay valid.
 
     Args:
         folder: of the run.
-        minutes: between two of them, and before the first; parts that are finished after that are
-            kept at once.
+        minutes: between two checkpoints, and before the first one; after these first minutes a part
+            that is finished is saved immediately.
     """
 
     def __init__(self, folder: Path, minutes: float) -> None:
@@ -97,7 +101,7 @@ class Checkpoints:
                 state = restore(saved, jax.eval_shape(_numbers, like))
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise RunFolderError(
-                f"{folder}: expected a checkpoint of this run; delete {self._folder} to begin "
+                f"{folder}: expected a checkpoint of this run; delete {self._folder} to start "
                 f"again ({_first_line(fault)})"
             ) from fault
         return None if state is None else jax.tree.map(_as, like, state)
@@ -118,7 +122,8 @@ class Checkpoints:
                     save(saved, (saved.latest_step() or 0) + 1, jax.device_get(_numbers(state)))
             except (OSError, ValueError) as fault:
                 console().print(
-                    f"no checkpoint: {folder} can't be written ({_first_line(fault)}); going on",
+                    f"no checkpoint: {folder} can't be written ({_first_line(fault)}); the run "
+                    "continues",
                     soft_wrap=True,
                     markup=False,
                 )
@@ -126,16 +131,16 @@ class Checkpoints:
 
 
 def remove(folder: Path) -> None:
-    """Deletes the checkpoints of a run, which is finished.
+    """Deletes the checkpoints of a finished run.
 
-    They are all there or none, should the process be killed meanwhile.
+    If the process is killed meanwhile, either all of them are left or none.
     """
     if hosts.is_first():
-        gone = folder / f"{_FOLDER}.finished"
-        shutil.rmtree(gone, ignore_errors=True)
+        renamed = folder / f"{_FOLDER}.finished"
+        shutil.rmtree(renamed, ignore_errors=True)
         with contextlib.suppress(OSError):
-            os.replace(folder / _FOLDER, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+            os.replace(folder / _FOLDER, renamed)
+        shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _is_key(x: Any) -> bool:
@@ -143,7 +148,7 @@ def _is_key(x: Any) -> bool:
 
 
 def _numbers(state: Any) -> Any:
-    """A state with its keys as numbers: of several processes, Orbax takes no keys."""
+    """A state with its keys as numbers: Orbax saves no keys for one process out of several."""
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, state)
 
 

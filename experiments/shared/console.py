@@ -1,4 +1,4 @@
-"""What a script shows while it works: progress and tables; plain lines without a terminal."""
+"""Shows progress and tables while a script runs; without a terminal, as plain lines."""
 
 import contextlib
 import time
@@ -14,13 +14,13 @@ from rich.table import Table as RichTable
 from jaxmask.report import Table
 
 WIDTH = 80
-LINES = 10  # at most, of progress, where there's no terminal
+LINES = 10  # largest number of lines of progress if there is no terminal
 
 
 def console() -> Console:
-    """Standard output: at most 80 columns; colours only on a terminal.
+    """Standard output, at most 80 columns wide, with colours only on a terminal.
 
-    Of several processes, only the first one is heard.
+    Of several processes, only the first one prints.
     """
     out = Console(highlight=False, quiet=jax.process_index() > 0)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
@@ -29,18 +29,19 @@ def console() -> Console:
 
 @contextlib.contextmanager
 def progress(total: int, description: str) -> Iterator[Callable[..., None]]:
-    """Shows how far a loop has come.
+    """Shows the progress of a loop.
 
         with progress(steps, "single-step") as advance_to:
             for ...:
                 advance_to(step, accuracy="91.5%", units="12.3")
 
     Args:
-        total: steps until the end.
-        description: what goes on.
+        total: number of steps.
+        description: a name for the loop.
 
     Yields:
-        A function of the steps done so far and, by name, a few short texts to show with them.
+        A function of the number of steps done so far and, as keyword arguments, a few short texts
+        to show with it.
     """
     out = console()
     with (_bar if out.is_terminal else _lines)(out, total, description) as advance_to:
@@ -82,7 +83,7 @@ def _shown(values: dict[str, str]) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Prints a table; numbers to the right, cells wrapped where 80 columns don't suffice."""
+    """Prints a table; numbers are right-aligned, and cells are wrapped to fit into 80 columns."""
     grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
     for name, cells in zip(table.header, columns, strict=True):

@@ -1,7 +1,7 @@
-"""Several processes, on one or many hosts, that work as one (`jax.distributed`).
+"""Several processes, on one or many hosts, that work together (`jax.distributed`).
 
-All of them run the same script with the same options and see the same folders; each computes a part
-of the runs, and the first one writes.
+All processes run the same script with the same options and see the same folders. Each of them
+computes a part of the runs, and the first one writes the results.
 """
 
 import os
@@ -15,10 +15,11 @@ from jaxmask.files.run_folder import RunFolderError
 
 
 def join() -> None:
-    """Joins the other processes, if there are any: call it before anything is computed.
+    """Joins the other processes if there are any; call it before the first computation.
 
-    They are there if SLURM's ``srun`` started more than one task, or if JAX_COORDINATOR_ADDRESS
-    (HOST:PORT of the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0) are set.
+    There are other processes if ``srun`` of SLURM started more than one task, or if
+    JAX_COORDINATOR_ADDRESS (HOST:PORT of the first process), JAX_NUM_PROCESSES and JAX_PROCESS_ID
+    (counted from 0) are set.
     """
     if address := os.environ.get("JAX_COORDINATOR_ADDRESS"):
         jax.distributed.initialize(
@@ -29,28 +30,28 @@ def join() -> None:
 
 
 def is_first() -> bool:
-    """Is this the process that writes and prints?"""
+    """Whether this is the process that writes and prints."""
     return jax.process_index() == 0
 
 
 def as_first(decision: bool) -> bool:
-    """What the first process decides, in all of them."""
+    """The decision of the first process, returned in all processes."""
     if jax.process_count() == 1:
         return decision
     return bool(multihost_utils.broadcast_one_to_all(np.array(decision)))
 
 
-def by_first(work: Callable[[], None]) -> None:
-    """Work that the first process does; where it can't, all stop.
+def by_first(action: Callable[[], None]) -> None:
+    """Lets the first process do something; if it fails, all processes stop.
 
     Raises:
-        RunFolderError: the work did, or in other processes: the first one stopped.
+        RunFolderError: by the action in the first process, and then in all others.
     """
     fault = None
     if is_first():
         try:
-            work()
+            action()
         except RunFolderError as raised:
             fault = raised
     if as_first(fault is not None):
-        raise fault or RunFolderError("the first process stopped, and says why")
+        raise fault or RunFolderError("the first process stopped and reports the reason")

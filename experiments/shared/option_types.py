@@ -1,13 +1,13 @@
-"""What values options may have: a type for each kind of option, and one check of them all.
+"""The valid values of options: a type for each kind of option, and one check of all options.
 
-An option's type says its range, beside its name in the dataclass of options:
+The type of an option, in the dataclass of options, says its range:
 
     alpha: Fraction = 0.02
     text: TextFile | None = None
 
-`check` goes through all fields of such a dataclass, so that an option can't be forgotten; that none
-lacks a range is tested. It reads no file: an option may still turn out to be unusable, which is for
-those to say who use it.
+`check` goes through all fields of such a dataclass, so that no option is forgotten; a test makes
+sure that every option has a range. It doesn't read the content of files: a file may still turn out
+to be unusable, which is then reported by the code that reads it.
 """
 
 import dataclasses
@@ -22,20 +22,20 @@ from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.lstm.storage import MAX_LAYERS
 from jaxmask.text.vocabulary import shown
 
-MOST = 10**9  # of anything: numbers, and sums of two of them, fit into 32 bits
-SMALLEST_FRACTION = 1e-6  # less than a unit of any model, and no trouble in float32
+MOST = 10**9  # largest number; sums of two such numbers fit into 32 bits
+SMALLEST_FRACTION = 1e-6  # less than one unit of any model, and exact enough in float32
 
 
 class OptionError(ValueError):
-    """An option that can't be used; says which, what was expected and what was found."""
+    """An option can't be used; the message says which, what was expected and what was found."""
 
 
 class Rule(NamedTuple):
-    """What a value has to be.
+    """A condition that a value has to meet.
 
     Attributes:
-        expected: in words.
-        fault: value -> what was found instead, in words; None if there is no fault.
+        expected: a description of valid values.
+        fault: returns a description of a value that is invalid, and None for one that is valid.
     """
 
     expected: str
@@ -43,12 +43,12 @@ class Rule(NamedTuple):
 
 
 def whole(low: int, high: int = MOST) -> Rule:
-    """Whole numbers, both ends included."""
+    """A rule for whole numbers from ``low`` to ``high``, both included."""
     return _number(Integral, low, high, f"a whole number from {low} to {high}")
 
 
 def real(low: float, high: float) -> Rule:
-    """Numbers, both ends included; NaN and infinity aren't."""
+    """A rule for numbers from ``low`` to ``high``, both included; NaN and infinity are invalid."""
     return _number(Real, low, high, f"a number from {low:g} to {high:g}")
 
 
@@ -121,11 +121,11 @@ NotEmpty = Rule("at least one", _some)
 def check(options: Any) -> None:
     """Raises an `OptionError` for the first option that is out of its range.
 
-    Where there is a model, a vocabulary is asked for if it is a ``.pt`` file, and only then.
+    A ``.pt`` file as the model requires a vocabulary, and any other model excludes it.
 
     Args:
-        options: a dataclass whose fields have the types of this module, a ``Literal`` or ``bool``;
-            or tuples of them, or None beside them.
+        options: a dataclass whose fields have a type of this module, a ``Literal`` or ``bool``, a
+            tuple of such a type, or a union of such a type and None.
     """
     hints = typing.get_type_hints(type(options), include_extras=True)
     for field in dataclasses.fields(options):
@@ -137,12 +137,12 @@ def check(options: Any) -> None:
 
 
 def flag(name: str) -> str:
-    """A field's name on the command line."""
+    """The name of a field on the command line."""
     return f"--{name.replace('_', '-')}"
 
 
 def _rules(hint: Any, value: Any) -> Iterator[tuple[Rule, Any]]:
-    """The rules of a type, each with the value that it is for."""
+    """The rules of a type, each with the value that it applies to."""
     if value is None and type(None) in typing.get_args(hint):
         return
     if typing.get_origin(hint) is Annotated:
@@ -151,14 +151,14 @@ def _rules(hint: Any, value: Any) -> Iterator[tuple[Rule, Any]]:
         yield from _rules(base, value)
     elif typing.get_origin(hint) is typing.Literal:
         words = typing.get_args(hint)
-        named = Rule(f"one of {', '.join(words)}", lambda x: None if x in words else shown(str(x)))
-        yield named, value
+        one_of = Rule(f"one of {', '.join(words)}", lambda x: None if x in words else shown(str(x)))
+        yield one_of, value
     elif typing.get_origin(hint) is tuple:
-        of_each = typing.get_args(hint)[0]
+        type_of_items = typing.get_args(hint)[0]
         for item in value:
-            yield from _rules(of_each, item)
+            yield from _rules(type_of_items, item)
     else:
-        for part in typing.get_args(hint):  # of a union, None aside
+        for part in typing.get_args(hint):  # the types of a union, without None
             if part is not type(None):
                 yield from _rules(part, value)
 

@@ -1,4 +1,4 @@
-"""Results kept in files of their own, so that what is finished isn't run again."""
+"""Saves results in files, so that finished work isn't done again."""
 
 import json
 from collections.abc import Mapping
@@ -9,37 +9,37 @@ from jaxmask.files.run_folder import RunFolderError, plain, write_text
 
 
 def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What an earlier start left for the same settings; None if nothing.
+    """The results that were saved with the same settings; None if there are none.
 
     Raises:
-        RunFolderError: the file can't be read, or was made with other settings, which are named.
+        RunFolderError: the file can't be read, or was written with other settings, which the
+            message names.
     """
     if not file.exists():
         return None
-    there = _content(file)
-    made_with = there.pop("settings")
-    here = plain(settings, "settings")
+    results = _content(file)
+    earlier, now = results.pop("settings"), plain(settings, "settings")
     differing = sorted(
-        name for name in made_with.keys() | here.keys() if made_with.get(name) != here.get(name)
+        name for name in earlier.keys() | now.keys() if earlier.get(name) != now.get(name)
     )
     if differing:
         raise RunFolderError(
             f"{file} was made with other settings ({', '.join(differing)}); choose another --out"
         )
-    return there
+    return results
 
 
 def settings(file: Path) -> dict[str, Any]:
-    """What a file was made with.
+    """The settings of saved results.
 
     Raises:
-        RunFolderError: it can't be read.
+        RunFolderError: the file can't be read.
     """
     return _content(file)["settings"]
 
 
 def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Writes all of a file or nothing.
+    """Saves results with their settings; the file is written completely or not at all.
 
     Raises:
         RunFolderError: see `jaxmask.files.run_folder.plain` and
@@ -50,9 +50,10 @@ def write(file: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -
 
 
 def _content(file: Path) -> dict[str, Any]:
+    """The results of a file, with their settings."""
     try:
-        there = json.loads(file.read_text(encoding="utf-8"))
-        there["settings"].items()
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["settings"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise RunFolderError(f"{file}: expected results and their settings ({fault})") from fault
-    return there
+    return content

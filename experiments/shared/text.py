@@ -1,4 +1,4 @@
-"""Text files: one sentence a line, words set apart by spaces, plain or .xz."""
+"""Text files, plain or .xz, with one sentence in each line and words separated by spaces."""
 
 import lzma
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmask.text.vocabulary import END_OF_SENTENCE
 
-LONGEST = 60  # words of a sentence that is drawn
+LONGEST = 60  # words of a sentence that `draw_sentences` may choose
 
 
 def open_text(file: Path) -> IO[str]:
@@ -19,7 +19,7 @@ def open_text(file: Path) -> IO[str]:
 
 
 def sentences(files: Iterable[Path]) -> Iterator[list[str]]:
-    """The words of each line that has any, `<eos>` at the end."""
+    """The words of each line that isn't empty, with `<eos>` at the end."""
     for file in files:
         with open_text(file) as lines:
             for line in lines:
@@ -29,9 +29,14 @@ def sentences(files: Iterable[Path]) -> Iterator[list[str]]:
 
 
 def draw_sentences(file: Path, count: int, seed: int) -> list[list[str]]:
-    """A random choice, without their `<eos>`, of a file's sentences of 2 to `LONGEST` words.
+    """Chooses sentences of 2 to `LONGEST` words from a file at random, without their `<eos>`.
 
-    Fewer than ``count`` only where the file has no more.
+    There are fewer than ``count`` only if the file has fewer.
+
+    Args:
+        file: to read.
+        count: number of sentences.
+        seed: of the random choice.
     """
     suitable = [words[:-1] for words in sentences([file]) if 2 <= len(words) - 1 <= LONGEST]
     order = np.random.default_rng(seed).permutation(len(suitable))

@@ -1,12 +1,12 @@
-"""Published outputs of the released Gulordava model, read from the files of those who made them.
+"""Reads published outputs of the released Gulordava model from the files of their authors.
 
     nounpp.abl       FAIRNS/Number_and_syntax_units_in_LSTM_LMs, Output
     best_model.tab   facebookresearch/colorlessgreenRNNs, data/results/English
-    generated.text, generated.eval      the same, data/agreement/English
+    generated.text, generated.eval      the same repository, data/agreement/English
 
-The first has 4,000 sentences like "The athlete behind the bike observes"; the others have 41
-sentences of real text and 369 nonce sentences made from them. All come with the log-probabilities
-of a right and a wrong form of one word.
+The first file has 4,000 sentences like "The athlete behind the bike observes". The others have 41
+sentences of real text and 369 nonsense sentences made from them. All files give the
+log-probabilities of a right and a wrong form of one word in each sentence.
 """
 
 import csv
@@ -22,17 +22,17 @@ from converters.inert_pickle import Record, read_pickle
 from jaxmask.tasks import number_agreement
 from jaxmask.text.examples import TaskDataError, read_text
 
-VERB = 5  # place of the verb in a nounpp sentence, from 0
-KINDS = {"original": "original", "generated": "nonce"}  # the table's names and the paper's
+VERB = 5  # index of the verb in a nounpp sentence, from 0
+KINDS = {"original": "original", "generated": "nonce"}  # from the names in the table to the paper's
 
 
 class Item(NamedTuple):
-    """A place in a text and two forms for it, as the released model scored them.
+    """A place in a text with two forms, and their scores under the released model.
 
     Attributes:
         kind: ``nounpp``, ``original`` or ``nonce``.
-        forms: the right and the wrong one.
-        log_probs: of the two forms, in nats, under the released model.
+        forms: the right form and the wrong form.
+        log_probs: log-probabilities of the two forms under the released model, in nats.
     """
 
     kind: str
@@ -41,14 +41,25 @@ class Item(NamedTuple):
 
 
 class Nounpp(NamedTuple):
-    """What ``nounpp.abl`` holds: items, and what is read after the primer before each."""
+    """The content of ``nounpp.abl``.
+
+    Attributes:
+        items: places with two forms.
+        prefixes: for each item, the words between the primer and its forms.
+    """
 
     items: list[Item]
     prefixes: list[list[str]]
 
 
 class Generated(NamedTuple):
-    """What the other files hold: items, one stream of words, and the word before each item."""
+    """The content of the other files.
+
+    Attributes:
+        items: places with two forms.
+        stream: all words of the text, one after another.
+        before: for each item, the index in ``stream`` of the word before its forms.
+    """
 
     items: list[Item]
     stream: list[str]
@@ -58,20 +69,21 @@ class Generated(NamedTuple):
 def read_nounpp(folder: Path) -> Nounpp:
     """Reads ``nounpp.abl``, a pickle, as plain data.
 
-    It has each sentence with its right verb; the wrong one has the other number.
+    The file has each sentence with its right verb; the wrong verb has the other number.
 
     Raises:
-        TaskDataError: the file is missing, or isn't what it should be.
+        TaskDataError: the file is missing or ill-formed.
     """
     file = folder / "nounpp.abl"
     try:
-        # The file remembers every word in case it comes again: most of the pickle, and unused.
+        # Most of the pickle stores words in case they are used again, which they aren't; `optimize`
+        # removes these instructions.
         content = read_pickle(io.BytesIO(pickletools.optimize(file.read_bytes())))
     except OSError as fault:
         raise TaskDataError(
             f"{file}: expected a file to read, found none ({fault.strerror})"
         ) from fault
-    except Exception as fault:  # a broken pickle may fail in any way inside pickletools
+    except Exception as fault:  # a broken pickle may raise any exception inside pickletools
         raise TaskDataError(f"{file}: expected a pickle, found a broken one ({fault})") from fault
     match content:
         case {"sentences": [_, *_] as sentences, "verb_pos": list(places)} if all(
@@ -112,7 +124,7 @@ def _finite(numbers: list[float], place: str) -> list[float]:
 
 
 def _verbs(words: object, place: str) -> tuple[str, str]:
-    """The verb that ends a sentence, and its other form."""
+    """The verb at the end of a sentence, and its other form."""
     match words:
         case [*prefix, str(verb)] if len(prefix) == VERB and all(type(w) is str for w in prefix):
             plurals = number_agreement.OTHERS["VERB"]
@@ -127,11 +139,12 @@ def _verbs(words: object, place: str) -> tuple[str, str]:
 def read_generated(folder: Path) -> Generated:
     """Reads ``generated.text``, ``generated.eval`` and ``best_model.tab``.
 
-    Rows 2i and 2i+1 of the table, from 0, belong to line i of the text: the right form, then the
-    wrong one. Their last column is the log-probability under the released model.
+    Rows 2i and 2i+1 of the table, counted from 0, belong to line i of the text. The first of them
+    has the right form, the second the wrong form. The last column is the log-probability under the
+    released model.
 
     Raises:
-        TaskDataError: a file is missing, ill-formed, or doesn't belong to the others.
+        TaskDataError: a file is missing, is ill-formed or doesn't match the others.
     """
     text, places = (
         read_text(folder / name).removesuffix("\n").split("\n")
@@ -166,7 +179,7 @@ def read_generated(folder: Path) -> Generated:
 
 
 def _rows(file: Path) -> Iterator[tuple[dict, dict]]:
-    """Rows of ``best_model.tab``, two by two, with the last column as ``log_prob``."""
+    """The rows of ``best_model.tab`` in pairs, with their last column as ``log_prob``."""
     rows = csv.DictReader(io.StringIO(read_text(file)), delimiter="\t")
     names = rows.fieldnames or [""]
     if missing := {"form", "class", "type", "sent"} - set(names[:-1]):

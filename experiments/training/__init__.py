@@ -1,1 +1,1 @@
-"""What training language models needs."""
+"""Parts of the script that trains language models."""

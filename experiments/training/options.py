@@ -1,4 +1,4 @@
-"""Options of training a language model, and what an optimiser takes where they aren't given."""
+"""Options of training a language model, and their defaults for each optimiser."""
 
 import dataclasses
 from typing import Any, Literal
@@ -23,9 +23,9 @@ from experiments.shared.option_types import (
 from experiments.training.text_files import Files, digest
 from jaxmask.models.lstm.model import LSTMModel
 
-# What an optimiser takes where options aren't given.
+# The defaults of options for each optimiser.
 RECIPES: dict[str, dict[str, Any]] = {
-    "sgd": {  # Gulordava et al.'s
+    "sgd": {  # as Gulordava et al. train
         "epochs": 40, "columns": 128, "learning_rate": 20.0, "clip": 0.25, "dropout": 0.2,
         "shuffle": False, "sampled": 0,
     },
@@ -41,79 +41,82 @@ class TrainingOptions:
     """Options of the script."""
 
     out: ResultFolder
-    """Model folder to write; with several seeds, a folder of model folders, seed_0 and so on."""
+    """Model folder to write; with several seeds, a folder with model folders seed_0, seed_1, ..."""
     data: DataFolder | None = None
-    """Folder of train.txt, valid.txt and vocab.txt, each of them plain or .xz."""
+    """Folder with train.txt, valid.txt and vocab.txt, each of them plain or .xz."""
     train: tuple[TextFile, ...] = ()
-    """Text files in place of the folder's, plain or .xz; naming one twice counts."""
+    """Text files instead of train.txt, plain or .xz; a file that is named twice is read twice."""
     valid: TextFile | None = None
-    """Text whose perplexity is reported, in place of the folder's."""
+    """Text file instead of valid.txt; its perplexity is reported."""
     vocabulary: TextFile | None = None
-    """Vocabulary in place of the folder's; built from the text if there is none at all."""
+    """Vocabulary instead of vocab.txt; without either, one is built from the text."""
     words: Words = 10_000
-    """Size of a built vocabulary: the most frequent words and those to keep."""
+    """Size of a vocabulary that is built: the words of --keep, and the most frequent words."""
     keep: TextFile | None = None
-    """Words, one a line, that a built vocabulary must hold."""
+    """File of words, one in each line, that a vocabulary has to contain if it is built."""
     start_from: DataFolder | None = None
-    """Model folder whose vocabulary, sizes and weights to start from."""
+    """Model folder that gives the vocabulary, the sizes and the first weights."""
     average_with: DataFolder | None = None
     """Model folder to average the trained weights with."""
     average_weight: Share = 0.5
-    """Its share of that average."""
+    """Share of that model in the average."""
     embedding: Count = 300
-    """Columns of the embedding."""
+    """Size of the embedding of a word."""
     hidden: Count = 300
-    """Hidden units a layer."""
+    """Number of hidden units in each layer."""
     layers: Layers = 2
-    """Layers."""
+    """Number of layers."""
     tied: bool = True
-    """The decoder's weight is the embedding."""
+    """Use the embedding as the weight of the decoder."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, better for small budgets, or SGD as in Gulordava et al.."""
+    """AdamW, which is better for small budgets, or SGD, as Gulordava et al. use it."""
     steps: Count | None = None
-    """Updates, by which AdamW's learning rate is 0; 10000, or 40 epochs with SGD, if not given."""
+    """Number of updates, at the end of which the learning rate of AdamW is 0; the default is 10000,
+    or 40 epochs with SGD."""
     epochs: Count | None = None
-    """The same, in epochs."""
+    """Number of epochs, instead of --steps."""
     stop: Count | None = None
-    """Number of the last update to make, if it isn't the last of these."""
+    """Stop after this update, before all updates are made."""
     columns: Count | None = None
-    """Parts of the text read side by side; 64, or 128 with SGD, if not given."""
+    """Number of parts of the text read side by side; the default is 64, or 128 with SGD."""
     window: Count = 35
-    """Words read between updates."""
+    """Number of words that are read between updates."""
     learning_rate: Rate | None = None
-    """Its highest value; 0.002, or 20 with SGD, if not given."""
+    """Highest learning rate; the default is 0.002, or 20 with SGD."""
     warmup: CountOrZero = 200
-    """Updates of AdamW's warm-up."""
+    """Number of updates in which the learning rate of AdamW rises to its highest value."""
     weight_decay: Weight = 0.01
-    """AdamW's."""
+    """Weight decay of AdamW."""
     clip: Rate | None = None
-    """Largest norm of the gradient; 1, or 0.25 with SGD, if not given."""
+    """Largest norm of the gradient; the default is 1, or 0.25 with SGD."""
     dropout: Dropout | None = None
-    """After the embedding, between layers, before the decoder; 0, or 0.2 with SGD, if not given."""
+    """Dropout after the embedding, between layers and before the decoder; the default is 0, or 0.2
+    with SGD."""
     shuffle: bool | None = None
-    """Another order of the sentences in each epoch; AdamW shuffles if not given, SGD doesn't."""
+    """Put the sentences into a new order in each epoch; the default is yes, or no with SGD."""
     head: Count = 1024
-    """The first words of the vocabulary are always in the softmax, when others are sampled."""
+    """Number of words, the first of the vocabulary, that are in every sampled softmax."""
     sampled: CountOrZero | None = None
-    """Further words drawn for the softmax, 0 for all; 512, or 0 with SGD, if not given."""
+    """Number of further words that are drawn for the softmax, or 0 to use all words; the default is
+    512, or 0 with SGD."""
     validate_every: Count | None = None
-    """Updates between validations; 500, or an epoch with SGD, if not given."""
+    """Number of updates between validations; the default is 500, or one epoch with SGD."""
     snapshots: tuple[Count, ...] = ()
-    """Updates after which the model is written too, to snapshots/UPDATE in its folder."""
+    """Updates after which the model is also written to snapshots/UPDATE in its folder."""
     checkpoint_minutes: Weight = 5.0
     """Minutes between checkpoints."""
     seed: Seed = 0
-    """Of the first weights, the dropout and the order of the sentences."""
+    """Seed of the first weights, the dropout and the order of the sentences."""
     seeds: Runs = 1
-    """How many models to train, of that seed and those after it."""
+    """Number of models to train, with this seed and the following ones."""
     together: Count | None = None
-    """How many of them in one program; if not given, as many as fit into half of the memory."""
+    """Number of models in one program; the default is as many as fit into half of the memory."""
     half: bool = False
     """Store the weights as float16."""
 
 
 def with_recipe(options: TrainingOptions) -> TrainingOptions:
-    """With the optimiser's own values of what isn't given."""
+    """The options with the defaults of the optimiser for those that aren't given."""
     recipe = dict(RECIPES[options.optimizer])
     if options.steps is not None or options.epochs is not None:
         recipe = {name: value for name, value in recipe.items() if name not in ("steps", "epochs")}
@@ -122,11 +125,13 @@ def with_recipe(options: TrainingOptions) -> TrainingOptions:
 
 
 def check(options: TrainingOptions) -> None:
-    """Raises an `OptionError` for what can't be trained, before any work is done."""
+    """Raises an `OptionError` for options that contradict each other, before any work is done."""
     option_types.check(options)
     if options.steps is not None and options.epochs is not None:
-        raise OptionError(f"--epochs: expected it or --steps, found {options.epochs}")
-    if options.start_from is None:  # which decides the sizes
+        raise OptionError(
+            f"--epochs: expected only one of --epochs and --steps, found {options.epochs}"
+        )
+    if options.start_from is None:  # otherwise the sizes are those of that model
         check_tied(options)
     last = options.steps
     for name in ("stop", "snapshots"):
@@ -137,16 +142,16 @@ def check(options: TrainingOptions) -> None:
 
 
 def check_tied(options: Any) -> None:
-    """Raises an `OptionError` where an embedding that isn't as wide as a layer is to be tied."""
+    """Raises an `OptionError` for a tied embedding whose size isn't the size of a layer."""
     if options.tied and options.embedding != options.hidden:
         raise OptionError(
-            f"--embedding: expected {options.hidden}, as --hidden, or --no-tied, "
+            f"--embedding: expected {options.hidden}, the same as --hidden, or --no-tied, "
             f"found {options.embedding}"
         )
 
 
 def settings(options: TrainingOptions, files: Files, origin: LSTMModel | None) -> dict[str, Any]:
-    """Everything that decides the weights, and nothing else."""
+    """All settings that determine the weights, and no others."""
     given = dataclasses.asdict(options)
     for name in ("out", "data", "stop", "checkpoint_minutes", "half", "average_with"):
         del given[name]

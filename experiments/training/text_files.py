@@ -1,4 +1,4 @@
-"""The text that a language model is trained on: its files, vocabulary and corpora."""
+"""The text that a language model is trained on: files, vocabulary and corpora."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
 
 class Files(NamedTuple):
-    """Text to train on and to validate on, and a vocabulary if it isn't to be built."""
+    """Text files for training and validation, and the vocabulary; None if it has to be built."""
 
     train: tuple[Path, ...]
     valid: Path
@@ -25,15 +25,15 @@ class Files(NamedTuple):
 def find_files(
     data: Path | None, train: tuple[Path, ...], valid: Path | None, vocabulary: Path | None
 ) -> Files:
-    """The files given, and in place of those that aren't those of the folder ``data``.
+    """The given files, and those in the folder ``data`` for files that aren't given.
 
     Raises:
-        OptionError: a file isn't there.
+        OptionError: a file is missing.
     """
 
     def inside(name: str, option: str) -> Path:
         if data is None:
-            raise OptionError(f"--{option}: expected text files, or a folder of them as --data")
+            raise OptionError(f"--{option}: expected text files, or their folder as --data")
         return next(
             (file for file in (data / name, data / f"{name}.xz") if file.is_file()), data / name
         )
@@ -49,17 +49,17 @@ def find_files(
 
 
 def digest(file: Path) -> str:
-    """16 hexadecimal digits of a SHA-256 over a file."""
+    """The first 16 hexadecimal digits of the SHA-256 of a file."""
     with file.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()[:16]
 
 
 def load_vocabulary(file: Path) -> Vocabulary:
-    """Reads one word a line, plain or .xz.
+    """Reads a file, plain or .xz, with one word in each line.
 
     Raises:
         OptionError: the file can't be read.
-        VocabularyError: it isn't a vocabulary.
+        VocabularyError: the file isn't a vocabulary.
     """
     with _readable(file), open_text(file) as lines:
         text = lines.read()
@@ -70,14 +70,22 @@ def load_words(file: Path) -> list[str]:
     """All words of a file.
 
     Raises:
-        OptionError: it can't be read.
+        OptionError: the file can't be read.
     """
     with _readable(file), open_text(file) as lines:
         return lines.read().split()
 
 
 def build_vocabulary(files: Iterable[Path], size: int, keep: Iterable[str] = ()) -> Vocabulary:
-    """The most frequent words and those to keep, in order of frequency; `<unk>` comes first.
+    """Builds a vocabulary of `<unk>`, the words to keep and the most frequent words.
+
+    Args:
+        files: of text.
+        size: number of words of the vocabulary.
+        keep: words that the vocabulary has to contain.
+
+    Returns:
+        The vocabulary, with `<unk>` first and the other words by decreasing frequency.
 
     Raises:
         OptionError: a file can't be read.
@@ -92,7 +100,7 @@ def build_vocabulary(files: Iterable[Path], size: int, keep: Iterable[str] = ())
 
 
 def encode(files: Iterable[Path], vocabulary: Vocabulary, out: Path) -> Path:
-    """Writes the words of all files as one corpus, unless it is there; gives its file.
+    """Writes the words of all files as one corpus, unless it exists, and returns its file.
 
     Raises:
         OptionError: a file can't be read, or there are no words.
@@ -112,6 +120,7 @@ def _sentences(files: Iterable[Path]) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _readable(file: Path) -> Iterator[None]:
+    """Turns errors of reading a file into an `OptionError`."""
     try:
         yield
     except (OSError, EOFError, UnicodeError, lzma.LZMAError) as fault:

@@ -1,4 +1,4 @@
-"""What the found units do: their activations with and without an intervention, read and drawn."""
+"""Reads and draws the activations of the units found, with and without an intervention."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -17,19 +17,30 @@ PANELS = 4  # units in a figure
 
 
 class SentencesRead(NamedTuple):
-    """Held-out sentences as a model reads them, without and with an intervention.
+    """Held-out sentences and the states of a model, with and without an intervention.
 
     Attributes:
-        sentences: the words up to the target word.
+        sentences: the words before the target word.
         group: construction or template of each sentence.
-        pair: which form was preferred, and which form the intervention turns to.
-        toward: the direction that the intervention turns to.
-        where: at which words the intervention acts.
-        original: states after each word, NaN past the end of a sentence.
+        pair: the form that the untouched model prefers, and the form that the intervention should
+            make the more probable one.
+        toward: name of the direction of the intervention, for each sentence.
+        where: the words at which the intervention acts.
+        original: states after each word, with NaN after the end of a sentence.
         intervened: the same with the intervention.
-        flipped: is the form that the intervention turns to preferred with it?
-        site: the units whose states these are.
+        flipped: whether the decision has flipped.
+        site: that the units belong to.
         patterns: for each group, its words; see `jaxmask.tasks.phenomenon.Phenomenon`.
+
+    Example:
+        >>> states = np.zeros((1, 2, 6), np.float32)
+        >>> where, flipped = np.array([[False, True]]), np.array([True])
+        >>> reading = SentencesRead(
+        ...     (("The", "boy"),), ("simple",), (("greets", "greet"),), ("plural",),
+        ...     where, states, states, flipped, Site("hidden", 2, 3), {},
+        ... )
+        >>> example_figure(reading, 0, [4]).axes[0].get_title()
+        'unit 4 (layer 2, column 1)'
     """
 
     sentences: tuple[tuple[str, ...], ...]
@@ -45,11 +56,31 @@ class SentencesRead(NamedTuple):
 
 
 def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
-    """Reads the held-out sentences, untouched and with an intervention.
+    """Reads the held-out sentences, with and without an intervention.
 
     Args:
         prepared: model and examples.
-        intervention: a hard one, with a row a direction.
+        intervention: with a hard mask and a row for each direction.
+
+    Example:
+        >>> from jaxmask.intervention import Intervention
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.pipeline.plan import Design, Split
+        >>> from jaxmask.pipeline.prepare import prepare
+        >>> from jaxmask.text.examples import Stimulus, Task
+        >>> from jaxmask.text.vocabulary import Vocabulary
+        >>> import jax
+        >>> words = ("<unk>", "<eos>", "The", "boy", "girl", "runs", "run")
+        >>> config = LSTMConfig(vocabulary=7, embedding=2, hidden=2, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, Vocabulary(words))
+        >>> pairs = [Stimulus(("The", n), 1, ("runs", "run"), 0, "g") for n in ("boy", "girl")]
+        >>> task = Task("mine", ("singular", "plural"), pairs)
+        >>> prepared = prepare(model, task, Design(split=Split(evaluation=1)))
+        >>> nothing = np.zeros((2, 2), np.float32)
+        >>> read(prepared, Intervention(nothing, nothing)).flipped.tolist()
+        [False]
     """
     part, model, kind = prepared.evaluation, prepared.model, prepared.design.kind
     original = model.read(part, kind, prepared.context)
@@ -77,15 +108,27 @@ def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
 def shown_units(
     reading: SentencesRead, intervention: Intervention, prevalence: Sequence[Mapping]
 ) -> list[int]:
-    """Numbers of the units that figures show.
+    """The numbers of the units that figures show.
 
-    Those that most runs found, of the ones in this intervention; of equally prevalent ones those
-    that it moves most, on average over the words it acts at.
+    These are the units of the intervention that most runs found. Among units of equal prevalence,
+    those come first whose states the intervention changes most, as a mean over the words at which
+    it acts.
 
     Args:
         reading: with ``intervention``.
-        intervention: a hard one.
-        prevalence: of the run's summary.
+        intervention: with a hard mask.
+        prevalence: of the summary of the run.
+
+    Example:
+        >>> states = np.zeros((1, 1, 3), np.float32)
+        >>> reading = SentencesRead(
+        ...     (("boy",),), ("simple",), (("greets", "greet"),), ("plural",), np.array([[True]]),
+        ...     states, states + 1, np.array([True]), Site("hidden", 1, 3), {},
+        ... )
+        >>> mask = np.array([[1.0, 0.0, 1.0]])
+        >>> prevalence = [{"unit": 3, "prevalence": 100.0}, {"unit": 1, "prevalence": 50.0}]
+        >>> shown_units(reading, Intervention(mask, mask), prevalence)
+        [3, 1]
     """
     moved = np.abs(reading.intervened - reading.original)[reading.where].mean(axis=0)
     share = {row["unit"]: row["prevalence"] for row in prevalence}
@@ -96,12 +139,22 @@ def shown_units(
 def example(
     reading: SentencesRead, suits: Callable[[str], bool], toward: str | None = None
 ) -> int | None:
-    """The first row whose decision flips, of a group that suits; None if there is none.
+    """The first row of a suitable group whose decision flips; None if there is none.
 
     Args:
         reading: to choose from.
-        suits: does a group make a good example?
-        toward: the direction to prefer, where there is an example of it.
+        suits: says, for the name of a group, whether its sentences make good examples.
+        toward: name of a direction; its examples are chosen first.
+
+    Example:
+        >>> states = np.zeros((2, 1, 1), np.float32)
+        >>> reading = SentencesRead(
+        ...     (("boy",), ("boys",)), ("simple",) * 2, (("greets", "greet"), ("greet", "greets")),
+        ...     ("plural", "singular"), np.array([[True], [True]]), states, states,
+        ...     np.array([True, True]), Site("hidden", 1, 1), {},
+        ... )
+        >>> int(example(reading, lambda group: True, toward="singular"))
+        1
     """
     flipped = [row for row in np.flatnonzero(reading.flipped).tolist() if suits(reading.group[row])]
     preferred = [row for row in flipped if reading.toward[row] == toward]
@@ -109,7 +162,22 @@ def example(
 
 
 def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Figure:
-    """Activations of units over one sentence (Figures 1 to 4 of the paper)."""
+    """Draws the activations of units over one sentence (Figures 1 to 4 of the paper).
+
+    Args:
+        reading: that has the sentence.
+        row: of the sentence.
+        shown: numbers of the units to show.
+
+    Example:
+        >>> states = np.zeros((1, 1, 1), np.float32)
+        >>> reading = SentencesRead(
+        ...     (("boy",),), ("simple",), (("greets", "greet"),), ("plural",), np.array([[True]]),
+        ...     states, states, np.array([True]), Site("hidden", 1, 1), {},
+        ... )
+        >>> example_figure(reading, 0, [1]).get_suptitle()
+        '“greets” becomes “greet” (to plural)'
+    """
     length = len(reading.sentences[row])
     preferred, turned = reading.pair[row]
     becomes = "becomes" if reading.flipped[row] else "doesn't become"
@@ -128,7 +196,22 @@ def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Fi
 
 
 def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) -> Figure:
-    """Activations of units over all distinct sentences of a group, sorted by direction."""
+    """Draws the activations of units over all distinct sentences of a group, sorted by direction.
+
+    Args:
+        reading: that has the sentences.
+        group: name of the group.
+        shown: numbers of the units to show.
+
+    Example:
+        >>> states = np.zeros((1, 1, 1), np.float32)
+        >>> reading = SentencesRead(
+        ...     (("boy",),), ("simple",), (("greets", "greet"),), ("plural",), np.array([[True]]),
+        ...     states, states, np.array([True]), Site("hidden", 1, 1), {},
+        ... )
+        >>> heat_map_figure(reading, "simple", [1]).get_suptitle()
+        'simple: 1 held-out sentence'
+    """
     first: dict[tuple[str, tuple[str, ...]], int] = {}
     for row in np.flatnonzero(np.array(reading.group) == group).tolist():
         first.setdefault((reading.toward[row], reading.sentences[row]), row)
@@ -152,9 +235,18 @@ def heat_map_figure(reading: SentencesRead, group: str, shown: Sequence[int]) ->
 
 
 def word_labels(sentences: Sequence[Sequence[str]], pattern: str) -> list[str]:
-    """For each position the word that all sentences share, else what the group's pattern calls it.
+    """A label for each position of the sentences of a group.
 
-    Where words differ and the pattern doesn't name them, the label is an ellipsis.
+    The label is the word that all sentences share, or else the name that the pattern of the group
+    gives to the position, or else an ellipsis.
+
+    Args:
+        sentences: of the group.
+        pattern: of the group, see `jaxmask.tasks.phenomenon.Phenomenon`; may be empty.
+
+    Example:
+        >>> word_labels([["The", "boy"], ["The", "girl"]], "The SUBJECT VERB")
+        ['The', 'subject']
     """
     slots = pattern.split()
     labels = []

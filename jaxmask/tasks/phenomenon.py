@@ -1,4 +1,4 @@
-"""What the package knows of a phenomenon, beside its stimuli."""
+"""The properties of a phenomenon that the package uses besides its stimuli."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,14 +8,19 @@ from jaxmask.text.examples import Task
 
 
 class Phenomenon(NamedTuple):
-    """A task as the scripts know it; each file of `jaxmask.tasks` defines one.
+    """The properties of a task; each module of `jaxmask.tasks` with stimuli defines one.
 
     Attributes:
         read: reads the stimuli from a file or folder.
-        generate: makes the stimuli without any file; None where that is impossible.
+        generate: makes the stimuli without a file; None if that is impossible.
         evaluation: number of examples that the paper held out; None if the paper has no such task.
-        shown: group whose sentences make good figures; None if all groups do.
-        patterns: for each group, its words; a word in capitals stands for many words.
+        shown: name of the group whose sentences make good figures; None if all groups do.
+        patterns: for each group, its words; a word in capitals stands for several words.
+
+    Example:
+        >>> from jaxmask.tasks import gender_bias
+        >>> gender_bias.PHENOMENON.evaluation
+        200
     """
 
     read: Callable[[Path], Task]

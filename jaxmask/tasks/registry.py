@@ -13,8 +13,8 @@ PHENOMENA: dict[str, Phenomenon] = {
 def phenomenon(name: str) -> Phenomenon:
     """The phenomenon of a task.
 
-    A file of minimal pairs has a name of its own: any name that isn't in `PHENOMENA` belongs to
-    such a file.
+    A task of minimal pairs has the name of its file; any name that isn't in `PHENOMENA` therefore
+    stands for such a task.
 
     Example:
         >>> phenomenon("gender_bias").evaluation

@@ -1,4 +1,4 @@
-"""Ordinary text as arrays, and random places in it: what is far from the stimuli of any task."""
+"""Ordinary text, which isn't made of stimuli, as arrays, and random places in it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,17 +10,35 @@ from jaxmask.text.vocabulary import Vocabulary
 
 
 class Text(NamedTuple):
-    """Sentences as word indices, padded at the end with 0."""
+    """Sentences as word indices, padded with 0 at the end.
+
+    Attributes:
+        tokens: word indices.
+        length: number of words of each sentence.
+
+    Example:
+        >>> Text(np.array([[2, 3], [4, 0]]), np.array([2, 1])).length.tolist()
+        [2, 1]
+    """
 
     tokens: Int[np.ndarray, "sentences time"]
     length: Int[np.ndarray, " sentences"]
 
 
 def encode(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Text:
-    """Word indices of sentences; words out of vocabulary become ``<unk>``.
+    """Turns sentences into word indices; words that aren't in the vocabulary become ``<unk>``.
+
+    Args:
+        sentences: the words of each sentence.
+        vocabulary: of the model.
 
     Raises:
-        ValueError: there are no sentences, or one has no words.
+        ValueError: there are no sentences, or a sentence has no words.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "Boys", "run"])
+        >>> encode([["Boys", "run"], ["Run"]], vocabulary).tokens.tolist()
+        [[2, 3], [0, 0]]
     """
     length = np.array([len(words) for words in sentences], np.int32)
     if not length.all() or not len(length):
@@ -34,5 +52,14 @@ def encode(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Text:
 def random_step(
     rng: np.random.Generator, length: Int[np.ndarray, " sentences"]
 ) -> Bool[np.ndarray, "sentences time"]:
-    """One word of each sentence, any with the same probability."""
+    """Chooses one word of each sentence; all words of a sentence are equally likely.
+
+    Args:
+        rng: of the random choice.
+        length: number of words of each sentence.
+
+    Example:
+        >>> random_step(np.random.default_rng(0), np.array([1, 1])).tolist()
+        [[True], [True]]
+    """
     return np.arange(length.max()) == rng.integers(0, length)[:, None]

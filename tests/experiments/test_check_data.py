@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError
 
 from experiments import check_data
+from experiments.shared.option_types import OptionError
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.tasks import minimal_pairs, number_agreement
@@ -35,30 +35,30 @@ def loaded(model):
 
 
 def test_each_line_is_accounted_for(task, loaded):
-    lacking = [unknown_words(s, loaded.vocabulary) for s in task.stimuli]
-    assert check_data.counts(task, lacking, loaded) == [
+    missing = [unknown_words(s, loaded.vocabulary) for s in task.stimuli]
+    assert check_data.counts(task, missing, loaded) == [
         "mine: 8 pairs, singular or plural",
         f"model: tiny, {loaded.config.vocabulary} words",
         "kept: 4 pairs",
-        "dropped: 1 pair, of which a form is out of vocabulary",
-        "dropped: 3 pairs, of which the word at the position is out of vocabulary",
+        "dropped: 1 pair with a form that isn't in the vocabulary",
+        "dropped: 3 pairs whose word at the position isn't in the vocabulary",
     ]
-    assert check_data.culprits(task, lacking) == [
+    assert check_data.missing_words(task, missing) == [
         ("position", "boyss", ("6", "7")),
         ("position", "Boy", ("5",)),
         ("form", "salutes", ("8",)),
     ]
     encoded = encode(task, loaded.vocabulary)
-    kept = sum(not x.pair and not x.position_word for x in lacking)
-    assert (encoded.examples.size, encoded.dropped.total) == (kept, len(lacking) - kept)
+    kept = sum(not x.pair and not x.position_word for x in missing)
+    assert (encoded.examples.size, encoded.dropped.total) == (kept, len(missing) - kept)
 
 
 def test_words_that_become_unknown_come_last(task):
     words = {*number_agreement.WORDS, "<unk>", "<eos>", "Boy", "boyss", "salutes"} - {"car"}
     vocabulary = Vocabulary(sorted(words))
-    lacking = [unknown_words(s, vocabulary) for s in task.stimuli]
-    assert check_data.culprits(task, lacking) == [("other", "car", ("4",))]
-    table = check_data.word_table(check_data.culprits(task, lacking), vocabulary)
+    missing = [unknown_words(s, vocabulary) for s in task.stimuli]
+    assert check_data.missing_words(task, missing) == [("other", "car", ("4",))]
+    table = check_data.word_table(check_data.missing_words(task, missing), vocabulary)
     assert table.rows[0][:4] == ("car", "other", "1", "4")
 
 
@@ -67,9 +67,9 @@ def test_words_that_become_unknown_come_last(task):
     [
         ("the", "the vocabulary has 'The'"),
         ("BOY", "the vocabulary has 'boy'"),
-        ("boy,", "the vocabulary has 'boy': set punctuation apart by spaces"),
+        ("boy,", "the vocabulary has 'boy': separate punctuation by spaces"),
         ("barister", "did you mean 'barrister'?"),
-        ("<unk>", "it stands for any unknown word: name one"),
+        ("<unk>", "this stands for any unknown word: write a word"),
         ("zyzzyva", ""),
         ("...", ""),
         ("x" * 10**6, ""),
@@ -104,11 +104,15 @@ def test_without_right_forms_the_log_odds_are_of_the_first(task, loaded):
 def test_advice(task, loaded):
     encoded = encode(task, loaded.vocabulary)
     lines = check_data.advice(task, encoded, np.array([1.5, 0.5, 2.0, 3.0]))
-    assert lines[0].startswith("no pair can be turned to singular: ")
-    assert lines[0].endswith("Add sentences after which it prefers that of plural.")
-    assert lines[1].startswith("only 4 pairs can be turned to plural: ")
+    assert lines[0] == (
+        "no pair can be flipped to singular, because the model already prefers the singular form "
+        "everywhere. Add sentences after which it prefers the plural form."
+    )
+    assert lines[1].startswith("only 4 pairs can be flipped to plural, because the model already ")
     assert lines[2].startswith("simple, plural: the model is right on 0%")
-    assert lines[3].startswith("sentences that end in a form of their own pair: 1, the first in li")
+    assert lines[3].startswith(
+        "sentences that end with one of their own two forms: 1, the first in line 9"
+    )
     assert len(lines) == 4
 
 

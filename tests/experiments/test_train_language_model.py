@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError
 
 from experiments import train_language_model as script
+from experiments.shared.option_types import OptionError
 from experiments.training import seed_groups
 from experiments.training.options import TrainingOptions, with_recipe
 from experiments.training.text_files import build_vocabulary, encode
@@ -73,7 +73,7 @@ def test_folder_of_plain_or_compressed_files(texts, tmp_path):
     assert vocabulary.words == ("<unk>", "<eos>", "cat", "dog")
     run = script.prepare(*chosen)
     assert run.model == LSTMConfig(4, 5, 5, 2, tied=True)
-    assert [corpus.size(file) for file in (run.train, run.valid)] == [1710, 21]
+    assert [corpus.size(file) for file in (run.text.train, run.text.valid)] == [1710, 21]
     (data / "train.txt").unlink()
     with pytest.raises(OptionError, match=r"train\.txt: expected a file"):
         script.train(options({"data": data}, tmp_path / "other"))
@@ -151,7 +151,7 @@ def test_seeds_together_are_those_one_after_another(texts, tmp_path):
 def test_seeds_are_split_where_they_do_not_fit_into_memory(texts, tmp_path, monkeypatch):
     run = script.prepare(*prepared(options(texts, tmp_path, seeds=5, optimizer="sgd")))
     state = seed_groups.start(
-        seed_groups.split_keys(np.arange(2))[0], None, run.model, run.config, run.columns
+        seed_groups.split_keys(np.arange(2))[0], None, run.model, run.config, run.text.columns
     )
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     need = seed_groups.memory(run, [0, 1])
@@ -206,8 +206,8 @@ def test_other_text_is_refused(texts, tmp_path):
         ({"columns": 5000}, "--columns: expected fewer than 5000"),
         ({"dropout": 1.0}, "--dropout"),
         ({"learning_rate": 0.0}, "--learning-rate"),
-        ({"epochs": 2}, "--epochs: expected it or --steps"),
-        ({"embedding": 7}, "--embedding: expected 5, as --hidden, or --no-tied"),
+        ({"epochs": 2}, "--epochs: expected only one of --epochs and --steps"),
+        ({"embedding": 7}, "--embedding: expected 5, the same as --hidden, or --no-tied"),
         ({"snapshots": (25,)}, "--snapshots: expected at most --steps, 24, found 25"),
     ],
 )
