@@ -103,7 +103,7 @@ def greedy_curve(
     def accuracies(additions: Additions, evaluation: Objective) -> Float[Array, " sizes"]:
         def accuracy(count: Array) -> Float[Array, ""]:
             first = greedy.first(additions, count, evaluation.n_units)
-            return evaluate(first, evaluation, kl_rows=0).accuracy
+            return evaluate(first, evaluation, NoKL()).accuracy
 
         return jax.lax.map(accuracy, 1 + jnp.arange(len(additions.unit)))
 

@@ -10,6 +10,7 @@ from experiments.shared.checkpoints import Checkpoints
 from jaxmask import search
 from jaxmask.evaluate import evaluate
 from jaxmask.runs import devices, ensemble
+from jaxmask.runs.ensemble import Session
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
@@ -23,9 +24,8 @@ def test_equals_the_mapped_search_and_reports_progress():
     objective = toy.toy(seed=4, units=8)
     keys = jax.random.split(jax.random.key(0), 3)
     seen = []
-    result = ensemble.run(
-        keys, objective, CONFIG, lambda done, info: seen.append((done, info)), PROGRAMS
-    )
+    session = Session(observe=lambda *told: seen.append(told), programs=PROGRAMS)
+    result = ensemble.run(keys, objective, CONFIG, session)
 
     mapped = jax.jit(jax.vmap(search.run, in_axes=(0, None, None)))
     interventions, history = mapped(keys, objective, CONFIG)
@@ -52,7 +52,8 @@ def test_exchange_ends_where_all_runs_are_settled():
     keys = jax.random.split(jax.random.key(0), 3)
     config = CONFIG.replace(steps=20, exchange_rounds=16)
     seen, programs = [], CountingPrograms()
-    result = ensemble.run(keys, objective, config, lambda done, _: seen.append(done), programs)
+    session = Session(observe=lambda done, _: seen.append(done), programs=programs)
+    result = ensemble.run(keys, objective, config, session)
     interventions, history = jax.jit(jax.vmap(search.run, in_axes=(0, None, None)))(
         keys, objective, config
     )
@@ -105,7 +106,10 @@ def test_settings_may_differ_from_run_to_run():
     np.testing.assert_array_equal(both.interventions.mask.sum(axis=2), [[2, 2], [4, 4]])
     for number, alpha in enumerate(alphas):
         alone = ensemble.run(
-            keys[number : number + 1], objective, CONFIG.replace(alpha=alpha), None, PROGRAMS
+            keys[number : number + 1],
+            objective,
+            CONFIG.replace(alpha=alpha),
+            Session(programs=PROGRAMS),
         )
         np.testing.assert_array_equal(both.interventions.mask[number], alone.interventions.mask[0])
         np.testing.assert_allclose(
@@ -117,14 +121,15 @@ def test_programs_are_compiled_once_for_each_shape():
     objective = toy.toy(seed=4, units=8)
     config = CONFIG.replace(steps=100, exchange_rounds=4)
     programs = Programs()
+    session = Session(programs=programs)
     keys = jax.random.split(jax.random.key(0), 2)
-    ensemble.run(keys, objective, config, programs=programs)
+    ensemble.run(keys, objective, config, session)
     compiled = dict(programs._compiled)
     assert len(compiled) == 4  # init, a chunk of steps, harden, a chunk of rounds
-    again = ensemble.run(keys, objective, config.replace(alpha=0.5), programs=programs)
+    again = ensemble.run(keys, objective, config.replace(alpha=0.5), session)
     assert programs._compiled == compiled
     assert again.compile_seconds < 0.1 < programs.compiling
-    ensemble.run(keys, objective, config.replace(alpha=jnp.array([0.3, 0.5])), programs=programs)
+    ensemble.run(keys, objective, config.replace(alpha=jnp.array([0.3, 0.5])), session)
     assert len(programs._compiled) == 2 * len(compiled)
 
 
@@ -181,7 +186,7 @@ def test_any_product_of_settings_is_one_program():
     }  # fmt: skip
     keys, configs = ensemble.grid(jax.random.split(jax.random.key(0), 2), config, **values)
     programs = Programs()
-    result = ensemble.run(keys, objective, configs, programs=programs)
+    result = ensemble.run(keys, objective, configs, Session(programs=programs))
     assert len(programs._compiled) == 4
     units = result.interventions.mask[:, 0].sum(axis=1)
     np.testing.assert_array_equal(units, np.tile(np.repeat([2, 4], 4), 4))
@@ -200,7 +205,7 @@ def stop(done, info):
 
 def test_parts_are_done_by_one_program_and_gone_on_with_where_they_were(monkeypatch, tmp_path):
     objective, keys = toy.toy(seed=4, units=8), jax.random.split(jax.random.key(0), 3)
-    whole = ensemble.run(keys, objective, CONFIG, programs=PROGRAMS)
+    whole = ensemble.run(keys, objective, CONFIG, Session(programs=PROGRAMS))
     before, sizes, seen = len(PROGRAMS._compiled), [], []
 
     def together(runs, taken, mesh):
@@ -208,9 +213,8 @@ def test_parts_are_done_by_one_program_and_gone_on_with_where_they_were(monkeypa
         return 2
 
     monkeypatch.setattr(devices, "together", together)
-    undisturbed = ensemble.run(
-        keys, objective, CONFIG, lambda done, info: seen.append((done, len(info.loss))), PROGRAMS
-    )
+    session = Session(lambda done, info: seen.append((done, len(info.loss))), PROGRAMS)
+    undisturbed = ensemble.run(keys, objective, CONFIG, session)
     assert sizes[0] > 4 * 8 * 3  # bytes: more than a vector a run
     assert len(PROGRAMS._compiled) == before + 6  # of 2 runs: two to begin phases, chunks of 2 x 2
     assert seen == [(25, 2), (35, 2), (60, 1), (70, 1), (1, 2), (1, 2), (2, 1), (3, 1)]
@@ -225,15 +229,14 @@ def test_parts_are_done_by_one_program_and_gone_on_with_where_they_were(monkeypa
     stops = 0
     while True:  # it is stopped after each chunk
         try:
-            again = ensemble.run(
-                keys, objective, CONFIG, stop, PROGRAMS, Checkpoints(tmp_path, minutes=0)
-            )
+            kept = Session(stop, PROGRAMS, Checkpoints(tmp_path, minutes=0))
+            again = ensemble.run(keys, objective, CONFIG, kept)
             break
         except Stopped:
             stops += 1
     assert stops == 8
     assert_same(again, undisturbed)
-    assert_same(ensemble.run(keys, objective, CONFIG, programs=PROGRAMS), undisturbed)
+    assert_same(ensemble.run(keys, objective, CONFIG, Session(programs=PROGRAMS)), undisturbed)
     parts = sorted(folder.name for folder in (tmp_path / "checkpoints").iterdir())
     assert parts == [
         "exchange_1_to_2_of_3", "exchange_3_to_3_of_3",

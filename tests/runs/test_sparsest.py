@@ -12,12 +12,14 @@ from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.objective import NoKL
 from jaxmask.runs import sparsest
+from jaxmask.runs.ensemble import Session
 from jaxmask.runs.programs import Programs
+from jaxmask.runs.sparsest import Goal
 from jaxmask.search import SearchConfig
 
 CONFIG = SearchConfig(steps=100, batch_size=24, kl=NoKL(), exchange_rounds=4, exchange_rows=24)
 UNITS = 10
-PROGRAMS = Programs()  # all tests search toys of one shape
+SESSION = Session(programs=Programs())  # all tests search toys of one shape
 
 
 def best_accuracy(objective, size):
@@ -34,10 +36,8 @@ def test_finds_the_size_that_brute_force_finds(expected):
     best = [best_accuracy(objective, size) for size in range(1, 7)]
     size = next(n for n in range(1, 6) if best[n] > best[n - 1] + 0.1)  # n + 1 units
     wanted = (best[size - 1] + best[size]) / 2
-    found = sparsest.find(
-        jax.random.key(0), objective, CONFIG, wanted, expected=expected, most=UNITS,
-        programs=PROGRAMS,
-    )  # fmt: skip
+    goal = Goal(wanted, expected, most=UNITS)
+    found = sparsest.find(jax.random.key(0), objective, CONFIG, goal, SESSION)
     assert found.units == size + 1, (best, found)
     reached = dict(found.probes)
     assert reached[found.units] >= wanted > reached[found.units - 1]
@@ -46,9 +46,7 @@ def test_finds_the_size_that_brute_force_finds(expected):
 
 def test_says_so_when_no_size_suffices():
     objective = toy.toy(seed=4, units=UNITS)
-    found = sparsest.find(
-        jax.random.key(0), objective, CONFIG, 1.1, expected=1, most=3, programs=PROGRAMS
-    )
+    found = sparsest.find(jax.random.key(0), objective, CONFIG, Goal(1.1, 1, most=3), SESSION)
     assert found.units is None
     assert found.probes[-1].units == 3
 

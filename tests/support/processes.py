@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from support import toy
 from jaxmask.runs import devices, ensemble
+from jaxmask.runs.ensemble import Session
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
@@ -23,7 +24,7 @@ def found(runs, programs=None, objective=None):
     objective = toy.toy(seed=4, units=8, cost=0.1) if objective is None else objective
     seen = []
     observe = lambda done, info: seen.append((done, len(info.loss)))
-    result = ensemble.run(keys, objective, config, observe, programs)
+    result = ensemble.run(keys, objective, config, Session(observe=observe, programs=programs))
     judged = ensemble.evaluations(result.interventions, objective)
     gap = ensemble.relaxations(result.relaxed, objective, config)
     arrays = result.interventions, result.history.steps.loss, result.history.rounds, judged, gap
