@@ -195,7 +195,8 @@ def write_run(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "summary.json").unlink(missing_ok=True)
+        for name in ("summary.json", "metrics.jsonl"):
+            (folder / name).unlink(missing_ok=True)
         more()
     except OSError as fault:
         raise RunFolderError(f"{folder}: can't be written ({fault})") from fault

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError
 
 from experiments import check_data
+from experiments.shared.option_types import OptionError
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.tasks import minimal_pairs, number_agreement

@@ -21,7 +21,6 @@ from jaxmask.models import model_folder
 SECONDS = 1.0
 
 
-
 def fails(monkeypatch, capsys, script: str, *words: Any) -> str:
     """The only line that a script prints, and that it compiles nothing and takes no time."""
     module = importlib.import_module(f"experiments.{script}")
@@ -116,7 +115,10 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
         ),
         ((SEARCH, "--method", "hard_concrete_paper", "--rounds", "2"), "^--rounds: expected none"),
         ((SEARCH, "--evaluation", "12000"), "^--evaluation: expected 1 to 11999 of 12000 examples"),
-        ((SEARCH, "--evaluation", "11999", "--split", "word"), "^--evaluation: .* leaves no examples to train"),
+        (
+            (SEARCH, "--evaluation", "11999", "--split", "word"),
+            "^--evaluation: .* leaves no examples to train",
+        ),
         (("gender_bias", "--evaluation", "2873"), "^--evaluation: expected 1 to 2872 of 2873"),
         (("gender_bias", "--data", "{folder}"), r"folder/professions\.json: "),
         (("variants", "--task", "both"), "--task"),

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError
 
 from experiments import train_language_model as script
+from experiments.shared.option_types import OptionError
 from experiments.training import seed_groups
 from experiments.training.options import TrainingOptions, with_recipe
 from experiments.training.text_files import build_vocabulary, encode

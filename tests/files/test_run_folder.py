@@ -36,6 +36,9 @@ def test_same_configuration_overwrites(tmp_path):
     write_run(tmp_path, CONFIG, summary(three_runs()), METRICS)
     write_run(tmp_path, CONFIG, summary(three_runs()[:1]), METRICS)
     assert len(json.loads((tmp_path / "summary.json").read_text())["runs"]) == 1
+    assert (tmp_path / "metrics.jsonl").exists()
+    write_run(tmp_path, CONFIG, summary(three_runs()), [])
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_another_configuration_is_refused_and_left_alone(tmp_path):
