@@ -42,6 +42,7 @@ class ParetoOptions(Options, TaskOptions):
         Raises:
             OptionError: a value is out of range, there twice, or there is none.
         """
+        self.check()
         for name, values in (("alpha", self.alpha), ("kl-weight", self.kl_weight)):
             if not values or len(set(values)) < len(values):
                 raise OptionError(f"--{name}: expected values that differ, found {values}")

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,9 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
     wanted = plain(config, "config")
     if not isinstance(found, dict):
         raise RunFolderError(f"{file}: expected a run's configuration, found {found!r}")
-    differing = [
-        f"{key}: {_shown(found, key)} there, {_shown(wanted, key)} now"
-        for key in sorted(found.keys() | wanted.keys())
-        if _shown(found, key) != _shown(wanted, key)
-    ]
+    differing = "; ".join(_differences(found, wanted))
     if differing:
-        raise RunFolderError(
-            f"{folder} holds a run with another configuration; {'; '.join(differing)}"
-        )
+        raise RunFolderError(f"{folder} holds a run with another configuration; {differing}")
 
 
 def check_writable(folder: str | Path) -> None:
@@ -201,7 +195,8 @@ def write_run(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "summary.json").unlink(missing_ok=True)
+        for name in ("summary.json", "metrics.jsonl"):
+            (folder / name).unlink(missing_ok=True)
         more()
     except OSError as fault:
         raise RunFolderError(f"{folder}: can't be written ({fault})") from fault
@@ -239,6 +234,16 @@ def plain(value: Any, place: str) -> Any:
     if not math.isfinite(value):
         raise RunFolderError(f"{place}: expected a finite number, found {value}")
     return float(value)
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any], parent: str = "") -> Iterator[str]:
+    """The settings that differ; of groups of settings that both have, the settings inside."""
+    for key in sorted(found.keys() | wanted.keys()):
+        one, other = found.get(key), wanted.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, f"{parent}{key}.")
+        elif _shown(found, key) != _shown(wanted, key):
+            yield f"{parent}{key}: {_shown(found, key)} there, {_shown(wanted, key)} now"
 
 
 def _shown(config: dict[str, Any], key: str) -> str:

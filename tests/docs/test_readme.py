@@ -11,7 +11,7 @@ import jax
 import pytest
 import tyro
 
-from jaxmask.files.intervention_file import save_intervention
+from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.intervention import Intervention
 from jaxmask.models import model_folder
 from jaxmask.tasks import number_agreement
@@ -101,15 +101,14 @@ def test_the_code_of_the_readme_runs(searched, model, tmp_path, monkeypatch):
     small, all_of = model_folder.load_model(model), number_agreement.generate
     monkeypatch.setattr(number_agreement, "generate", lambda seed: only("nounpp", all_of(seed)))
     mask = jax.numpy.zeros((2, small.config.units)).at[:, 3].set(1.0)
-    save_intervention(
-        "results/demo/every/interventions/seed_0.json",
+    saved = SavedIntervention(
         Intervention(mask, 0.5 * mask),
-        small,
         number_agreement.NAME,
         ("singular", "plural"),
         {"intervention": "every", "context": "eos"},
         {},
     )
+    save_intervention("results/demo/every/interventions/seed_0.json", saved, small)
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```", PAGES[0].read_text(encoding="utf-8"))
     assert len(blocks) >= 3
     names = {}

@@ -36,6 +36,9 @@ def test_same_configuration_overwrites(tmp_path):
     write_run(tmp_path, CONFIG, summary(three_runs()), METRICS)
     write_run(tmp_path, CONFIG, summary(three_runs()[:1]), METRICS)
     assert len(json.loads((tmp_path / "summary.json").read_text())["runs"]) == 1
+    assert (tmp_path / "metrics.jsonl").exists()
+    write_run(tmp_path, CONFIG, summary(three_runs()), [])
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_another_configuration_is_refused_and_left_alone(tmp_path):
@@ -52,6 +55,20 @@ def test_a_key_set_to_null_differs_from_one_not_set(tmp_path):
     write_run(tmp_path, {"data": None}, summary(three_runs()), [])
     with pytest.raises(RunFolderError, match="data: null there, not set now"):
         check_run_folder(tmp_path, {})
+
+
+def test_of_settings_in_groups_those_that_differ_are_named(tmp_path):
+    search = {"alpha": 0.25, "steps": 60, "support": [-0.1, 1.1]}
+    open_run(tmp_path, {"seeds": 2, "search": search, "rule": {"every": 50}})
+    with pytest.raises(RunFolderError) as refused:
+        check_run_folder(
+            tmp_path,
+            {"seeds": 2, "search": {**search, "alpha": 0.5, "kl": "8 rows"}, "rule": None},
+        )
+    assert str(refused.value) == (
+        f'{tmp_path} holds a run with another configuration; rule: {{"every": 50}} there, null '
+        'now; search.alpha: 0.25 there, 0.5 now; search.kl: not set there, "8 rows" now'
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[1]"])

@@ -24,7 +24,7 @@ def test_equals_the_mapped_search_and_reports_progress():
     objective = toy.toy(seed=4, units=8)
     keys = jax.random.split(jax.random.key(0), 3)
     seen = []
-    session = Session(lambda done, info: seen.append((done, info)), PROGRAMS)
+    session = Session(observe=lambda *told: seen.append(told), programs=PROGRAMS)
     result = ensemble.run(keys, objective, CONFIG, session)
 
     mapped = jax.jit(jax.vmap(search.run, in_axes=(0, None, None)))
@@ -52,7 +52,7 @@ def test_exchange_ends_where_all_runs_are_settled():
     keys = jax.random.split(jax.random.key(0), 3)
     config = CONFIG.replace(steps=20, exchange_rounds=16)
     seen, programs = [], CountingPrograms()
-    session = Session(lambda done, _: seen.append(done), programs)
+    session = Session(observe=lambda done, _: seen.append(done), programs=programs)
     result = ensemble.run(keys, objective, config, session)
     interventions, history = jax.jit(jax.vmap(search.run, in_axes=(0, None, None)))(
         keys, objective, config
@@ -121,16 +121,15 @@ def test_programs_are_compiled_once_for_each_shape():
     objective = toy.toy(seed=4, units=8)
     config = CONFIG.replace(steps=100, exchange_rounds=4)
     programs = Programs()
+    session = Session(programs=programs)
     keys = jax.random.split(jax.random.key(0), 2)
-    ensemble.run(keys, objective, config, Session(programs=programs))
+    ensemble.run(keys, objective, config, session)
     compiled = dict(programs._compiled)
     assert len(compiled) == 4  # init, a chunk of steps, harden, a chunk of rounds
-    again = ensemble.run(keys, objective, config.replace(alpha=0.5), Session(programs=programs))
+    again = ensemble.run(keys, objective, config.replace(alpha=0.5), session)
     assert programs._compiled == compiled
     assert again.compile_seconds < 0.1 < programs.compiling
-    ensemble.run(
-        keys, objective, config.replace(alpha=jnp.array([0.3, 0.5])), Session(programs=programs)
-    )
+    ensemble.run(keys, objective, config.replace(alpha=jnp.array([0.3, 0.5])), session)
     assert len(programs._compiled) == 2 * len(compiled)
 
 
@@ -230,8 +229,8 @@ def test_parts_are_done_by_one_program_and_gone_on_with_where_they_were(monkeypa
     stops = 0
     while True:  # it is stopped after each chunk
         try:
-            session = Session(stop, PROGRAMS, Checkpoints(tmp_path, minutes=0))
-            again = ensemble.run(keys, objective, CONFIG, session)
+            kept = Session(stop, PROGRAMS, Checkpoints(tmp_path, minutes=0))
+            again = ensemble.run(keys, objective, CONFIG, kept)
             break
         except Stopped:
             stops += 1

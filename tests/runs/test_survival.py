@@ -7,46 +7,9 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 from support.processes import address, started
-
-from experiments import pareto
-from experiments.shared.checkpoints import Checkpoints
-from jaxmask.files.run_folder import RunFolderError
-
-
-def test_quick_runs_write_no_checkpoints(tmp_path):
-    assert not Checkpoints(tmp_path, minutes=5).due(True)
-    assert not list(tmp_path.iterdir())
-
-
-def test_parts_that_are_finished_are_kept_at_once(tmp_path, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    keeper = Checkpoints(tmp_path, 1)
-    assert not keeper.due(True)  # nothing to lose yet
-    now[0] = 61.0
-    assert keeper.due(False)
-    keeper.save("x", {"a": np.zeros(3)})
-    assert not keeper.due(False)
-    assert keeper.due(True)
-
-
-def test_a_checkpoint_of_another_shape_or_a_damaged_one_is_refused(tmp_path):
-    keeper = Checkpoints(tmp_path, 0)
-    keeper.save("x", {"a": np.zeros(3, np.float32)})
-    like = {"a": jax.ShapeDtypeStruct((3,), np.float32)}
-    np.testing.assert_array_equal(keeper.restore("x", like)["a"], np.zeros(3))
-    for other in ({"b": like["a"]}, {"a": jax.ShapeDtypeStruct((4,), np.float32)}):
-        with pytest.raises(RunFolderError, match="expected a checkpoint of this run; delete"):
-            keeper.restore("x", other)
-    for file in tmp_path.glob("checkpoints/x/1/**/*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[:10])
-    with pytest.raises(RunFolderError, match="expected a checkpoint of this run; delete"):
-        keeper.restore("x", like)
 
 
 @pytest.mark.slow
@@ -141,23 +104,6 @@ def test_killed_scripts_end_with_the_same_figures_bit_for_bit(model, tmp_path, s
     for file in whole.glob("interventions/**/*.json"):
         assert file.read_bytes() == (killed / file.relative_to(whole)).read_bytes()
     assert (whole / "metrics.jsonl").read_bytes() == (killed / "metrics.jsonl").read_bytes()
-
-
-@pytest.mark.slow
-def test_pareto_tells_of_every_setting(model, tmp_path, capsys):
-    options = pareto.ParetoOptions(
-        model=str(model), alpha=(0.25, 0.1), kl_weight=(0.0, 4.0), seeds=2, steps=20, rounds=1,
-        evaluation=300, out=tmp_path / "run",
-    )  # fmt: skip
-    summary = pareto.work(options)
-    there = [(one["kl_weight"], one["alpha"], one["allowed"]) for one in summary["settings"]]
-    assert there == [(0.0, 0.1, 1), (0.0, 0.25, 3), (4.0, 0.1, 1), (4.0, 0.25, 3)]
-    for one in summary["settings"]:
-        assert [run["n_units"] for run in one["runs"]] == 2 * [one["allowed"]]
-    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
-    assert (tmp_path / "run" / "figures" / "accuracy_against_units.png").exists()
-    assert len(list((tmp_path / "run").glob("interventions/*/seed_*.json"))) == 8
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 90 + len(str(tmp_path))
 
 
 @pytest.mark.slow

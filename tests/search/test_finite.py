@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from support import toy
 
-from experiments.shared import measurements
 from experiments.studies import convergence
 from experiments.studies.convergence import Phase, Rule, Watch
 from jaxmask import report, search
@@ -20,8 +19,9 @@ from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.intervention import to_baseline
 from jaxmask.objective import ExactKL, NoKL, SampledKL
+from jaxmask.pipeline import summarise
 from jaxmask.runs import ensemble
-from jaxmask.runs.ensemble import Programs
+from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 from jaxmask.search.checks import check_range
 from jaxmask.search.finite import all_finite, choose
@@ -164,7 +164,7 @@ def test_reports_say_where_a_seed_stopped():
     seed, limit = unlucky()
     _, history = run(KEYS, poisoned(limit), QUICK)
     stopped = np.asarray(stops(history))
-    lines = measurements.observations(SimpleNamespace(history=jax.tree.map(np.asarray, history)))
+    lines = summarise.observations(SimpleNamespace(history=jax.tree.map(np.asarray, history)))
     json.dumps(lines, allow_nan=False)
     assert {line["seed"] for line in lines} == set(range(SEEDS)) - {seed}
     runs = [{"seed": one, "stopped_at": int(at) or None} for one, at in enumerate(stopped)]

@@ -11,12 +11,13 @@ from typing import Any
 
 import jax
 import pytest
-from experiments.shared.setup import Options
 from hypothesis import given
 from hypothesis import strategies as st
 from support.watched import attempt, checked
 
-from experiments.shared import report_search
+from experiments import gender_bias as gender_bias_script
+from experiments import number_agreement as number_agreement_script
+from experiments.shared.options import Options
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, init_params
@@ -282,7 +283,7 @@ def test_a_run_reports_what_was_dropped(agreement, tmp_path, capsys):
         steps=10,
         evaluation=50,
     )
-    summary = report_search.run("number_agreement", options)
+    summary = number_agreement_script.work(options)
     assert summary["examples"]["dropped"] == 2 * (PAIRS // 2) == 18
     unknown = summary["examples"]["unknown"]
     assert unknown > 0
@@ -300,7 +301,7 @@ def test_a_run_reports_what_was_left_out(model, tmp_path, capsys):
         model=str(model), data=tmp_path, out=tmp_path / "out", alpha=0.25, seeds=1, steps=10,
         rounds=1, evaluation=50,
     )  # fmt: skip
-    summary = report_search.run("gender_bias", options)
+    summary = gender_bias_script.work(options)
     assert summary["examples"]["left_out"]["professions of a gender by their meaning"] == 1
     assert summary["examples"]["unknown"] == 0
     printed = capsys.readouterr().out

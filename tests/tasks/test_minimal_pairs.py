@@ -2,10 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError, Options
 
-from experiments import figures
-from experiments.shared import report_search, setup
+from experiments import figures, search
+from experiments.shared.option_types import OptionError
 from jaxmask import report
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import Site
@@ -80,35 +79,6 @@ def test_the_bundled_model_knows_the_example():
     assert np.mean((odds < 0) == encoded.examples.correct) == pytest.approx(0.975, abs=0.01)
 
 
-def test_data_of_another_kind_are_an_error_that_says_what_to_do(tmp_path):
-    file = write(tmp_path, HEADER, ("The box", "1", "a", "b"))
-    with pytest.raises(OptionError, match=r"--data: expected the folder of number_agreement's"):
-        setup.load_task("number_agreement", file)
-    with pytest.raises(OptionError, match=r"expected a file of minimal pairs, found the folder"):
-        setup.load_task("minimal_pairs", tmp_path)
-    with pytest.raises(OptionError, match=r"expected a file of minimal pairs, see docs/.*none"):
-        setup.load_task("minimal_pairs", None)
-    named = write(tmp_path, HEADER, ("The box", "1", "a", "b"), name="gender_bias.tsv")
-    with pytest.raises(OptionError, match=r"isn't called like a task \(gender_bias\)"):
-        setup.load_task("minimal_pairs", named)
-    assert setup.load_task("minimal_pairs", file).name == "mine"
-
-
-def test_a_file_is_told_from_an_edited_one_of_the_same_name(tmp_path):
-    before = setup.data_name(write(tmp_path, HEADER, ("The box", "1", "a", "b")))
-    after = setup.data_name(write(tmp_path, HEADER, ("The box", "1", "a", "c")))
-    assert before.startswith("mine.tsv, sha256 ")
-    assert before != after
-    assert (setup.data_name(None), setup.data_name(tmp_path)) == ("generated", tmp_path.name)
-
-
-def test_a_fifth_is_held_out_where_the_paper_says_nothing():
-    task = minimal_pairs.read(EXAMPLE)
-    assert setup.held_out(Options(), task) == 48
-    assert setup.held_out(Options(evaluation=7), task) == 7
-    assert setup.held_out(Options(), task._replace(name="gender_bias")) == 200
-
-
 @pytest.mark.slow
 def test_a_run_has_the_names_of_the_file_and_can_be_drawn(model, tmp_path):
     subjects = [word for words in number_agreement.NOUNS["SUBJECT"].values() for word in words]
@@ -122,19 +92,19 @@ def test_a_run_has_the_names_of_the_file_and_can_be_drawn(model, tmp_path):
     loaded = loaded._replace(vocabulary=type(loaded.vocabulary)(words))
     model_folder.save_model(tmp_path / "model", loaded)
     file = write(tmp_path, ("sentence", "position", "A", "B", "group"), *rows)
-    chosen = Options(
+    chosen = search.SearchScriptOptions(
         model=str(tmp_path / "model"), data=file, out=tmp_path / "run", seeds=1, steps=10, alpha=0.5
     )
-    summary = report_search.run("minimal_pairs", chosen)
+    summary = search.work(chosen)
     assert summary["task"] == "mine"
     assert summary["examples"]["evaluation"] == 16
     assert set(summary["runs"][0]["values"]) == {"A", "B"}
     assert "paper" not in (tmp_path / "run" / "table.md").read_text()
     drawing = figures.FigureOptions(run=chosen.out, model=chosen.model, data=file)
-    names = {drawn.name for drawn in figures.draw(drawing)}
+    names = {drawn.name for drawn in figures.work(drawing)}
     assert {"heat_map_now_x_.png", "heat_map_probably_x_.png"} <= names
     write(tmp_path, ("sentence", "position", "A", "B", "group"), *rows[1:])
     with pytest.raises(OptionError, match=r"--data: the run's is mine\.tsv, sha256 "):
-        figures.draw(drawing)
+        figures.work(drawing)
     with pytest.raises(RunFolderError, match="data: "):
-        report_search.run("minimal_pairs", dataclasses.replace(chosen, evaluation=16))
+        search.work(dataclasses.replace(chosen, evaluation=16))

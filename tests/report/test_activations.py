@@ -1,35 +1,26 @@
-"""The activations of found units, read and drawn, and the script that draws them for a run."""
-
-import dataclasses
-import json
+"""The activations of found units, read and drawn."""
 
 import jax
 import jax.numpy as jnp
-import matplotlib.image
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError, Options, prepare
 
-from experiments import figures
-from experiments.shared import activations
 from jaxmask.evaluate import evaluate
-from jaxmask.files.intervention_file import InterventionFileError, save_intervention
-from jaxmask.files.run_folder import RunFolderError
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import Intervention
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.forward import forward
+from jaxmask.pipeline.plan import Design, Split
+from jaxmask.pipeline.prepare import prepare
+from jaxmask.report import activations
 from jaxmask.tasks import number_agreement
 
 UNITS = (2, 5, 7, 8, 12)
 
 
-def options(model, **changes):
-    return Options(model=str(model), **{"evaluation": 100, **changes})
-
-
 @pytest.fixture(scope="module")
-def material(model):
-    return prepare(options(model), number_agreement.generate(0))
+def prepared(model):
+    design = Design(split=Split(evaluation=100))
+    return prepare(model_folder.load_model(model), number_agreement.generate(0), design)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +32,12 @@ def intervention():
 
 
 @pytest.fixture(scope="module")
-def reading(material, model, intervention):
-    directions = number_agreement.DIRECTIONS
-    return activations.read(material, options(model), directions, intervention)
+def reading(prepared, intervention):
+    return activations.read(prepared, intervention)
 
 
-def test_intervened_states_hold_the_values(reading, material, intervention):
-    part = material.evaluation
+def test_intervened_states_hold_the_values(reading, prepared, intervention):
+    part = prepared.evaluation
     columns = [unit - 1 for unit in UNITS]
     acts = np.arange(part.tokens.shape[1]) == part.position[:, None]
     np.testing.assert_array_equal(reading.where, acts)
@@ -58,17 +48,17 @@ def test_intervened_states_hold_the_values(reading, material, intervention):
     assert np.all(np.isnan(reading.original[np.arange(acts.shape[1]) >= part.length[:, None]]))
 
 
-def test_flips_are_those_that_evaluate_counts(reading, material, intervention):
-    accuracy = jax.jit(evaluate)(intervention, material.evaluation_objective).accuracy
+def test_flips_are_those_that_evaluate_counts(reading, prepared, intervention):
+    accuracy = jax.jit(evaluate)(intervention, prepared.evaluation_objective).accuracy
     assert 0 < reading.flipped.mean() < 1
     assert reading.flipped.mean() == pytest.approx(float(accuracy))
 
 
-def test_states_and_words_are_those_of_one_sentence_read_alone(reading, material):
+def test_states_and_words_are_those_of_one_sentence_read_alone(reading, prepared):
     row = 60
-    model, words = material.model, reading.sentences[row]
+    model, words = prepared.model, reading.sentences[row]
     tokens = jnp.array(model.vocabulary.encode(["<eos>", *words]))
-    start = jax.tree.map(jnp.zeros_like, material.context)
+    start = jax.tree.map(jnp.zeros_like, prepared.context)
     logits, state = forward(model.params, start, tokens)
     np.testing.assert_allclose(reading.original[row, len(words) - 1], state.hidden, atol=1e-5)
     preferred, turned = (model.vocabulary.encode([word])[0] for word in reading.pair[row])
@@ -153,67 +143,3 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
 )  # fmt: skip
 def test_word_labels(sentences, pattern, expected):
     assert activations.word_labels(sentences, pattern) == expected
-
-
-@pytest.fixture
-def run(model, tmp_path, intervention):
-    """A finished run, as far as the script reads it."""
-    config = {"task": "number_agreement", "data": "generated"}
-    config |= {name: getattr(options(model), name) for name in figures.READING}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    prevalence = [{"unit": unit, "prevalence": 100.0} for unit in units(intervention.mask)]
-    (tmp_path / "summary.json").write_text(json.dumps({"prevalence": prevalence}))
-    save_intervention(
-        tmp_path / figures.INTERVENTION,
-        intervention,
-        model_folder.load_model(model),
-        "number_agreement",
-        number_agreement.DIRECTIONS,
-        {},
-        {},
-    )
-    return figures.FigureOptions(run=tmp_path, model=str(model))
-
-
-def change(file, **changes):
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, **changes}))
-
-
-def test_figures_of_a_run(run, capsys):
-    files = figures.draw(run)
-    names = {file.name for file in files}
-    assert {f"heat_map_{group}.png" for group in number_agreement.CONSTRUCTIONS} <= names
-    assert {f"example_{group}.png" for group in number_agreement.CONSTRUCTIONS} <= names
-    for file in files:
-        assert file.parent == run.run / "figures"
-        assert matplotlib.image.imread(file).std() > 0.05
-    assert f"{len(files)} figures written" in capsys.readouterr().out
-
-
-def test_figures_refuse_another_model(run):
-    with pytest.raises(InterventionFileError, match=r"seed_0\.json: is of another model"):
-        figures.draw(dataclasses.replace(run, model="demo"))
-
-
-def test_figures_refuse_other_data(run, tmp_path):
-    with pytest.raises(OptionError, match="--data: the run's is generated"):
-        figures.draw(dataclasses.replace(run, data=tmp_path))
-    change(tmp_path / "config.json", data="NA_tasks")
-    with pytest.raises(OptionError, match="--data: the run's is NA_tasks, not given"):
-        figures.draw(run)
-
-
-def test_figures_need_a_finished_run(run, tmp_path):
-    (tmp_path / "summary.json").unlink()
-    with pytest.raises(RunFolderError, match=r"found no summary\.json"):
-        figures.draw(run)
-    change(tmp_path / "config.json", task="sentiment")
-    with pytest.raises(RunFolderError, match="task: expected one of number_agreement"):
-        figures.draw(run)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(RunFolderError, match=r"config\.json: expected task, .* found no task"):
-        figures.draw(run)
-    (tmp_path / "config.json").unlink()
-    with pytest.raises(RunFolderError, match=r"config\.json: expected a run's configuration"):
-        figures.draw(run)

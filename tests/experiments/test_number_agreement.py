@@ -1,4 +1,4 @@
-"""The scripts from end to end, on a model of a few units."""
+"""An experiment from end to end, on a model of a few units."""
 
 import json
 import subprocess
@@ -6,18 +6,15 @@ import sys
 
 import numpy as np
 import pytest
-from experiments.shared.setup import OptionError, Options, check, search_config
 
-from experiments.shared import report_search
+from experiments import number_agreement
+from experiments.shared.option_types import OptionError
+from experiments.shared.options import Options
 from jaxmask.files.intervention_file import load_intervention
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.intervention import units
 from jaxmask.models import model_folder
-from jaxmask.objective import NoKL
 from jaxmask.runs import ensemble
-from jaxmask.tasks import number_agreement
-
-NAME = number_agreement.NAME
 
 
 def options(model, out, **changes):
@@ -28,7 +25,7 @@ def options(model, out, **changes):
 @pytest.mark.parametrize("intervention", ["single", pytest.param("every", marks=pytest.mark.slow)])
 def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervention):
     folder = tmp_path / "run"
-    summary = report_search.run(NAME, options(model, folder, intervention=intervention))
+    summary = number_agreement.work(options(model, folder, intervention=intervention))
 
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert {file.name for file in folder.iterdir()} == {
@@ -50,14 +47,15 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervent
 
     monkeypatch.setattr(ensemble, "run", None)  # what follows is before any work is done
     with pytest.raises(OptionError, match="--out: expected a folder that can be written"):
-        report_search.run(NAME, options(model, folder / "table.md" / "run"))
-    with pytest.raises(RunFolderError, match="alpha"):
-        report_search.run(NAME, options(model, folder, intervention=intervention, alpha=0.5))
+        number_agreement.work(options(model, folder / "table.md" / "run"))
+    differing = r"configuration; search\.alpha: 0\.25 there, 0\.5 now; search\.beta: .* 0\.5 now$"
+    with pytest.raises(RunFolderError, match=differing):
+        number_agreement.work(options(model, folder, intervention=intervention, alpha=0.5))
 
 
 @pytest.mark.slow
 def test_a_seed_that_stopped_is_reported(model, tmp_path, monkeypatch, capsys):
-    whole = report_search.ensemble.run
+    whole = ensemble.run
 
     def stops(*arguments):
         """The second seed's loss is NaN in step 55."""
@@ -71,8 +69,8 @@ def test_a_seed_that_stopped_is_reported(model, tmp_path, monkeypatch, capsys):
         )
         return result._replace(history=history)
 
-    monkeypatch.setattr(report_search.ensemble, "run", stops)
-    summary = report_search.run(NAME, options(model, tmp_path))
+    monkeypatch.setattr(ensemble, "run", stops)
+    summary = number_agreement.work(options(model, tmp_path))
     first, second = summary["runs"]
     assert (first["stopped_at"], second["stopped_at"]) == (None, 55)
     assert not second["converged"]
@@ -88,7 +86,7 @@ def test_a_seed_that_stopped_is_reported(model, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_same_seed_same_result(model, tmp_path):
     first, second = (
-        report_search.run(NAME, options(model, tmp_path / name, steps=20)) for name in "ab"
+        number_agreement.work(options(model, tmp_path / name, steps=20)) for name in "ab"
     )
     for one, other in zip(first["runs"], second["runs"], strict=True):
         assert one | {"seconds": 0} == other | {"seconds": 0}
@@ -97,7 +95,7 @@ def test_same_seed_same_result(model, tmp_path):
 @pytest.mark.slow
 def test_separate_masks_and_no_kl(model, tmp_path):
     chosen = options(model, tmp_path, shared_mask=False, kl_weight=0.0, steps=30)
-    summary = report_search.run(NAME, chosen)
+    summary = number_agreement.work(chosen)
     for run in summary["runs"]:
         assert len(run["values"]["singular"]) == len(run["values"]["plural"]) == 3
 
@@ -105,27 +103,9 @@ def test_separate_masks_and_no_kl(model, tmp_path):
 @pytest.mark.slow
 def test_paper_settings_run(model, tmp_path):
     chosen = options(model, tmp_path, method="hard_concrete_paper", steps=30, seeds=1)
-    summary = report_search.run(NAME, chosen)
+    summary = number_agreement.work(chosen)
     assert summary["surrogate"] == "ratio"
     assert summary["method"] == "hard_concrete_paper"
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [{"alpha": 0.0}, {"alpha": 1.5}, {"alpha": float("nan")}, {"beta": 0.0}, {"kl_weight": -1.0},
-     {"seeds": 0}, {"steps": 0}, {"rounds": -1}, {"evaluation": 0}, {"split_seed": -1},
-     {"checkpoint_minutes": -1}],
-)  # fmt: skip
-def test_options_out_of_range_are_refused(fault):
-    (name,) = fault
-    with pytest.raises(OptionError, match=name.replace("_", "-")):
-        check(Options(**fault))
-
-
-def test_options_reach_the_search():
-    config = search_config(Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio"))
-    assert (config.alpha, config.beta, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
-    assert config.surrogate == "log_ratio"
 
 
 @pytest.mark.slow
@@ -144,3 +124,31 @@ def test_command_line(model, tmp_path):
     done = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: --alpha: expected a number from 1e-06 to 1, found 2.0")
+
+
+def old_settings(model, **changes):
+    """What config.json held before options became values: all options, and the settings."""
+    return {
+        "task": "number_agreement", "model": model.name, "data": "generated",
+        "intervention": "single", "context": "eos", "alpha": 0.25, "beta": None, "kl_weight": 1.0,
+        "surrogate": None, "method": "hard_concrete", "shared_mask": True, "seeds": 2, "steps": 60,
+        "rounds": None, "evaluation": 300, "split": "example", "split_seed": 0, "text": None,
+        "fingerprint": model.fingerprint,
+        "search": {"alpha": 0.25, "beta": 0.25, "kl_weight": 1.0, "kl_rows": 8, "steps": 60},
+    } | changes  # fmt: skip
+
+
+def test_a_run_begun_by_an_earlier_version_does_not_go_on(model, tmp_path):
+    """Its checkpoints would be taken for others."""
+    (tmp_path / "config.json").write_text(json.dumps(old_settings(model_folder.load_model(model))))
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(RunFolderError) as refused:
+        number_agreement.work(options(model, tmp_path))
+    first, *differing = str(refused.value).split("; ")
+    assert first == f"{tmp_path} holds a run with another configuration"
+    assert "steps: 60 there, not set now" in differing
+    assert 'search.kl: not set there, "8 rows" now' in differing
+    assert "search.kl_rows: 8 there, not set now" in differing
+    same = ("task", "model", "fingerprint", "seeds", "search.alpha", "search.steps")
+    assert not [line for line in differing if line.partition(":")[0] in same]
+    assert {file.name for file in tmp_path.iterdir()} == {"config.json", "checkpoints"}

@@ -1,0 +1,164 @@
+"""Every option of every script at its limits and beyond: refused in a sentence.
+
+Options are found in the scripts themselves and values are made for their types, so that an option
+without a range fails here.
+"""
+
+import ast
+import dataclasses
+import importlib
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytest
+import tyro
+
+from experiments.shared import option_types
+from experiments.shared.option_types import OptionError, flag
+from experiments.shared.options import Options
+
+SCRIPTS = Path(option_types.__file__).parents[1]
+NOWHERE = Path("/nowhere/at/all")
+
+
+def calls(file: Path) -> list[ast.Call]:
+    """The calls in a script by which options are read."""
+    return [
+        node
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in READERS
+    ]
+
+
+READERS = {"run_script", "parse", "cli"}
+MAINS = {
+    file.stem: getattr(importlib.import_module(f"experiments.{file.stem}"), call.args[0].id)
+    for file in sorted(SCRIPTS.glob("*.py"))
+    for call in calls(file)
+    if isinstance(call.args[0], ast.Name)
+}
+
+
+def test_all_scripts_are_found():
+    with_main = {
+        file.stem for file in SCRIPTS.glob("*.py") if '"__main__"' in file.read_text("utf-8")
+    }
+    assert set(MAINS) == with_main
+    for file in SCRIPTS.rglob("*.py"):
+        others = [ast.unparse(call.func) for call in calls(file)]
+        if file.stem not in ("script", "start"):  # the one is run_script's, the other a process's
+            assert set(others) <= {"run_script", "ast.parse"}, file.stem
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A file, a folder, and what a model is."""
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "file.txt").write_text("The boy greets .\n")
+    (folder / "model.pt").write_bytes(b"")
+    return folder
+
+
+def sound(kind: type, folder: Path) -> Any:
+    """Options that are in range, with what has no default."""
+    needed = {
+        "out": folder / "new",
+        "run": folder,
+        "reference": folder,
+        "text": (folder / "file.txt",),
+        "model": str(folder),
+        "data": folder / "file.txt",
+    }
+    missing = (dataclasses.MISSING, tyro.MISSING)
+    return kind(
+        **{
+            field.name: needed[field.name]
+            for field in dataclasses.fields(kind)
+            if any(field.default is none for none in missing)
+        }
+    )
+
+
+def bases(hint: Any) -> list[Any]:
+    """The plain types of a hint, of which tuples are left as they are."""
+    if typing.get_origin(hint) is Annotated:
+        return bases(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [base for part in typing.get_args(hint) for base in bases(part)]
+    return [hint]
+
+
+def beyond(hint: Any, name: str, folder: Path) -> list[Any]:
+    """Values that no option of a type may have, whatever it stands for."""
+    values: list[Any] = []
+    for base in bases(hint):
+        if base is int:
+            values += [-1, -(10**12), 10**12, 2**31, 1.5, True, float("nan")]
+        elif base is float:
+            values += [-1e-9, -1.0, 1e30, float("nan"), float("inf"), -float("inf"), True]
+        elif base is Path and name == "out":
+            values += [folder / "file.txt", folder / "file.txt" / "below", Path("/proc/none")]
+        elif base is Path:
+            values += [NOWHERE, Path("\x1b[2J"), Path("a\0b")]
+        elif base is str:
+            values += [str(NOWHERE), str(NOWHERE / "model.pt"), str(folder / "file.txt"), "Demo"]
+        elif typing.get_origin(base) is tuple:
+            of_each = typing.get_args(base)[0]
+            values += [(value,) for value in beyond(of_each, name, folder)]
+        elif typing.get_origin(base) is Literal:
+            values += ["\x1b[2J", ""]
+        else:
+            assert base in (bool, type(None)), f"--{name}: give it a type of option_types"
+    return values
+
+
+@pytest.mark.parametrize("script", MAINS)
+def test_each_option_has_a_range(script, places):
+    kind = MAINS[script]
+    good = sound(kind, places)
+    option_types.check(good)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        values = beyond(hints[field.name], field.name, places)
+        assert values or set(bases(hints[field.name])) <= {bool, type(None)}
+        for value in values:
+            with pytest.raises(OptionError) as refused:
+                option_types.check(dataclasses.replace(good, **{field.name: value}))
+            message = str(refused.value)
+            assert message.startswith(f"{flag(field.name)}: expected "), message
+            assert message.isprintable(), repr(message)
+            assert len(message) < 500, message
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "good", "bad"),
+    [
+        ("alpha", Options, [1e-6, 0.5, 1], [0, 0.0, 2, -0.0, np.nextafter(1.0, 2.0)]),
+        ("beta", Options, [None, 1e-6, 1.0], [0.0, 1.5]),
+        ("kl_weight", Options, [0, 0.0, 1e6], [1e7]),
+        ("seeds", Options, [1, 10_000], [0, 10_001]),
+        ("steps", Options, [None, 1, 10**9], [0, 10**9 + 1]),
+        ("rounds", Options, [None, 0, 1], [-1]),
+        ("evaluation", Options, [None, 1], [0]),
+        ("split_seed", Options, [0, 10**9], [-1]),
+        ("text_sentences", Options, [1], [0]),
+        ("dropout", MAINS["train_language_model"], [None, 0.0, 0.5], [1.0, 2.0]),
+        ("layers", MAINS["train_language_model"], [1, 50], [0, 51]),
+        ("learning_rate", MAINS["train_language_model"], [None, 1e-9, 20.0], [0.0]),
+        ("methods", MAINS["compare_methods"], [("greedy",)], [()]),
+        ("alpha", MAINS["compare_methods"], [(), (0.1, 1.0)], [(0.1, 2.0)]),
+        ("model", MAINS["summary"], [("demo", "demo")], [(), ("demo", "none")]),
+        ("kl_weight", MAINS["summary"], [1e-6], [0.0]),
+        ("examples", MAINS["single_unit_ablation"], [1], [0]),
+    ],
+)
+def test_limits(name, kind, good, bad, places):
+    base = sound(kind, places)
+    for value in good:
+        option_types.check(dataclasses.replace(base, **{name: value}))
+    for value in bad:
+        with pytest.raises(OptionError, match=flag(name)):
+            option_types.check(dataclasses.replace(base, **{name: value}))

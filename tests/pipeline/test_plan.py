@@ -1,0 +1,77 @@
+"""Plans in JSON's types, and how many examples a split holds out."""
+
+import json
+
+import pytest
+
+from jaxmask.files.run_folder import plain
+from jaxmask.intervention import Kind
+from jaxmask.models import model_folder
+from jaxmask.objective import ExactKL
+from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
+from jaxmask.search import SearchConfig
+from jaxmask.tasks import minimal_pairs, number_agreement
+
+EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
+
+
+@pytest.fixture(scope="module")
+def task():
+    task = number_agreement.generate(0)
+    return task._replace(stimuli=task.stimuli[::20])
+
+
+def test_a_fifth_is_held_out_where_the_paper_says_nothing(task):
+    pairs = minimal_pairs.read(EXAMPLE)
+    assert Split().size(pairs) == 48
+    assert Split(evaluation=7).size(pairs) == 7
+    assert Split().size(pairs._replace(name="gender_bias")) == 200
+    assert Split().size(task) == 1000
+    assert Split().size(pairs._replace(stimuli=pairs.stimuli[:3])) == 1
+
+
+def test_settings_are_all_that_decides_the_results(model, task):
+    tiny = model_folder.load_model(model)
+    design = Design(Kind(place="every"), "primer", Split(9, "word", 3), "mine.tsv")
+    text = TextSample("text.txt", [["The", "boy"]], 50)
+    config = SearchConfig(alpha=0.25, beta=0.5, kl=ExactKL(), steps=60)
+    found = Plan(config, design, "hard_concrete_paper", 4, text).settings(task, tiny)
+    search = found.pop("search")
+    assert found == {
+        "task": "number_agreement", "model": "tiny", "fingerprint": tiny.fingerprint,
+        "data": "mine.tsv", "intervention": "every", "context": "primer", "evaluation": 9,
+        "split": "word", "split_seed": 3, "method": "hard_concrete_paper", "seeds": 4,
+        "text": "text.txt", "text_sentences": 50,
+    }  # fmt: skip
+    assert (search["alpha"], search["beta"], search["steps"], search["kl"]) == (
+        0.25, 0.5, 60, "exact"
+    )  # fmt: skip
+    assert set(search) == set(SearchConfig.__dataclass_fields__)
+    assert json.loads(json.dumps(search)) == plain(search, "search") == search
+
+
+def test_without_a_text_its_sentences_decide_nothing(model, task):
+    found = Plan().settings(task, model_folder.load_model(model))
+    assert found["text"] is None
+    assert "text_sentences" not in found
+    assert found["evaluation"] == 1000  # what is meant, where it isn't given
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"config": SearchConfig(alpha=0.3)},
+        {"config": SearchConfig(kl=ExactKL())},
+        {"design": Design(Kind(place="every"))},
+        {"design": Design(context="none")},
+        {"design": Design(split=Split(seed=1))},
+        {"design": Design(split=Split(evaluation=2))},
+        {"method": "hard_concrete_paper"},
+        {"seeds": 11},
+        {"text": TextSample("a", [], 1)},
+    ],
+    ids=str,
+)
+def test_no_two_plans_have_the_same_settings(model, task, change):
+    tiny = model_folder.load_model(model)
+    assert Plan(**change).settings(task, tiny) != Plan().settings(task, tiny)

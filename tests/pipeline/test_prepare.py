@@ -1,0 +1,142 @@
+"""From a task to examples that can be searched: directions, splits, and what can't be used."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmask.intervention import Intervention, Kind
+from jaxmask.models import model_folder
+from jaxmask.models.language_model import ModelError
+from jaxmask.models.lstm.reading import log_odds, read_context
+from jaxmask.pipeline import prepare as module
+from jaxmask.pipeline.plan import Design, Split
+from jaxmask.pipeline.prepare import SplitError, prepare
+from jaxmask.tasks import number_agreement
+from jaxmask.text.examples import Stimulus, Task, TaskDataError
+
+DESIGN = Design(split=Split(evaluation=100))
+
+
+@pytest.fixture(scope="module")
+def task():
+    task = number_agreement.generate(0)
+    return task._replace(stimuli=task.stimuli[::20])
+
+
+@pytest.fixture(scope="module")
+def tiny(model):
+    return model_folder.load_model(model)
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny, task):
+    return prepare(tiny, task, DESIGN)
+
+
+def rows(examples):
+    """Each example in a form that can be compared."""
+    return {
+        (tuple(tokens[:length].tolist()), tuple(pair.tolist()), int(direction))
+        for tokens, length, pair, direction in zip(
+            examples.tokens, examples.length, examples.pair, examples.direction, strict=True
+        )
+    }
+
+
+def test_examples_are_turned_away_from_what_the_model_prefers(prepared, tiny):
+    examples = prepared.encoded.examples
+    context = read_context(tiny.params, tiny.vocabulary.encode(["<eos>"]))
+    odds = log_odds(tiny.params, examples, context)
+    np.testing.assert_array_equal(examples.direction, (odds > 0).astype(int))
+    right = np.where(examples.correct == 0, odds > 0, odds <= 0)
+    assert 0 < right.mean() < 1
+    assert prepared.model_accuracy == pytest.approx(100 * right.mean())
+
+
+def test_the_two_parts_are_all_examples(prepared):
+    train, held_out = rows(prepared.train), rows(prepared.evaluation)
+    assert not train & held_out
+    assert train | held_out == rows(prepared.encoded.examples)
+    assert (prepared.train.size, prepared.evaluation.size) == (500, 100)
+    for part, examples in (("train", prepared.train), ("evaluation", prepared.evaluation)):
+        counts = [prepared.examples_toward(direction, part) for direction in (0, 1)]
+        assert counts == np.bincount(examples.direction, minlength=2).tolist()
+        assert all(counts)
+
+
+def test_objectives_are_those_of_the_parts(prepared):
+    assert prepared.train_objective is prepared.train_objective  # built once
+    for objective, examples in (
+        (prepared.train_objective, prepared.train),
+        (prepared.evaluation_objective, prepared.evaluation),
+    ):
+        everything = objective.everything()
+        nothing = Intervention(*jax.numpy.zeros((2, len(everything.direction), 12)))
+        untouched = jax.jit(lambda *of: of[0](*of[1:]))(objective, nothing, everything)
+        assert objective.n_units == prepared.site.units == 12
+        shares = np.bincount(np.asarray(everything.direction), untouched.weight.sum(axis=1), 2)
+        expected = np.bincount(examples.direction, minlength=2) / examples.size
+        np.testing.assert_allclose(shares, expected, rtol=1e-5)
+        flipped = (untouched.log_ratio < 0) * untouched.weight
+        assert float(flipped.sum()) == 0.0  # toward what it doesn't prefer
+        assert float(untouched.kl) == 0.0
+
+
+def test_designs_decide_the_examples(tiny, task):
+    word = prepare(tiny, task, Design(split=Split(100, "word")))
+    subjects = [
+        {int(tokens[place]) for tokens, place in zip(part.tokens, part.position, strict=True)}
+        for part in (word.train, word.evaluation)
+    ]
+    assert not subjects[0] & subjects[1]
+    first, again, other = (
+        rows(prepare(tiny, task, Design(split=Split(100, seed=seed))).evaluation)
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    none = prepare(tiny, task, DESIGN._replace(context="none")).context
+    assert all(not leaf.any() for leaf in jax.tree.leaves(none))
+
+
+def test_without_right_forms_no_accuracy_is_known(tiny, task):
+    unknown = task._replace(stimuli=[one._replace(correct=-1) for one in task.stimuli])
+    assert prepare(tiny, unknown, DESIGN).model_accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (Split(600), "^evaluation: expected 1 to 599 of 600 examples"),
+        (Split(0), "^evaluation: expected 1 to 599 of 600 examples, found 1000$"),
+        (Split(599, "word"), "^evaluation: .* leaves no examples to train"),
+    ],
+)
+def test_a_part_without_examples_is_refused_before_any_computation(
+    tiny, task, split, message, monkeypatch
+):
+    monkeypatch.setattr(module.examples, "directed", None)
+    monkeypatch.setattr(type(tiny), "read_context", None)
+    with pytest.raises(SplitError, match=message):
+        prepare(tiny, task, Design(split=split))
+
+
+def test_a_task_without_known_words_is_refused(tiny):
+    strange = Task("mine", ("a", "b"), [Stimulus(("The",), 0, ("zyx", "xyz"), 0, "all")])
+    with pytest.raises(TaskDataError, match="not in the vocabulary: zyx, xyz"):
+        prepare(tiny, strange, Design())
+
+
+def test_a_site_that_the_model_does_not_have_is_refused(tiny, task):
+    chosen = prepare(tiny, task, DESIGN._replace(kind=Kind("cell")))
+    with pytest.raises(ModelError, match="tiny: site: expected hidden, found 'cell'"):
+        _ = chosen.site
+
+
+def test_what_a_model_can_not_tell_is_an_error(tiny):
+    """Finite weights, of which logits overflow."""
+    params = jax.tree.map(lambda leaf: leaf, tiny.params)
+    params["decoder"]["weight"] = 3e38 * jax.numpy.sign(params["decoder"]["weight"])
+    broken = tiny._replace(params=params)
+    task = number_agreement.generate(0)
+    with pytest.raises(ModelError, match=r"tiny: expected finite log-odds .* NaN or infinity for"):
+        prepare(broken, task, Design())
