@@ -140,8 +140,10 @@ class Examples(NamedTuple):
         return len(self.length)
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Examples":
-        """The given rows, in the given order."""
-        return Examples(*(field[rows] for field in self))
+        """The given rows, in the given order, padded to the longest of their sentences."""
+        chosen = Examples(*(field[rows] for field in self))
+        longest = chosen.length.max(initial=0)
+        return chosen._replace(tokens=chosen.tokens[:, :longest])
 
 
 class Dropped(NamedTuple):

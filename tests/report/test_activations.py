@@ -143,3 +143,23 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
 )  # fmt: skip
 def test_word_labels(sentences, pattern, expected):
     assert activations.word_labels(sentences, pattern) == expected
+
+
+def test_the_longest_sentence_may_be_one_to_search_on(model):
+    """Held-out sentences that are shorter than all others are read and drawn."""
+    task = number_agreement.generate(0)
+    short = [s for s in task.stimuli if s.group in ("simple", "adv")][:60]
+    (longest,) = [s for s in task.stimuli if s.group == "nounpp_adv"][:1]
+    task = task._replace(stimuli=[*short, longest], lines=())
+    chosen = next(
+        prepared
+        for seed in range(20)
+        if (prepared := prepare(
+            model_folder.load_model(model), task, Design(split=Split(20, seed=seed))
+        )).evaluation.length.max() < len(longest.words)
+    )  # fmt: skip
+    everything = jnp.ones((2, 12), jnp.float32)
+    reading = activations.read(chosen, Intervention(everything, 0.5 * everything))
+    assert reading.original.shape[1] == reading.where.shape[1] == chosen.evaluation.length.max()
+    group = reading.group[0]
+    assert activations.heat_map_figure(reading, group, [1, 2]) is not None
