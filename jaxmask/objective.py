@@ -66,8 +66,8 @@ KL = NoKL | SampledKL | ExactKL
 class Outcome(NamedTuple):
     """What an intervention did to a batch.
 
-    A row is a sentence with a place to intervene and a direction; its pairs are the examples that
-    differ in nothing but the two word forms.
+    A row is a sentence with a place to intervene on and a direction; its pairs are the examples
+    that differ in the two word forms only.
 
     Attributes:
         log_ratio: log p(d) - log p(t) after the intervention.
@@ -75,6 +75,13 @@ class Outcome(NamedTuple):
             no such pair.
         kl: mean over examples and sentence positions of KL(original || intervened), in nats;
             0 if it wasn't asked for.
+
+    Example:
+        The decision of the first of two rows has flipped:
+
+        >>> outcome = Outcome(jnp.array([[-0.5], [2.0]]), jnp.full((2, 1), 0.5), jnp.zeros(()))
+        >>> float(jnp.sum(outcome.weight * (outcome.log_ratio < 0)))
+        0.5
     """
 
     log_ratio: Float[Array, "rows pairs"]

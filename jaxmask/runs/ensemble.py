@@ -92,7 +92,7 @@ def grid(
         >>> from jaxmask.search import SearchConfig
         >>> keys = jax.random.split(jax.random.key(0), 2)
         >>> keys, config = ensemble.grid(keys, SearchConfig(), alpha=(0.01, 0.02))
-        >>> keys.shape, config.alpha.round(2).tolist()
+        >>> keys.shape, [round(float(alpha), 2) for alpha in config.alpha]
         ((4,), [0.01, 0.01, 0.02, 0.02])
     """
     swept = {

@@ -43,6 +43,13 @@ class RefitConfig(flax.struct.PyTreeNode):
         steps: gradient steps.
         rows: rows of the batch of a step.
         kl: how the KL of such a batch is computed.
+
+    Example:
+        >>> from jaxmask.objective import SampledKL
+        >>> from jaxmask.search.exchange import RefitConfig
+        >>> config = RefitConfig(jnp.zeros(()), steps=2, rows=64, kl=SampledKL(8))
+        >>> config.kl_of(512)
+        SampledKL(rows=64)
     """
 
     kl_weight: Float[Array, ""]

@@ -61,6 +61,12 @@ def first_location(config: RelaxedConfig, shift: float | Array = 0.0) -> Float[A
     Args:
         config: settings.
         shift: logit of that probability at the location 0.
+
+    Example:
+        >>> from jaxmask.search import SearchConfig, parameters
+        >>> location = parameters.first_location(SearchConfig(initial_alpha=0.15, steps=10**6))
+        >>> round(float(jax.nn.sigmoid(location)), 3)
+        0.15
     """
     first = shrinking_target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
@@ -68,12 +74,27 @@ def first_location(config: RelaxedConfig, shift: float | Array = 0.0) -> Float[A
 
 
 def first_values(key: Key[Array, ""], n_units: int) -> Float[Array, "directions {n_units}"]:
-    """Small random values: baselines near 0 that differ between directions."""
+    """Small random values: baselines near 0 that differ between directions.
+
+    Args:
+        key: used once.
+        n_units: of the model.
+
+    Example:
+        >>> from jaxmask.search import parameters
+        >>> parameters.first_values(jax.random.key(0), 3).shape
+        (2, 3)
+    """
     return INITIAL_VALUE_SCALE * jax.random.normal(key, (DIRECTIONS, n_units))
 
 
 def optimizer(location_rate: float | Array, config: RelaxedConfig) -> optax.GradientTransformation:
-    """Adam on locations and values, plain ascent on the multipliers."""
+    """Adam on locations and values, plain ascent on the multipliers.
+
+    Args:
+        location_rate: learning rate of the locations.
+        config: with the other rates.
+    """
     descent = {
         "location": optax.adam(location_rate),
         "values": optax.adam(config.value_rate),
