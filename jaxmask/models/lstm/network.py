@@ -152,19 +152,17 @@ def decode(params: Params, top: Float[Array, "*batch hidden"]) -> Float[Array, "
 
 
 def pair_difference(
-    weight: Float[JaxOrNumpy, "vocabulary hidden"],
-    bias: Float[JaxOrNumpy, " vocabulary"],
-    pairs: Int[Array | np.ndarray, "pairs 2"],
-) -> tuple[Float[JaxOrNumpy, "pairs hidden"], Float[JaxOrNumpy, " pairs"]]:
-    """Decoder rows and biases of pair[0] minus those of pair[1].
+    decoder: Float[JaxOrNumpy, "vocabulary *columns"], pairs: Int[Array | np.ndarray, "pairs 2"]
+) -> Float[JaxOrNumpy, "pairs *columns"]:
+    """The decoder's rows (or biases) of pair[0] minus those of pair[1].
 
-    With them ``log p(pair[0]) - log p(pair[1]) = row . h + bias`` after a state ``h``: what
+    With the difference ``w`` of their rows and ``b`` of their biases,
+    ``log p(pair[0]) - log p(pair[1]) = w . h + b`` after a state ``h`` of the top layer: what
     normalises the two probabilities cancels.
 
     Example:
-        >>> rows, biases = pair_difference(np.eye(3), np.arange(3.0), np.array([[2, 0]]))
-        >>> rows.tolist(), biases.tolist()
-        ([[-1.0, 0.0, 1.0]], [2.0])
+        >>> pair_difference(np.eye(3), np.array([[2, 0]])).tolist()
+        [[-1.0, 0.0, 1.0]]
     """
     first, second = pairs.T
-    return weight[first] - weight[second], bias[first] - bias[second]
+    return decoder[first] - decoder[second]

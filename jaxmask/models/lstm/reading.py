@@ -103,8 +103,8 @@ def pair_log_odds(
     """
     weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
-        rows, biases = network.pair_difference(weight, bias, pair)
-        return np.einsum("nh,nh->n", top, rows) + biases
+        first, second = bias[pair.T]
+        return np.einsum("nh,nh->n", top, network.pair_difference(weight, pair)) + first - second
 
 
 def log_probs(
