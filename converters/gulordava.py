@@ -5,7 +5,7 @@
 For checkpoints of the ``word_language_model`` family, which Gulordava et al.'s model belongs to:
 an ``RNNModel`` with an ``encoder`` (Embedding), an ``rnn`` (LSTM) and a ``decoder`` (Linear), saved
 whole or as a state dict. PyTorch has the gates in the same order as we (input, forget, cell,
-output), keeps its matrices the other way round, and has two biases that are only ever added.
+output), stores the transposed matrices, and has two biases that are only ever added.
 
 Whatever is wrong with the checkpoint is a `CheckpointError`; a vocabulary that can't be read or has
 another number of words is a `VocabularyError`.
@@ -33,7 +33,14 @@ from jaxmask.text.vocabulary import Vocabulary, VocabularyError, shown
 
 
 class Mapped(NamedTuple):
-    """One line of the table of what went where."""
+    """One tensor of the checkpoint, and the parameter that it became.
+
+    Attributes:
+        source: PyTorch's name of the tensor.
+        target: name of the parameter, see `jaxmask.models.weights.flatten`.
+        shape: of the tensor.
+        dtype: of the tensor.
+    """
 
     source: str
     target: str
@@ -47,7 +54,7 @@ def convert(model_file: str | Path, vocab_file: str | Path, name: str | None = N
     Args:
         model_file: what ``torch.save`` wrote.
         vocab_file: one word a line, in the order of the model's indices.
-        name: of the model; the checkpoint's file name without its ending if not given.
+        name: of the model; if not given, the name of the checkpoint's file without its ending.
 
     Raises:
         CheckpointError: the checkpoint can't be read, or isn't such a model.
@@ -59,7 +66,7 @@ def convert(model_file: str | Path, vocab_file: str | Path, name: str | None = N
 def convert_with_table(
     model_file: str | Path, vocab_file: str | Path, name: str | None = None
 ) -> tuple[LSTMModel, list[Mapped]]:
-    """`convert`, and what went where."""
+    """`convert`, with a table of the parameter that each tensor became."""
     checkpoint = read_checkpoint(model_file)
     vocabulary = Vocabulary.load(vocab_file)
     described, settings = find_tensors(checkpoint)
@@ -112,14 +119,19 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
 
 
 def expected_names(layers: int) -> list[str]:
-    """The names in the state dict of an ``RNNModel`` of so many layers."""
+    """The names in the state dict of an ``RNNModel`` with that many layers.
+
+    Example:
+        >>> expected_names(1)[:3]
+        ['encoder.weight', 'rnn.weight_ih_l0', 'rnn.weight_hh_l0']
+    """
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     recurrent = [f"rnn.{part}_l{layer}" for layer in range(layers) for part in parts]
     return ["encoder.weight", *recurrent, "decoder.weight", "decoder.bias"]
 
 
 def find_config(arrays: Mapping[str, np.ndarray], source: str) -> LSTMConfig:
-    """The model's sizes, from its tensors' shapes.
+    """The sizes of the model, read from the shapes of its tensors.
 
     Raises:
         CheckpointError: shapes disagree; all tensors that do are named.
@@ -154,7 +166,7 @@ def find_config(arrays: Mapping[str, np.ndarray], source: str) -> LSTMConfig:
 
 
 def check_sizes(settings: Mapping[str, dict], config: LSTMConfig, source: str) -> None:
-    """Checks the sizes that a pickled module gives itself; a state dict gives none.
+    """Checks the sizes that a pickled module states; a state dict states none.
 
     Raises:
         CheckpointError: a size disagrees with the tensors' shapes.
@@ -174,7 +186,12 @@ def check_sizes(settings: Mapping[str, dict], config: LSTMConfig, source: str) -
 
 
 def target_of(source: str, tied: bool) -> str:
-    """Our name for a tensor; the two biases have the same."""
+    """The name of the parameter that a tensor becomes; both biases of a layer become one.
+
+    Example:
+        >>> target_of("rnn.bias_hh_l0", tied=False)
+        'lstm/layer_1/bias'
+    """
     if source == "decoder.weight" and tied:
         return "encoder/embedding"
     fixed = {"encoder.weight": "encoder/embedding", "decoder.weight": "decoder/weight"}
@@ -185,7 +202,7 @@ def target_of(source: str, tied: bool) -> str:
 
 
 def map_tensors(arrays: Mapping[str, np.ndarray], tied: bool) -> dict[str, np.ndarray]:
-    """Our flat parameter tree: kernels transposed, the two biases of a layer added."""
+    """The flat parameter tree: kernels are transposed, the two biases of a layer are added."""
     flat: dict[str, np.ndarray] = {}
     for source, array in arrays.items():
         target, value = target_of(source, tied), array.astype(np.float32)
@@ -199,7 +216,7 @@ def map_tensors(arrays: Mapping[str, np.ndarray], tied: bool) -> dict[str, np.nd
 
 
 def format_table(table: list[Mapped]) -> str:
-    """One line a tensor: PyTorch's name, our name, shape, type."""
+    """The table as text: a line for each tensor with both names, its shape and its type."""
     rows = [(m.source, m.target, " x ".join(map(str, m.shape)), m.dtype) for m in table]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

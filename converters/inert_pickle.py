@@ -1,9 +1,9 @@
 """Reads pickles as plain data: nothing is imported, called or built from what a pickle says.
 
-A pickle is a program for a small stack machine. Python's own unpicklers run it, and importing and
-calling is part of the language; here it is read. Numbers, text and containers become what they
-are; a global becomes a `Global`, which is only its name; a call becomes a `Record` of what would
-have been called and with what. Who needs a tensor looks for the records that describe one.
+A pickle is a program for a small stack machine, whose language can import and call. Python's own
+unpicklers run the program; here it is only read. Numbers, text and containers become what they are;
+a global becomes a `Global`, which is only its name; a call becomes a `Record` of the function and
+the arguments. `converters.torch_pickle` looks for the records that describe tensors.
 """
 
 import pickletools
@@ -222,7 +222,7 @@ def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
 def read_pickle(
     stream: BinaryIO, persistent_load: Callable[[Any], Any] = _no_persistent_ids
 ) -> Any:
-    """Reads one pickle, protocols 0 to 5, and leaves the stream right behind it.
+    """Reads one pickle of protocol 0 to 5; the stream then is at the first byte after it.
 
     Args:
         stream: positioned at the pickle's first byte.
@@ -251,7 +251,7 @@ def read_pickle(
 
 
 def brief(value: Any) -> str:
-    """A few words on a value of any kind and size, for errors."""
+    """A short description of any value, for messages."""
     if isinstance(value, Record):
         return f"an inert record of {shown(value.name) or 'something unnamed'}"
     if isinstance(value, Global):

@@ -1,7 +1,7 @@
 """Finds the tensors of an ``RNNModel`` in a checkpoint, saved whole or as a state dict.
 
-A module saved whole also tells its settings. Those that change what the weights mean are checked
-here; the others (dropout, whether it was training, how gradients were made) are ignored.
+A module that was saved whole also holds its settings. Settings that change what the weights mean
+are checked here; the others (dropout, training mode, gradients) are ignored.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 def find_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
-    """The tensors by their names in a state dict, still undecoded, and the settings by module.
+    """The tensors, not decoded yet, by their names in a state dict, and the settings by module.
 
     Raises:
         CheckpointError: the checkpoint is neither a state dict nor such a module.
@@ -67,7 +67,7 @@ def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, di
 
 
 def module_attributes(module: Any, name: str, source: str) -> dict[str, Any]:
-    """The attributes of a pickled ``nn.Module``, with the three dictionaries each has."""
+    """The attributes of a pickled ``nn.Module``, with the three dictionaries of any module."""
     attributes = module.state if isinstance(module, Record) else None
     wanted = ("_modules", "_parameters", "_buffers")
     if not isinstance(attributes, dict):
@@ -102,14 +102,14 @@ def as_mapping(value: Any) -> dict | None:
 
 
 def is_pair(value: Any) -> bool:
-    """Whether this is a text and what it names."""
+    """Is this a name and what it names?"""
     return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
 
 
 def check_attributes(
     attributes: Mapping[str, Any], wanted: Mapping[str, Any], module: str, source: str
 ) -> None:
-    """Checks that attributes, where a module has them, have the wanted values.
+    """Checks that those attributes that a module has are as expected.
 
     Raises:
         CheckpointError: one hasn't.

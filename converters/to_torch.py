@@ -3,8 +3,9 @@
     python -m converters.to_torch MODEL_DIR OUT.pt
 
 ``torch.load("OUT.pt")`` gives float32 tensors that fit an ``RNNModel`` of the
-``word_language_model`` example. PyTorch adds two biases where we have one: ``bias_ih`` gets ours,
-``bias_hh`` is zero. With a tied decoder, ``encoder.weight`` and ``decoder.weight`` share storage.
+``word_language_model`` example. PyTorch adds two biases where jaxmask has one: that one becomes
+``bias_ih``, and ``bias_hh`` is zero. With a tied decoder, ``encoder.weight`` and
+``decoder.weight`` share storage.
 """
 
 import argparse
@@ -29,7 +30,7 @@ ALIGNMENT = 64  # of the data within the file, as PyTorch has it, so that it can
 
 
 def state_dict(params: Params) -> dict[str, np.ndarray]:
-    """Our parameter tree by PyTorch's names and in its shapes, float32.
+    """The parameters under PyTorch's names and in PyTorch's shapes, as float32.
 
     With a tied decoder, ``encoder.weight`` and ``decoder.weight`` are the same array.
     """
@@ -48,7 +49,7 @@ def state_dict(params: Params) -> dict[str, np.ndarray]:
 
 
 def save_state_dict(file: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes float32 tensors in PyTorch's zip format; the same array twice is stored once."""
+    """Writes float32 tensors in PyTorch's zip format; an array with two names is stored once."""
     distinct = {id(tensor): tensor for tensor in tensors.values()}
     keys = {identity: str(number) for number, identity in enumerate(distinct)}
     described = {name: (keys[id(tensor)], tensor.shape) for name, tensor in tensors.items()}

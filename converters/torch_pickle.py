@@ -80,7 +80,7 @@ class Checkpoint(NamedTuple):
         source: the file, for errors.
         root: the pickled object.
         data: raw bytes by storage key.
-        swapped: whether the bytes of an element are in the other order than the machine's.
+        swapped: is the order of an element's bytes the opposite of the machine's?
         size: of the file, in bytes.
     """
 
@@ -205,7 +205,7 @@ def _storage(name: str, key: str, count: int, view: Any = None, *rest: Any) -> S
 
 
 def describes_tensor(value: Any) -> bool:
-    """Whether a piece of a checkpoint is a tensor, a parameter or a variable."""
+    """Does a piece of a checkpoint describe a tensor, a parameter or a variable?"""
     return isinstance(value, Record) and value.name in WRAPPERS | BUILDERS
 
 
@@ -252,7 +252,7 @@ def _wrapped(record: Record) -> Any:
 
 
 def _fits(storage: Storage, offset: int, size: tuple, stride: tuple) -> bool:
-    """Whether a view lies within its storage and isn't larger than it."""
+    """Does a view lie within its storage, without being larger?"""
     numbers = (offset, *size, *stride)
     if len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         return False

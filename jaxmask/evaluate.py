@@ -26,7 +26,25 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL()) -> Evaluation:
-    """Accuracy and KL of an intervention, over all examples of an objective."""
+    """Accuracy and KL of an intervention, over all examples of an objective.
+
+    Args:
+        intervention: a row of mask and baseline for each direction.
+        objective: the model's, on some examples.
+        kl: how the KL is computed.
+
+    Example:
+        An intervention that turns only the decisions of the first direction:
+
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask = jnp.array([[0.0, 1.0], [0.0, 1.0]])
+        >>> found = Intervention(mask, jnp.array([[0.0, 1.0], [0.0, 1.0]]))
+        >>> evaluation = evaluate(found, objective)
+        >>> evaluation.accuracy.item(), evaluation.accuracy_by_direction.tolist()
+        (0.5, [1.0, 0.0])
+    """
     batch = objective.everything(by_direction=True)
     outcome = objective(intervention.toward(batch.direction), batch, None, kl)
     flipped = losses.flipped(outcome)
@@ -41,5 +59,19 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
 
 @jax.jit
 def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs"]:
-    """The fraction of decisions flipped by each of a stack of interventions."""
+    """The fraction of decisions flipped by each of a stack of interventions.
+
+    Args:
+        found: ``runs directions units``.
+        objective: the model's, on some examples.
+
+    Example:
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask = jnp.array([[0.0, 1.0], [0.0, 1.0]])
+        >>> found = Intervention(mask, jnp.array([[0.0, 1.0], [0.0, 1.0]]))
+        >>> accuracies(jax.tree.map(lambda x: jnp.stack([0 * x, x]), found), objective).tolist()
+        [0.0, 0.5]
+    """
     return jax.lax.map(lambda one: evaluate(one, objective, NoKL()).accuracy, found)

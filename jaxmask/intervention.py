@@ -82,6 +82,11 @@ class Intervention(NamedTuple):
         mask: 1 where a unit is replaced, 0 where it is left alone; fractions in between occur only
             while searching. With a shared mask the rows are equal.
         baseline: the values given to the replaced units, in [-1, 1] for an LSTM.
+
+    Example:
+        >>> both = Intervention(jnp.ones((2, 3)), jnp.array([[0.5] * 3, [-0.5] * 3]))
+        >>> both.toward(1).baseline
+        Array([-0.5, -0.5, -0.5], dtype=float32)
     """
 
     mask: Float[Array, "directions units"]
@@ -110,6 +115,10 @@ def intervene(
     Returns:
         The altered hidden states.
 
+    Example:
+        >>> intervene(jnp.array([0.25, 0.5]), jnp.array([0.0, 1.0]), jnp.array([-1.0, -1.0]))
+        Array([ 0.25, -1.  ], dtype=float32)
+
     Source: De Cao et al., "Sparse Interventions in Language Models with Differentiable Masking",
     Eq. 1.
     """
@@ -121,6 +130,10 @@ def to_baseline(values: Float[Array, "*batch units"]) -> Float[Array, "*batch un
 
     A hidden state of an LSTM is in (-1, 1). Values clipped to [-EDGE, EDGE] give baselines in
     [-1, 1] that reach both ends, where those of the most effective interventions are.
+
+    Example:
+        >>> to_baseline(jnp.array([-EDGE, 0.0, EDGE]))
+        Array([-1.,  0.,  1.], dtype=float32)
     """
     return jnp.tanh(values) / jnp.tanh(EDGE)
 
@@ -128,11 +141,16 @@ def to_baseline(values: Float[Array, "*batch units"]) -> Float[Array, "*batch un
 def from_values(
     mask: Float[Array, "*masks units"], values: Float[Array, "directions units"]
 ) -> Intervention:
-    """The intervention of what searches learn.
+    """The intervention that a mask and the values that a search has learned describe.
 
     Args:
-        mask: one that directions share, with or without an axis for it, or a row each.
+        mask: one that all directions share, with or without an axis of directions, or a row each.
         values: baselines before `to_baseline`.
+
+    Example:
+        >>> from_values(jnp.array([1.0, 0.0]), jnp.zeros((2, 2))).mask
+        Array([[1., 0.],
+               [1., 0.]], dtype=float32)
     """
     return Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
 
@@ -148,6 +166,10 @@ def single_step(
 
     Raises:
         ValueError: a position lies outside its sentence.
+
+    Example:
+        >>> single_step(np.array([1, 0]), np.array([3, 2])).tolist()
+        [[False, True, False], [True, False, False]]
     """
     if np.any(position < 0) or np.any(position >= length):
         row = int(np.flatnonzero((position < 0) | (position >= length))[0])
@@ -159,7 +181,15 @@ def single_step(
 
 
 def every_step(length: Int[np.ndarray, " examples"]) -> Bool[np.ndarray, "examples time"]:
-    """Where an every-step intervention acts: at all words of each sentence (not its context)."""
+    """Where an every-step intervention acts: at all words of each sentence, not of its context.
+
+    Args:
+        length: number of words of each sentence up to, not including, the target word.
+
+    Example:
+        >>> every_step(np.array([3, 2])).tolist()
+        [[True, True, True], [True, True, False]]
+    """
     return np.arange(np.max(length, initial=0))[None, :] < length[:, None]
 
 
@@ -186,5 +216,10 @@ def places(
 
 
 def units(mask: Float[Array | np.ndarray, "directions units"]) -> list[int]:
-    """Numbers, from 1, of the units that a mask replaces in any direction."""
+    """Numbers, from 1, of the units that a mask replaces in any direction.
+
+    Example:
+        >>> units(np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]))
+        [2, 4]
+    """
     return [int(unit) + 1 for unit in np.flatnonzero(np.any(np.asarray(mask) > 0, axis=0))]

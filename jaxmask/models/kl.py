@@ -74,4 +74,4 @@ def kl(
         Array([0.1201], dtype=float32)
     """
     gap = linear_logsumexp(hidden, weight, bias) - original.logsumexp
-    return gap - jnp.sum(original.mean * (hidden - original.hidden), axis=-1)
+    return gap - jnp.sum((hidden - original.hidden) * original.mean, axis=-1)

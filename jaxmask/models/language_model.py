@@ -37,6 +37,22 @@ class Reading(NamedTuple):
         states: of a site's units after each word, altered by the intervention if there was one;
             past the end of a sentence they mean nothing.
         log_odds: log p(pair[0]) - log p(pair[1]) at the end of each example, in nats.
+
+    Example:
+        >>> import jax
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text import examples
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "barks", "bark"))
+        >>> config = LSTMConfig(vocabulary=6, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> one = examples.Stimulus(("the", "dog"), 1, ("barks", "bark"), 0, "simple")
+        >>> task = examples.Task("agreement", ("singular", "plural"), (one,))
+        >>> pairs = model.encode(task).examples
+        >>> reading = model.read(pairs, Kind(), model.read_context("eos"))
+        >>> reading.states.shape, reading.log_odds.shape
+        ((1, 2, 4), (1,))
     """
 
     states: Float[np.ndarray, "examples time units"]
@@ -162,6 +178,15 @@ def site_of(model: LanguageModel, kind: Kind) -> Site:
 
     Raises:
         ModelError: the model has no such site.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> model = SimpleNamespace(name="tiny", sites={"hidden": Site("hidden", 1, 4)})
+        >>> site_of(model, Kind()).units
+        4
+        >>> site_of(model, Kind(site="cell"))
+        Traceback (most recent call last):
+        jaxmask.models.language_model.ModelError: tiny: site: expected hidden, found 'cell'
     """
     if kind.site not in model.sites:
         raise ModelError(

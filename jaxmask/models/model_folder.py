@@ -168,6 +168,11 @@ def check_fields(fields: Collection[str], expected: Collection[str]) -> None:
 
     Raises:
         ValueError: names those that are missing or unknown.
+
+    Example:
+        >>> check_fields({"hidden": 3, "depth": 2}, ("hidden", "layers"))
+        Traceback (most recent call last):
+        ValueError: layers: missing; depth: unknown
     """
     faults = [f"{name}: missing" for name in expected if name not in fields]
     faults += [f"{shown(name)}: unknown" for name in fields if name not in expected]

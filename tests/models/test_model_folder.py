@@ -37,6 +37,26 @@ def test_a_model_comes_back_bit_for_bit(config, tmp_path):
     assert files == {"params.safetensors", "config.json", "vocab.txt"}
 
 
+def test_the_family_is_written_and_is_lstm_where_it_is_missing(tmp_path):
+    save_model(tmp_path, MODEL)
+    file = tmp_path / "config.json"
+    fields = json.loads(file.read_text())
+    assert fields == {"name": "tiny", "family": "lstm", **UNTIED._asdict()}
+    del fields["family"]
+    file.write_text(json.dumps(fields))
+    found = load_model(tmp_path)
+    assert (found.family, found.fingerprint) == ("lstm", MODEL.fingerprint)
+
+
+@pytest.mark.parametrize("family", ["transformer", "", None, ["lstm"], 5])
+def test_an_unknown_family_is_an_error(family, tmp_path):
+    save_model(tmp_path, MODEL)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"family": family}))
+    with pytest.raises(ModelError, match=r"config\.json: family: expected lstm, found "):
+        load_model(tmp_path)
+
+
 def test_half_precision_is_storage_only(tmp_path):
     save_model(tmp_path, MODEL, np.float16)
     stored = load_file(tmp_path / "params.safetensors")

@@ -37,6 +37,9 @@ class Action(NamedTuple):
     Attributes:
         intervention: mask and baseline of ``*batch units``, or broadcasting to that.
         where: ``*batch time``; the intervention acts at all tokens if it is not given.
+
+    Example:
+        See `read`.
     """
 
     intervention: Intervention
@@ -44,7 +47,12 @@ class Action(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """Which units are dropped in training: a fraction ``rate`` in (0, 1), drawn with ``key``."""
+    """Which units are dropped in training.
+
+    Attributes:
+        key: with which they are drawn.
+        rate: the fraction of units that are dropped, in (0, 1).
+    """
 
     key: Key[Array, ""]
     rate: float

@@ -56,14 +56,24 @@ class LSTMConfig(NamedTuple):
 
 
 class LSTMState(NamedTuple):
-    """Hidden and cell states of all layers side by side, layer 1 first."""
+    """Hidden and cell states of all layers side by side, layer 1 first.
+
+    Attributes:
+        hidden: in (-1, 1), unless an intervention has replaced them.
+        cell: of any size.
+    """
 
     hidden: Float[Array, "*batch units"]
     cell: Float[Array, "*batch units"]
 
 
 def zero_state(config: LSTMConfig, batch: tuple[int, ...] = ()) -> LSTMState:
-    """The state before anything has been read."""
+    """The state before anything has been read.
+
+    Example:
+        >>> zero_state(LSTMConfig(5, embedding=2, hidden=4), batch=(3,)).hidden.shape
+        (3, 8)
+    """
     zeros = jnp.zeros((*batch, config.units), jnp.float32)
     return LSTMState(zeros, zeros)
 
@@ -101,7 +111,12 @@ def init_params(key: Key[Array, ""], config: LSTMConfig) -> Params:
 
 
 def param_shapes(config: LSTMConfig) -> Params:
-    """The parameter tree of ``config`` as `jax.ShapeDtypeStruct` leaves; nothing is allocated."""
+    """The parameter tree of ``config`` as `jax.ShapeDtypeStruct` leaves; nothing is allocated.
+
+    Example:
+        >>> param_shapes(LSTMConfig(50_001, embedding=650, hidden=650))["decoder"]["bias"].shape
+        (50001,)
+    """
     return jax.eval_shape(lambda: init_params(jax.random.key(0), config))
 
 
@@ -133,7 +148,13 @@ def input_gates(
 def cell(
     gates: Float[Array, "*batch gates"], c: Float[Array, "*batch hidden"]
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
-    """One LSTM cell from its summed gate inputs: the new (h, c)."""
+    """One LSTM cell: the new (h, c) from the summed inputs of its gates and the old c.
+
+    Example:
+        >>> h, c = cell(jnp.zeros(4), jnp.ones(1))
+        >>> c
+        Array([0.5], dtype=float32)
+    """
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
     return jax.nn.sigmoid(o) * jnp.tanh(c), c
@@ -152,19 +173,17 @@ def decode(params: Params, top: Float[Array, "*batch hidden"]) -> Float[Array, "
 
 
 def pair_difference(
-    weight: Float[JaxOrNumpy, "vocabulary hidden"],
-    bias: Float[JaxOrNumpy, " vocabulary"],
-    pairs: Int[Array | np.ndarray, "pairs 2"],
-) -> tuple[Float[JaxOrNumpy, "pairs hidden"], Float[JaxOrNumpy, " pairs"]]:
-    """Decoder rows and biases of pair[0] minus those of pair[1].
+    decoder: Float[JaxOrNumpy, "vocabulary ..."], pairs: Int[Array | np.ndarray, "pairs 2"]
+) -> Float[JaxOrNumpy, "pairs ..."]:
+    """The decoder's rows (or biases) of pair[0] minus those of pair[1].
 
-    With them ``log p(pair[0]) - log p(pair[1]) = row . h + bias`` after a state ``h``: what
+    With the difference ``w`` of their rows and ``b`` of their biases,
+    ``log p(pair[0]) - log p(pair[1]) = w . h + b`` after a state ``h`` of the top layer: what
     normalises the two probabilities cancels.
 
     Example:
-        >>> rows, biases = pair_difference(np.eye(3), np.arange(3.0), np.array([[2, 0]]))
-        >>> rows.tolist(), biases.tolist()
-        ([[-1.0, 0.0, 1.0]], [2.0])
+        >>> pair_difference(np.eye(3), np.array([[2, 0]])).tolist()
+        [[-1.0, 0.0, 1.0]]
     """
     first, second = pairs.T
-    return weight[first] - weight[second], bias[first] - bias[second]
+    return decoder[first] - decoder[second]

@@ -294,6 +294,19 @@ def build(
 
     Raises:
         ValueError: a direction is unknown, or see `jaxmask.models.lstm.packing.pack`.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> one = np.zeros(1, np.int32)
+        >>> examples = Examples(np.array([[2, 3]]), one + 2, one, np.array([[0, 1]]), one, one, one)
+        >>> objective = build(params, examples, np.array([[True, False]]), zero_state(config))
+        >>> batch = objective.everything()
+        >>> nothing = Intervention(jnp.zeros((2, 4)), jnp.zeros((2, 4)))
+        >>> outcome = objective(nothing.toward(batch.direction), batch)
+        >>> outcome.log_ratio.shape, bool(abs(outcome.kl) < 1e-6)
+        ((1, 1), True)
     """
     if (examples.direction < 0).any():
         raise ValueError("the directions of the examples aren't known yet")

@@ -92,6 +92,13 @@ def pack(
 
     Raises:
         ValueError: an example is intervened on nowhere or outside its sentence, or there are none.
+
+    Example:
+        >>> one = np.zeros(1, np.int32)
+        >>> examples = Examples(np.array([[2, 3]]), one + 2, one, np.array([[0, 1]]), one, one, one)
+        >>> packed = pack(examples, np.array([[True, False]]))
+        >>> packed.prefixes, packed.nodes, packed.steps
+        (((2,),), ((2,), (2, 3)), array([1], dtype=int32))
     """
     inside = np.arange(where.shape[1]) < examples.length[:, None]
     if not len(where) or not where.any(axis=1).all() or (where & ~inside).any():

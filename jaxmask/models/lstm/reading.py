@@ -23,7 +23,18 @@ _FEWEST = 64
 
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
-    """The state, from zero, after reading ``tokens``; what every sentence starts from."""
+    """The state from which every sentence starts: after ``tokens``, read from a zero state.
+
+    Args:
+        params: the frozen model.
+        tokens: word indices; may be empty.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> params = init_params(jax.random.key(0), LSTMConfig(5, embedding=2, hidden=4))
+        >>> read_context(params, [1]).hidden.shape
+        (8,)
+    """
     zeros = jnp.zeros((len(params["lstm"]) * network.hidden_per_layer(params),), jnp.float32)
     state = LSTMState(zeros, zeros)
     if not tokens:
@@ -83,7 +94,13 @@ def _read(
 def log_odds(
     params: Params, examples: Examples, context: LSTMState
 ) -> Float[np.ndarray, " examples"]:
-    """The log-odds log p(pair[0]) - log p(pair[1]) of the untouched model, for each example."""
+    """Log p(pair[0]) - log p(pair[1]) in nats, by the untouched model, for each example.
+
+    Args:
+        params: the frozen model.
+        examples: in any directions.
+        context: the state before the first word of every sentence.
+    """
     sentences: dict[tuple[int, ...], int] = {}
     which = [
         sentences.setdefault(tuple(tokens[:length]), len(sentences))
@@ -103,8 +120,8 @@ def pair_log_odds(
     """
     weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
-        rows, biases = network.pair_difference(weight, bias, pair)
-        return np.einsum("nh,nh->n", top, rows) + biases
+        first, second = bias[pair.T]
+        return np.einsum("nh,nh->n", top, network.pair_difference(weight, pair)) + first - second
 
 
 def log_probs(

@@ -63,8 +63,11 @@ def _of_words(
     Float[Array, "words gates"], Float[Array, "differences hidden"], Float[Array, " differences"]
 ]:
     decoder, bias = network.decoder_weight(params), params["decoder"]["bias"]
-    gates = network.input_gates(params, network.embed(params, words))
-    return gates, *network.pair_difference(decoder, bias, differences)
+    return (
+        network.input_gates(params, network.embed(params, words)),
+        network.pair_difference(decoder, differences),
+        network.pair_difference(bias, differences),
+    )
 
 
 @jax.jit
