@@ -98,10 +98,13 @@ def scale(surrogate: Callable[[Array], Array]) -> Float[Array, ""]:
 
 
 def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
-    """A weight of the KL in the ratio's units, to use beside a surrogate divided by its `scale`.
+    """The weight of the KL next to a surrogate that is divided by its ``scale``.
+
+    It is the weight of Eq. 8 divided by the ``scale`` of the ratio, so that it means the same for
+    every surrogate.
 
     Args:
-        weight: of the KL beside the ratio, as in Eq. 8.
+        weight: of the KL next to the ratio, as in Eq. 8.
 
     Example:
         >>> from jaxmask.search import kl_weight
