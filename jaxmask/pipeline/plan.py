@@ -18,8 +18,8 @@ class Split(NamedTuple):
     Attributes:
         evaluation: number of examples held out; if None, as many as the paper held out of the task,
             or a fifth of the examples where the paper has no such task.
-        by: hold out ``example``s, as the paper did, or ``word``s: then no subject (profession) is
-            in both parts.
+        by: ``example`` holds out examples, as the paper did; ``word`` holds out words, so that no
+            subject (profession) is in both parts.
         seed: of the random choice.
     """
 

@@ -26,7 +26,7 @@ def ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
     """Eq. 2: ``p(d) / p(t)``, at most exp(60); the gradient is 0 beyond.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> ratio(jnp.array([0.0, 1000.0])).tolist() == [1.0, float(jnp.exp(60.0))]
@@ -39,7 +39,7 @@ def log1p_ratio(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples
     """``log(1 + p(d) / p(t))``, the cross-entropy of the choice of ``t`` among the two forms.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> round(float(log1p_ratio(jnp.array(0.0))), 4)  # log 2
@@ -52,7 +52,7 @@ def identity(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
     """``log(p(d) / p(t))``, the log-ratio itself.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> float(identity(jnp.array(-2.0)))
@@ -67,7 +67,7 @@ def share(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
     It is bounded, so that a few examples that can't be flipped don't outweigh the others.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> float(share(jnp.array(0.0)))
@@ -98,10 +98,13 @@ def scale(surrogate: Callable[[Array], Array]) -> Float[Array, ""]:
 
 
 def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
-    """A weight of the KL in the ratio's units, to use beside a surrogate divided by its `scale`.
+    """The weight of the KL next to a surrogate that is divided by its ``scale``.
+
+    It is the weight of Eq. 8 divided by the ``scale`` of the ratio, so that it means the same for
+    every surrogate.
 
     Args:
-        weight: of the KL beside the ratio, as in Eq. 8.
+        weight: of the KL next to the ratio, as in Eq. 8.
 
     Example:
         >>> from jaxmask.search import kl_weight
@@ -117,7 +120,7 @@ def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:
     It is steeper around 0 than `share`.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> failure(jnp.array([-9.0, 0.0, 9.0])).round(3).tolist()
@@ -130,7 +133,7 @@ def success(log_ratio: Float[Array, "*examples"]) -> Bool[Array, "*examples"]:
     """Whether the decision has flipped: ``p(d) / p(t) < 1``.
 
     Args:
-        log_ratio: see above.
+        log_ratio: ``log p(d) - log p(t)`` of each example.
 
     Example:
         >>> success(jnp.array([-0.1, 0.0, 0.1])).tolist()

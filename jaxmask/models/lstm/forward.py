@@ -43,7 +43,7 @@ class Action(NamedTuple):
     """
 
     intervention: Intervention
-    where: Bool[Array | np.ndarray, "*batch time"] | None = None
+    where: Bool[Array | np.ndarray, "... time"] | None = None
 
 
 class Dropout(NamedTuple):

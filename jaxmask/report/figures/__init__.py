@@ -1,6 +1,6 @@
 """Figures of a run; the only package that imports matplotlib.
 
-Each function returns a `Figure` that belongs to no window; `save` writes it to a file.
+Each function returns a ``Figure`` that belongs to no window; `save` writes it to a file.
 """
 
 from jaxmask.report.figures.curves import (

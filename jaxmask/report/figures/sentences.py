@@ -55,8 +55,8 @@ class Activations(NamedTuple):
     """
 
     words: Sequence[str]
-    original: Float[np.ndarray, "*sentences words all_units"]
-    intervened: Float[np.ndarray, "*sentences words all_units"]
+    original: Float[np.ndarray, "... words all_units"]
+    intervened: Float[np.ndarray, "... words all_units"]
     where: Bool[np.ndarray, " words"]
     site: Site
 
