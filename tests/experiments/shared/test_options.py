@@ -31,7 +31,7 @@ def test_options_out_of_range_are_refused(fault):
 
 
 def test_the_paper_s_method_exchanges_no_units():
-    with pytest.raises(OptionError, match="^--rounds: expected none with --method .* found 2$"):
+    with pytest.raises(OptionError, match=r"^--rounds: expected none with --method .* found 2$"):
         Options(method="hard_concrete_paper", rounds=2).plan()
     config = Options(method="hard_concrete_paper").config()
     assert {name: getattr(config, name) for name in PAPER} == PAPER

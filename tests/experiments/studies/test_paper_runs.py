@@ -80,7 +80,7 @@ def test_what_would_end_a_later_run_is_found_before_the_first(model, tmp_path):
     split = request.plan.design.split._replace(evaluation=3000)
     design = request.plan.design._replace(split=split)
     many = request._replace(plan=request.plan._replace(design=design))
-    with pytest.raises(SplitError, match="^evaluation: expected 1 to 2872 of 2873"):
+    with pytest.raises(SplitError, match=r"^evaluation: expected 1 to 2872 of 2873"):
         paper_runs.check_all(many, [tiny])  # of gender bias; number agreement has enough
     (tmp_path / "tiny").write_text("")
     with pytest.raises(RunFolderError, match="tiny: expected a folder to write to"):
