@@ -78,16 +78,18 @@ def test_options_reach_the_searches(tmp_path):
 
 
 def test_trained_models_take_the_place_of_their_text(tmp_path):
+    folders = [tmp_path / "seed_0", tmp_path / "seed_1"]
+    first = folders[0] / "snapshots"
+    for place in (first / "2", first / "4", folders[1]):
+        place.mkdir(parents=True)
     options = RobustnessOptions(
-        corpus=tmp_path, train_snapshots=(2, 4), train_steps=4, snapshots=("s",)
+        corpus=tmp_path, train_snapshots=(2, 4), train_steps=4, snapshots=("demo",)
     )
     options.check()
-    folders = [tmp_path / "seed_0", tmp_path / "seed_1"]
     trained = options.with_trained(folders)
     trained.check()
     assert trained.models == tuple(map(str, folders))
-    first = tmp_path / "seed_0" / "snapshots"
-    assert trained.snapshots == ("s", str(first / "2"), str(first / "4"))
+    assert trained.snapshots == ("demo", str(first / "2"), str(first / "4"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from experiments import train_language_model as script
 from experiments.shared.option_types import OptionError
 from experiments.training import seed_groups
 from experiments.training.options import TrainingOptions, with_recipe
-from experiments.training.text_files import build_vocabulary, encode
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.lstm.network import LSTMConfig
 from jaxmask.models.model_folder import load_model
@@ -52,13 +51,6 @@ def weights(written):
 
 def assert_equal_trees(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-def test_built_vocabulary_holds_frequent_and_kept_words(texts, tmp_path):
-    vocabulary = build_vocabulary(texts["train"], 6, keep=["unicorn"])
-    assert vocabulary.words == ("<unk>", ".", "<eos>", "cat", "the", "unicorn")
-    encoded = corpus.read(encode([texts["valid"]], vocabulary, tmp_path / "tokens"))
-    assert encoded.tolist() == 3 * [0, 3, 0, 4, 5, 1, 2]
 
 
 def test_folder_of_plain_or_compressed_files(texts, tmp_path):
