@@ -25,9 +25,8 @@ def functions(tree, inside="", in_class=False):
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield f"{inside}{node.name}", parameters(node, in_class)
-        name = (
-            f"{inside}{node.name}." if hasattr(node, "name") and hasattr(node, "body") else inside
-        )
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        name = f"{inside}{node.name}." if named else inside
         yield from functions(node, name, isinstance(node, ast.ClassDef))
 
 
