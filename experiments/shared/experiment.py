@@ -196,16 +196,17 @@ def save_interventions(
 def draw(folder: Path, found: Ensemble, summary: dict[str, Any], prepared: Prepared) -> None:
     """Draws the activations of an example, and how the searches went."""
     # Imported here: a search starts without waiting for matplotlib.
-    from jaxmask.report import activations, figures
+    from jaxmask.report import figures
+    from jaxmask.report.figures import found_units
 
     first = separate(found.interventions)[0]
     if units(first.mask):
-        reading = activations.read(prepared, first)
-        shown = activations.shown_units(reading, first, summary["prevalence"])
+        reading = found_units.read(prepared, first)
+        shown = found_units.shown_units(reading, first, summary["prevalence"])
         good = phenomenon(prepared.task.name).shown
-        row = activations.example(reading, lambda group: good in (None, group))
+        row = found_units.example(reading, lambda group: good in (None, group))
         if row is not None:
-            figure = activations.example_figure(reading, row, shown)
+            figure = found_units.example_figure(reading, row, shown)
             figures.save(figure, folder / "activations.png")
     steps = found.history.steps
     some = slice(9, None, 10)

@@ -14,8 +14,9 @@ from jaxmask.intervention import Kind
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Design, Split
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.report import activations, figures
-from jaxmask.report.activations import SentencesRead
+from jaxmask.report import figures
+from jaxmask.report.figures import found_units
+from jaxmask.report.figures.found_units import SentencesRead
 from jaxmask.tasks.registry import PHENOMENA
 from jaxmask.text.examples import Task
 
@@ -71,8 +72,8 @@ def draw(run: FinishedRun, model: LanguageModel, task: Task) -> list[Path]:
     file = run.folder / INTERVENTION
     saved = load_intervention(file, model, task)
     prepared = prepare(model, task, run.design)
-    reading = activations.read(prepared, saved.intervention)
-    shown = activations.shown_units(reading, saved.intervention, run.summary["prevalence"])
+    reading = found_units.read(prepared, saved.intervention)
+    shown = found_units.shown_units(reading, saved.intervention, run.summary["prevalence"])
     if not shown:
         raise RunFolderError(f"{file}: expected units to draw, found none")
     groups, files = sorted(set(reading.group)), []
@@ -96,12 +97,12 @@ def _drawings(
 ) -> dict[str, Figure]:
     """The figures of a group by name; examples turn to one direction and the other in turn."""
     directions = sorted(set(reading.toward))
-    row = activations.example(
+    row = found_units.example(
         reading, lambda name: name == group, directions[number % len(directions)]
     )
-    drawings = {"heat_map": activations.heat_map_figure(reading, group, shown)}
+    drawings = {"heat_map": found_units.heat_map_figure(reading, group, shown)}
     if row is not None:
-        drawings["example"] = activations.example_figure(reading, row, shown)
+        drawings["example"] = found_units.example_figure(reading, row, shown)
     return drawings
 
 

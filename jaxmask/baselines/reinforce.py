@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxmask.finite import all_finite, take
 from jaxmask.intervention import DIRECTIONS, Intervention, from_values, to_baseline
 from jaxmask.objective import KL, Objective, SampledKL
 from jaxmask.search import SearchInfo, losses, masks, parameters
-from jaxmask.search.finite import all_finite, take
 
 
 class ReinforceConfig(flax.struct.PyTreeNode):

@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, from_values, to_baseline
 from jaxmask.objective import KL, Objective, Outcome, SampledKL
 from jaxmask.search import losses, masks, trials
-from jaxmask.search.finite import all_finite, choose
 from jaxmask.search.trials import Sets
 
 TRIED_ON = 64  # rows, at least

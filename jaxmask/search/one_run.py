@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
+from jaxmask.finite import take
 from jaxmask.intervention import Intervention, from_values
 from jaxmask.objective import Objective
 from jaxmask.search import exchange, losses, masks, relax
 from jaxmask.search.config import SearchConfig
 from jaxmask.search.exchange import ExchangeConfig, ExchangeInfo, Hard, RefitConfig
-from jaxmask.search.finite import take
 from jaxmask.search.history import History
 from jaxmask.search.relax import SearchState
 

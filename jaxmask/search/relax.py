@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxmask.finite import all_finite, take
 from jaxmask.intervention import DIRECTIONS, Intervention, to_baseline
 from jaxmask.objective import NoKL, Objective
 from jaxmask.search import hard_concrete, losses, masks, parameters
 from jaxmask.search.config import SearchConfig, check
-from jaxmask.search.finite import all_finite, take
 
 
 class SearchState(NamedTuple):

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmask.finite import all_finite
 from jaxmask.intervention import DIRECTIONS, EDGE, Intervention
 from jaxmask.objective import NoKL, Objective, Outcome
 from jaxmask.search import losses, masks
-from jaxmask.search.finite import all_finite
 
 TRIES = 6  # exchanges that a round tries at most
 MISSES = 3  # exchanges that are no better, one after another, after which it tries no more

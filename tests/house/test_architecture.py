@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = {"jax", "flax", "optax", "numpy", "safetensors", "jaxtyping"}
-DRAWING = {"jaxmask.report.figures", "jaxmask.report.activations"}
+DRAWING = {"jaxmask.report.figures", "jaxmask.report.figures.found_units"}
 # What is said of these holds of all modules within them.
 WITHOUT_LANGUAGE = (
     "jaxmask.intervention", "jaxmask.objective", "jaxmask.search", "jaxmask.baselines",

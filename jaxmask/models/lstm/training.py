@@ -19,10 +19,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxmask.finite import all_finite, choose
 from jaxmask.models.logsumexp import cross_entropy
 from jaxmask.models.lstm.forward import Dropout, read_top
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params, decoder_weight, zero_state
-from jaxmask.search.finite import all_finite, choose
 
 
 class TrainingConfig(NamedTuple):

@@ -17,6 +17,7 @@ from experiments.studies.convergence import Phase, Rule, Watch
 from jaxmask import report, search
 from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import ReinforceConfig
+from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import to_baseline
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.pipeline import summarise
@@ -24,7 +25,6 @@ from jaxmask.runs import ensemble
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 from jaxmask.search.checks import check_range
-from jaxmask.search.finite import all_finite, choose
 
 STEPS, ROUNDS = 12, 3
 QUICK = SearchConfig(

@@ -11,7 +11,7 @@ from jaxmask.models import model_folder
 from jaxmask.models.lstm.forward import forward
 from jaxmask.pipeline.plan import Design, Split
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.report import activations
+from jaxmask.report.figures import found_units
 from jaxmask.tasks import number_agreement
 
 UNITS = (2, 5, 7, 8, 12)
@@ -33,7 +33,7 @@ def intervention():
 
 @pytest.fixture(scope="module")
 def reading(prepared, intervention):
-    return activations.read(prepared, intervention)
+    return found_units.read(prepared, intervention)
 
 
 def test_intervened_states_hold_the_values(reading, prepared, intervention):
@@ -70,29 +70,29 @@ def test_shown_units_are_the_prevalent_then_the_moved(reading, intervention):
     moved = np.abs(reading.intervened - reading.original)[reading.where].mean(axis=0)
     by_movement = sorted(UNITS, key=lambda unit: -moved[unit - 1])
     equal = [{"unit": unit, "prevalence": 100.0} for unit in UNITS]
-    assert activations.shown_units(reading, intervention, equal) == by_movement[:4]
+    assert found_units.shown_units(reading, intervention, equal) == by_movement[:4]
     first = by_movement[-1]
     rest = [{"unit": unit, "prevalence": 50.0} for unit in (*UNITS, 3)]
     rest[UNITS.index(first)]["prevalence"] = 100.0
-    shown = activations.shown_units(reading, intervention, rest)
+    shown = found_units.shown_units(reading, intervention, rest)
     assert shown == [first, *by_movement[:3]]
 
 
 def test_example_flips_and_prefers_a_direction(reading):
     for toward in set(np.array(reading.toward)[reading.flipped]):
-        row = activations.example(reading, lambda group: True, toward)
+        row = found_units.example(reading, lambda group: True, toward)
         assert reading.flipped[row]
         assert reading.toward[row] == toward
-    row = activations.example(reading, lambda group: True, "neither")
+    row = found_units.example(reading, lambda group: True, "neither")
     assert row == np.flatnonzero(reading.flipped)[0]
-    row = activations.example(reading, lambda group: group == "adv")
+    row = found_units.example(reading, lambda group: group == "adv")
     assert reading.group[row] == "adv"
-    assert activations.example(reading, lambda group: False) is None
+    assert found_units.example(reading, lambda group: False) is None
 
 
 def test_example_figure(reading):
-    row = activations.example(reading, lambda group: group == "nounpp")
-    figure = activations.example_figure(reading, row, UNITS[:4])
+    row = found_units.example(reading, lambda group: group == "nounpp")
+    figure = found_units.example_figure(reading, row, UNITS[:4])
     shown = [tick.get_text() for tick in figure.axes[-1].get_xticklabels()]
     assert shown == list(reading.sentences[row])
     preferred, turned = reading.pair[row]
@@ -100,7 +100,7 @@ def test_example_figure(reading):
     assert title == f"“{preferred}” becomes “{turned}” (to {reading.toward[row]})"
     assert (
         "doesn't become"
-        in activations.example_figure(
+        in found_units.example_figure(
             reading._replace(flipped=~reading.flipped), row, UNITS[:4]
         ).get_suptitle()
     )
@@ -114,7 +114,7 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
             if name not in ("site", "patterns")
         }
     )
-    figure = activations.heat_map_figure(twice, "simple", UNITS[:4])
+    figure = found_units.heat_map_figure(twice, "simple", UNITS[:4])
     left = next(axes for axes in figure.axes if axes.get_images())
     keys = {
         (toward, sentence)
@@ -142,7 +142,7 @@ def test_heat_map_has_each_sentence_once_by_direction(reading):
     ],
 )  # fmt: skip
 def test_word_labels(sentences, pattern, expected):
-    assert activations.word_labels(sentences, pattern) == expected
+    assert found_units.word_labels(sentences, pattern) == expected
 
 
 def test_the_longest_sentence_may_be_one_to_search_on(model):
@@ -159,7 +159,7 @@ def test_the_longest_sentence_may_be_one_to_search_on(model):
         )).evaluation.length.max() < len(longest.words)
     )  # fmt: skip
     everything = jnp.ones((2, 12), jnp.float32)
-    reading = activations.read(chosen, Intervention(everything, 0.5 * everything))
+    reading = found_units.read(chosen, Intervention(everything, 0.5 * everything))
     assert reading.original.shape[1] == reading.where.shape[1] == chosen.evaluation.length.max()
     group = reading.group[0]
-    assert activations.heat_map_figure(reading, group, [1, 2]) is not None
+    assert found_units.heat_map_figure(reading, group, [1, 2]) is not None
