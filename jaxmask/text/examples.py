@@ -281,12 +281,19 @@ def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
 
 
 def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Examples:
-    """The examples with their directions: toward the form that a model finds less probable (Eq. 2).
+    """The examples with their directions, toward the form that a model finds less probable (Eq. 2).
 
     Args:
-        examples: in any directions.
-        log_odds: log p(pair[0]) - log p(pair[1]) of the untouched model, finite; see
+        examples: whose directions are replaced.
+        log_odds: finite ``log p(pair[0]) - log p(pair[1])`` under the untouched model; see
             `jaxmask.models.language_model.LanguageModel.log_odds`.
+
+    Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boys", "greet", "greets"])
+        >>> pair = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
+        >>> examples = encode(Task("t", ("singular", "plural"), [pair]), vocabulary).examples
+        >>> directed(examples, np.array([-2.0])).direction.tolist()  # it prefers the plural
+        [0]
     """
     return examples._replace(direction=(log_odds > 0).astype(np.int32))
 
