@@ -13,7 +13,7 @@ import pytest
 from support import toy
 
 from experiments.studies import convergence
-from experiments.studies.convergence import Phase, Rule, Watch
+from experiments.studies.convergence import Phase, Procedure, Rule, Watch
 from jaxmask import report, search
 from jaxmask.baselines import reinforce
 from jaxmask.baselines.reinforce import ReinforceConfig
@@ -180,7 +180,7 @@ def test_reinforce_stops_too_and_has_not_converged():
         objective = poisoned(most)
         watch = Watch(Rule(2, 0, slack=99.0), objective.everything(), programs)
         ended = convergence.run(
-            KEYS[0], reinforce.init, [phase], objective, config, programs, watch
+            KEYS[0], Procedure(reinforce.init, [phase]), objective, config, programs, watch
         )
         assert ended.converged == converged
         assert len(ended.seen) == 1

@@ -55,6 +55,18 @@ class Phase(NamedTuple):
     gradients: int = 1
 
 
+class Procedure(NamedTuple):
+    """What a method does from a seed to its end.
+
+    Attributes:
+        init: makes the state before the first phase.
+        phases: at least one.
+    """
+
+    init: Callable[[Key[Array, ""], Objective, Any], Any]
+    phases: Sequence[Phase]
+
+
 class Seen(NamedTuple):
     """An evaluation on the way.
 
@@ -136,8 +148,7 @@ def holds(units: int, expected_l0: float | None, alpha: float, n_units: int, rul
 
 def run(
     key: Key[Array, ""],
-    init: Callable[[Key[Array, ""], Objective, Any], Any],
-    phases: Sequence[Phase],
+    procedure: Procedure,
     objective: Objective,
     config: Any,
     programs: Programs,
@@ -149,15 +160,14 @@ def run(
 
     Args:
         key: of the run.
-        init: makes the state before the first phase.
-        phases: at least one.
+        procedure: of the method.
         objective: training examples.
         config: with ``alpha``.
         programs: of the method; their time is the run's.
         watch: evaluations and rule.
     """
-    before = programs.running
-    state, seen, steps = programs.call("init", init, key, objective, config), [], 0
+    before, phases = programs.running, procedure.phases
+    state, seen, steps = programs.call("init", procedure.init, key, objective, config), [], 0
     for number, phase in enumerate(phases):
         state = programs.call(f"enter {number}", phase.enter, state, config)
         for done in range(0, phase.most, phase.size):

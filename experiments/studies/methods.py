@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from experiments.shared.options import search_config, weighted
 from experiments.studies import convergence
-from experiments.studies.convergence import Phase, Run, Watch
+from experiments.studies.convergence import Phase, Procedure, Run, Watch
 from jaxmask import search
 from jaxmask.baselines import (
     ablation,
@@ -164,18 +164,18 @@ def _search(bench: Bench, seed: int, config: SearchConfig) -> Run:
     if config.exchange_rounds:
         rounds = PATIENT * config.exchange_rounds
         phases.append(Phase(search.refine, search.harden, _of_hard, 1, rounds, config.refit_steps))
-    return _watched(bench, seed, search.init, phases, config)
+    return _watched(bench, seed, Procedure(search.init, phases), config)
 
 
 def _reinforce(bench: Bench, seed: int, config: ReinforceConfig) -> Run:
     every = bench.watch.rule.every
     phase = Phase(reinforce.step, _unchanged, reinforce.found, every, PATIENT * config.steps)
-    return _watched(bench, seed, reinforce.init, [phase], config)
+    return _watched(bench, seed, Procedure(reinforce.init, [phase]), config)
 
 
-def _watched(bench: Bench, seed: int, init: Callable, phases: list[Phase], config: Any) -> Run:
+def _watched(bench: Bench, seed: int, procedure: Procedure, config: Any) -> Run:
     return convergence.run(
-        key_of(seed), init, phases, bench.objective, _traced(config), bench.programs, bench.watch
+        key_of(seed), procedure, bench.objective, _traced(config), bench.programs, bench.watch
     )
 
 
