@@ -91,6 +91,11 @@ def check_files(folder: Path, names: Collection[str]) -> None:
 
     Raises:
         ModelError: the first that is missing.
+
+    Example:
+        >>> check_files(Path("none"), ["vocab.txt"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        jaxmask.models.language_model.ModelError: ...vocab.txt: missing; a model folder ...
     """
     for name in names:
         if not (folder / name).is_file():
@@ -140,6 +145,10 @@ def read_json(file: str | Path) -> dict[str, Any]:
         OSError: the file can't be read.
         ValueError: it isn't such an object, is nested too deeply, has a name twice in an object,
             or holds NaN or Infinity; says what was found.
+
+    Example:
+        >>> read_json(BUNDLED_MODEL / "config.json")["layers"]
+        2
     """
 
     def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
