@@ -31,7 +31,8 @@ def load_model(folder: str | Path) -> LanguageModel:
         ModelError: a file is missing or ill-formed, the family is unknown, or the files disagree.
 
     Example:
-        See `save_model`.
+        >>> load_model(BUNDLED_MODEL).sites
+        {'hidden': Site(name='hidden', layers=2, width=300)}
     """
     folder = Path(folder)
     file = folder / CONFIG
