@@ -18,6 +18,10 @@ class Evaluation(NamedTuple):
         accuracy: fraction of examples whose decision flipped.
         accuracy_by_direction: the same for each direction; NaN where it has no examples.
         kl: mean over examples and positions of KL(original || intervened), in nats.
+
+    Example:
+        >>> Evaluation(jnp.array(0.75), jnp.array([1.0, 0.5]), jnp.array(0.1)).accuracy.item()
+        0.75
     """
 
     accuracy: Float[Array, ""]

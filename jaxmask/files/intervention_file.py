@@ -56,6 +56,12 @@ class SavedIntervention(NamedTuple):
         directions: names of the rows of mask and baseline, two different ones.
         settings: of the search, in JSON's types.
         metrics: of the intervention, in JSON's types.
+
+    Example:
+        >>> nothing = Intervention(jnp.zeros((2, 3)), jnp.zeros((2, 3)))
+        >>> settings = {"context": "eos", "intervention": "single"}
+        >>> SavedIntervention(nothing, "animacy", ("person", "thing"), settings, {}).directions
+        ('person', 'thing')
     """
 
     intervention: Intervention
@@ -146,7 +152,22 @@ def load_intervention(
             out of range, missing, or there twice.
 
     Example:
-        See `save_intervention`.
+        >>> from tempfile import TemporaryDirectory
+        >>> import jax
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text.vocabulary import Vocabulary
+        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, words)
+        >>> found = Intervention(jnp.ones((2, 4)), jnp.array([[0.5] * 4, [-0.5] * 4]))
+        >>> saved = SavedIntervention(found, "animacy", ("person", "thing"), {"alpha": 1.0}, {})
+        >>> with TemporaryDirectory() as folder:
+        ...     save_intervention(f"{folder}/found.json", saved, model)
+        ...     again = load_intervention(f"{folder}/found.json", model)
+        >>> again.settings, again.intervention.baseline[1].tolist()
+        ({'alpha': 1.0}, [-0.5, -0.5, -0.5, -0.5])
     """
     content = _read(file)
     site = _site(content["settings"], model, f"{file}: ")

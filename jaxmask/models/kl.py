@@ -37,7 +37,7 @@ def predictions(
     weight: Float[Array, "vocabulary hidden"],
     bias: Float[Array, " vocabulary"],
 ) -> Predictions:
-    """What `kl` needs of the distributions after some states.
+    """What `divergence` needs of the distributions after some states.
 
     Args:
         hidden: the states that the decoder reads, untouched.
@@ -51,7 +51,7 @@ def predictions(
     return Predictions(hidden, *logsumexp_and_mean(hidden, weight, bias))
 
 
-def kl(
+def divergence(
     original: Predictions,
     hidden: Float[Array, "batch hidden"],
     weight: Float[Array, "vocabulary hidden"],
@@ -70,7 +70,7 @@ def kl(
     Example:
         >>> weight, bias = jnp.eye(2), jnp.zeros(2)
         >>> original = predictions(jnp.zeros((1, 2)), weight, bias)
-        >>> kl(original, jnp.array([[0.0, 1.0]]), weight, bias).round(4)
+        >>> divergence(original, jnp.array([[0.0, 1.0]]), weight, bias).round(4)
         Array([0.1201], dtype=float32)
     """
     gap = linear_logsumexp(hidden, weight, bias) - original.logsumexp

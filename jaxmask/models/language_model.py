@@ -65,6 +65,16 @@ class LanguageModel(Protocol):
 
     A *context* is the model's state after it has read one of `jaxmask.text.examples.CONTEXTS`, as
     `read_context` gives it: its type is the family's own.
+
+    Example:
+        >>> import jax
+        >>> from jaxmask.models.lstm.model import LSTMModel
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> config = LSTMConfig(vocabulary=3, embedding=2, hidden=4, layers=1)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> model = LSTMModel("tiny", config, params, Vocabulary(("<unk>", "<eos>", "the")))
+        >>> isinstance(model, LanguageModel), model.family, list(model.sites)
+        (True, 'lstm', ['hidden'])
     """
 
     @property

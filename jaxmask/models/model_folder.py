@@ -31,7 +31,8 @@ def load_model(folder: str | Path) -> LanguageModel:
         ModelError: a file is missing or ill-formed, the family is unknown, or the files disagree.
 
     Example:
-        See `save_model`.
+        >>> load_model(BUNDLED_MODEL).sites
+        {'hidden': Site(name='hidden', layers=2, width=300)}
     """
     folder = Path(folder)
     file = folder / CONFIG
@@ -91,6 +92,11 @@ def check_files(folder: Path, names: Collection[str]) -> None:
 
     Raises:
         ModelError: the first that is missing.
+
+    Example:
+        >>> check_files(Path("none"), ["vocab.txt"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        jaxmask.models.language_model.ModelError: ...vocab.txt: missing; a model folder ...
     """
     for name in names:
         if not (folder / name).is_file():
@@ -140,6 +146,10 @@ def read_json(file: str | Path) -> dict[str, Any]:
         OSError: the file can't be read.
         ValueError: it isn't such an object, is nested too deeply, has a name twice in an object,
             or holds NaN or Infinity; says what was found.
+
+    Example:
+        >>> read_json(BUNDLED_MODEL / "config.json")["layers"]
+        2
     """
 
     def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

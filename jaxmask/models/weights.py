@@ -83,6 +83,14 @@ def load_params(file: Path, shapes: dict) -> dict:
 
     Raises:
         ModelError: the file can't be read as safetensors, or see `check_params`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> params = {"decoder": {"bias": np.ones(2)}}
+        >>> with TemporaryDirectory() as folder:
+        ...     save_params(Path(folder) / FILE, stored(params, np.float16))
+        ...     load_params(Path(folder) / FILE, params)
+        {'decoder': {'bias': Array([1., 1.], dtype=float32)}}
     """
     try:
         flat = load_file(file)
@@ -96,7 +104,12 @@ def load_params(file: Path, shapes: dict) -> dict:
 
 
 def stored(params: dict, dtype: Any) -> dict[str, np.ndarray]:
-    """A flattened tree as it is stored: numpy arrays of ``dtype``; what overflows is infinite."""
+    """A flattened tree as it is stored: numpy arrays of ``dtype``; what overflows is infinite.
+
+    Example:
+        >>> stored({"decoder": {"bias": np.array([1.0, 1e6])}}, np.float16)
+        {'decoder/bias': array([ 1., inf], dtype=float16)}
+    """
     with np.errstate(over="ignore"):
         return {
             name: np.ascontiguousarray(np.asarray(leaf, np.float32), dtype)
@@ -105,7 +118,11 @@ def stored(params: dict, dtype: Any) -> dict[str, np.ndarray]:
 
 
 def save_params(file: Path, flat: dict[str, np.ndarray]) -> None:
-    """Writes a flattened tree as a safetensors file."""
+    """Writes a flattened tree as a safetensors file.
+
+    Example:
+        See `load_params`.
+    """
     save_file(flat, file)
 
 

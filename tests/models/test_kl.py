@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmask.models import logsumexp
-from jaxmask.models.kl import kl, predictions
+from jaxmask.models.kl import divergence, predictions
 
 
 def random_layer(words=17, hidden=4, batch=6):
@@ -27,7 +27,7 @@ def direct(original, altered, weight, bias):
 
 
 def ours(original, altered, weight, bias):
-    return kl(predictions(original, weight, bias), altered, weight, bias)
+    return divergence(predictions(original, weight, bias), altered, weight, bias)
 
 
 @pytest.mark.parametrize("chunk", [3, 64])

@@ -94,6 +94,15 @@ def unroll(
 
     Returns:
         The altered hidden states after every token, and the state after the last.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> gates = input_gates(params, embed(params, jnp.array([3, 1, 2])))
+        >>> hidden, state = unroll(params, zero_state(config), gates)
+        >>> hidden.shape, state.cell.shape
+        ((3, 8), (8,))
     """
     width = hidden_per_layer(params)
     layers = list(params["lstm"].values())
@@ -163,6 +172,14 @@ def read_top(
 
     The arguments are those of `unroll`, with tokens in place of gates. Dropout acts after the
     embedding, between layers and before the decoder.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> top, _ = read_top(params, zero_state(config), jnp.array([3, 1, 2]))
+        >>> top.shape
+        (3, 4)
     """
     first, between, last = _parts(dropout, 3)
     gates = input_gates(params, drop(first, embed(params, tokens)))
@@ -200,6 +217,13 @@ def recurrent_gates(
     """What each layer's state adds to its own gates at the next token, ``h W_h``.
 
     Tokens that may follow the same state share it, see `read_token`.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> [gates.shape for gates in recurrent_gates(params, zero_state(config).hidden)]
+        [(16,), (16,)]
     """
     return [
         h @ layer["recurrent_kernel"]
@@ -220,6 +244,16 @@ def read_token(
     """One step of `unroll`, from what `recurrent_gates` gives and the cells' states.
 
     ``action.where`` has no axis of time here.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> start = zero_state(config)
+        >>> gates = input_gates(params, embed(params, jnp.array(3)))
+        >>> state = read_token(params, recurrent_gates(params, start.hidden), start.cell, gates)
+        >>> bool(jnp.allclose(state.hidden, read(params, start, jnp.array([3]))[0]))
+        True
     """
     width = hidden_per_layer(params)
     gates = first_gates

@@ -22,8 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Reach, intervene
-from jaxmask.models.kl import Predictions
-from jaxmask.models.kl import kl as kl_between
+from jaxmask.models.kl import Predictions, divergence
 from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
 from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
@@ -234,7 +233,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
     def _kl(self, top: Float[Array, "n hidden"], node: Int[Array, " n"]) -> Float[Array, " n"]:
         """KL(original || intervened) of next-word predictions, from top-layer states."""
         original = jax.tree.map(lambda x: x[node], self.original)
-        return kl_between(
+        return divergence(
             original, top, network.decoder_weight(self.params), self.params["decoder"]["bias"]
         )
 

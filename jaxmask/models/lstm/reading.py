@@ -56,6 +56,14 @@ def read_all(
         params: the frozen model.
         context: the state before the first word of every sequence.
         sequences: word indices; may be empty.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> hidden, cell = read_all(params, zero_state(config), [(3, 1), (3, 1, 2), ()])
+        >>> hidden.shape, hidden[2].any().item()
+        ((3, 8), False)
     """
     length = np.array([len(sequence) for sequence in sequences], np.int64)
     words = np.zeros((len(sequences), length.max(initial=0)), np.int64)
@@ -100,6 +108,15 @@ def log_odds(
         params: the frozen model.
         examples: in any directions.
         context: the state before the first word of every sentence.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> one = np.zeros(1, np.int32)
+        >>> examples = Examples(np.array([[2, 3]]), one + 2, one, np.array([[4, 4]]), one, one, one)
+        >>> log_odds(params, examples, zero_state(config)).tolist()
+        [0.0]
     """
     sentences: dict[tuple[int, ...], int] = {}
     which = [
@@ -117,6 +134,13 @@ def pair_log_odds(
     """Log p(pair[0]) - log p(pair[1]) in nats, after each of many states of the top layer.
 
     See `jaxmask.models.lstm.network.pair_difference`.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> pair_log_odds(params, np.ones((1, 4), np.float32), np.array([[4, 4]])).tolist()
+        [0.0]
     """
     weight, bias = np.asarray(network.decoder_weight(params)), np.asarray(params["decoder"]["bias"])
     with np.errstate(over="ignore", invalid="ignore"):  # seen by the result
@@ -138,6 +162,14 @@ def log_probs(
         params: the parameter tree.
         top: states of the top layer, see `network.top_layer`.
         words: indices of the words asked for at each state.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> found = log_probs(params, jnp.ones((1, 4)), np.arange(5)[None])
+        >>> round(float(jnp.exp(found).sum()), 5)
+        1.0
     """
     weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
     logits = jnp.einsum("nh,nfh->nf", top, weight[words]) + bias[words]

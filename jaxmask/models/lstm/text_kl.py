@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxmask.intervention import Intervention, Reach
-from jaxmask.models.kl import kl, predictions
+from jaxmask.models.kl import divergence, predictions
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.forward import Action, read
 from jaxmask.models.lstm.network import LSTMState, Params
@@ -47,7 +47,7 @@ def text_kl(
 
         def toward(one: Intervention) -> Float[Array, ""]:
             hidden, _ = read(params, context, tokens, Action(one, at), reach)
-            kls = kl(original, network.top_layer(params, hidden), *decoder)
+            kls = divergence(original, network.top_layer(params, hidden), *decoder)
             return jnp.sum(kls * (jnp.arange(len(tokens)) < length)) / length
 
         return jax.vmap(toward)(intervention)

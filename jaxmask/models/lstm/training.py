@@ -129,6 +129,16 @@ def step(
         state: from `init` or the update before.
         tokens: word indices.
         config: settings.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import init_params
+        >>> model = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> config = TrainingConfig(steps=10, optimizer="sgd", learning_rate=0.1)
+        >>> state = init(init_params(jax.random.key(0), model), model, config, columns=1)
+        >>> update = jax.jit(step, static_argnames="config")
+        >>> state, info = update(jax.random.key(1), state, jnp.array([[2, 3, 4]]), config)
+        >>> int(state.step), round(float(info.loss), 1)
+        (1, 1.6)
     """
     key = jax.random.fold_in(key, state.step)
 
@@ -222,6 +232,13 @@ def sampled_cross_entropy(
         bias: of the decoder.
         targets: the words to predict.
         config: its ``head`` and ``sampled``.
+
+    Example:
+        >>> config = TrainingConfig(steps=1, head=2, sampled=3)
+        >>> top, weight, bias = jnp.ones((1, 2)), jnp.ones((6, 2)), jnp.zeros(6)
+        >>> args = jax.random.key(0), top, weight, bias, jnp.array([1]), config
+        >>> round(float(sampled_cross_entropy(*args)), 4)  # of 6 words that are equally likely
+        1.7918
     """
     head, sampled = config.head, config.sampled
     tail = len(bias) - head
@@ -253,6 +270,13 @@ def perplexity(
         start: the word before the first, ``<eos>`` as a rule.
         columns: parts read side by side, each from a zero state.
         window: words read at a time.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import init_params
+        >>> model = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
+        >>> params = jax.tree.map(jnp.zeros_like, init_params(jax.random.key(0), model))
+        >>> round(perplexity(params, model, np.array([2, 3, 4]), start=1, columns=1, window=3), 4)
+        5.0
     """
     words = len(tokens)
     length = -(-words // columns)  # of a column
