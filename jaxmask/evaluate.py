@@ -22,6 +22,9 @@ class Evaluation(NamedTuple):
     Example:
         >>> Evaluation(jnp.array(0.75), jnp.array([1.0, 0.5]), jnp.array(0.1)).accuracy.item()
         0.75
+
+    Example:
+        See `evaluate`.
     """
 
     accuracy: Float[Array, ""]

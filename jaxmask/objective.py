@@ -143,6 +143,9 @@ def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
         >>> from jaxmask.objective import evenly
         >>> (4 * evenly(jax.random.key(0), 4)).astype(int).tolist()
         [0, 1, 2, 3]
+
+    Example:
+        See `LinearObjective`.
     """
     return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
 
@@ -177,7 +180,7 @@ class LinearObjective(flax.struct.PyTreeNode):
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
         >>> batch = objective.everything()
-        >>> mask, baseline = jnp.array([[0, 1], [0, 1]]), jnp.array([[0, 1], [0, -1]])
+        >>> mask, baseline = jnp.array([[0.0, 1.0]] * 2), jnp.array([[0.0, 1.0], [0.0, -1.0]])
         >>> objective(Intervention(mask, baseline), batch).log_ratio.tolist()
         [[-2.0], [-2.0]]
     """

@@ -70,7 +70,8 @@ def respond(intervention: Intervention, objective: Objective, batch: Any) -> Res
         >>> from jaxmask.objective import LinearObjective
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
-        >>> unit_2 = Intervention(jnp.array([[0, 1], [0, 1]]), jnp.array([[0, 1], [0, 1]]))
+        >>> ones = jnp.array([[0.0, 1.0], [0.0, 1.0]])
+        >>> unit_2 = Intervention(ones, ones)  # at 1, toward either direction
         >>> candidates.respond(unit_2, objective, objective.everything()).flipped.tolist()
         [0.5, 0.0]
     """

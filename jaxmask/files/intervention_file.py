@@ -62,6 +62,9 @@ class SavedIntervention(NamedTuple):
         >>> settings = {"context": "eos", "intervention": "single"}
         >>> SavedIntervention(nothing, "animacy", ("person", "thing"), settings, {}).directions
         ('person', 'thing')
+
+    Example:
+        See `save_intervention`.
     """
 
     intervention: Intervention

@@ -75,6 +75,9 @@ class LanguageModel(Protocol):
         >>> model = LSTMModel("tiny", config, params, Vocabulary(("<unk>", "<eos>", "the")))
         >>> isinstance(model, LanguageModel), model.family, list(model.sites)
         (True, 'lstm', ['hidden'])
+
+    Example:
+        See `jaxmask.models.model_folder.load_model`.
     """
 
     @property

@@ -54,6 +54,9 @@ def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
         prepared: model and examples.
         plan: of the searches; each number of its settings is shared by all runs, or an array with
             one number a run.
+
+    Example:
+        See `jaxmask.pipeline.summarise.summarise`.
     """
     train_accuracy = _train_accuracy(found, prepared)
     found = found._replace(interventions=_where_learned(found.interventions, prepared))

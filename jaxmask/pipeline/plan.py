@@ -21,6 +21,9 @@ class Split(NamedTuple):
         by: ``example`` holds out examples, as the paper did; ``word`` holds out words, so that no
             subject (profession) is in both parts.
         seed: of the random choice.
+
+    Example:
+        See `Split.size`.
     """
 
     evaluation: int | None = None
@@ -63,6 +66,9 @@ class Design(NamedTuple):
             `jaxmask.text.examples.CONTEXTS`.
         split: which examples are held out.
         data: where the stimuli are from, for the record.
+
+    Example:
+        See `jaxmask.pipeline.prepare.prepare`.
     """
 
     kind: Kind = Kind()
@@ -94,6 +100,9 @@ class Plan(NamedTuple):
         method: name of the method for the record, ``hard_concrete`` or ``hard_concrete_paper``.
         seeds: number of searches; seed n gives the same search whatever the number of seeds.
         text: ordinary text; None to leave it out.
+
+    Example:
+        See `jaxmask.pipeline.search_all.search_all`.
     """
 
     config: SearchConfig = SearchConfig()

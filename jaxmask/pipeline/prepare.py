@@ -36,6 +36,9 @@ class Prepared:
         evaluation: the examples held out.
         both_directions: give each sentence a row for both directions, so that models of one size
             share compiled programs.
+
+    Example:
+        See `prepare`.
     """
 
     model: LanguageModel
@@ -100,6 +103,16 @@ def prepare(
         TaskDataError: the vocabulary can't express any example.
         SplitError: one of the two parts would be empty.
         ModelError: the model's log-odds of the two forms aren't finite.
+
+    Example:
+        >>> import jaxmask
+        >>> from jaxmask.tasks import gender_bias
+        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
+        >>> task = gender_bias.generate()
+        >>> task = task._replace(stimuli=task.stimuli[:20])
+        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(5)))
+        >>> prepared.train.size, prepared.evaluation.size, prepared.train_objective.n_units
+        (15, 5, 600)
     """
     encoded = model.encode(task)
     rows = split_rows(

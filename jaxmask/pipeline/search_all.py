@@ -26,5 +26,18 @@ def search_all(prepared: Prepared, plan: Plan, session: Session | None = None) -
         prepared: model and examples.
         plan: settings and number of the searches.
         session: how the searches are watched and kept; by default they aren't.
+
+    Example:
+        >>> import jaxmask
+        >>> from jaxmask.tasks import gender_bias
+        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
+        >>> task = gender_bias.generate()
+        >>> task = task._replace(stimuli=task.stimuli[:20])
+        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(5)))
+        >>> config = jaxmask.SearchConfig(steps=2, exchange_rounds=0, kl=jaxmask.NoKL())
+        >>> plan = jaxmask.Plan(config, seeds=2)
+        >>> found = jaxmask.search_all(prepared, plan)
+        >>> found.interventions.mask.shape  # runs, directions, units
+        (2, 2, 600)
     """
     return ensemble.run(keys(plan.seeds), prepared.train_objective, plan.config, session)

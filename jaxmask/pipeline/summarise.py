@@ -27,6 +27,21 @@ def summarise(
         prepared: model and examples.
         plan: of the searches.
         seconds: wall time, ``total`` and ``compile``.
+
+    Example:
+        >>> import jaxmask
+        >>> from jaxmask.tasks import gender_bias
+        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
+        >>> task = gender_bias.generate()
+        >>> task = task._replace(stimuli=task.stimuli[:20])
+        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(5)))
+        >>> config = jaxmask.SearchConfig(steps=2, exchange_rounds=0, kl=jaxmask.NoKL())
+        >>> plan = jaxmask.Plan(config, seeds=2)
+        >>> found = jaxmask.search_all(prepared, plan)
+        >>> results = jaxmask.measure(found, prepared, plan)
+        >>> summary = jaxmask.summarise(results, prepared, plan, {"total": 9.0, "compile": 8.0})
+        >>> summary["examples"]["train"], len(summary["runs"]), summary["intervention"]
+        (15, 2, 'single')
     """
     task, site = prepared.task, prepared.site
     config = plan.config

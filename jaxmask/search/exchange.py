@@ -106,6 +106,9 @@ class ExchangeInfo(NamedTuple):
         exchanges: how many units were exchanged, over all rows of the mask.
         finite: was everything that the round computed finite? Otherwise it changed nothing.
         settled: will all further rounds leave everything as it is?
+
+    Example:
+        See `jaxmask.search.one_run.refine`.
     """
 
     loss: Float[Array, ""]

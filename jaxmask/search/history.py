@@ -20,6 +20,9 @@ class History(NamedTuple):
     Attributes:
         steps: an entry for each gradient step of the relaxation.
         rounds: an entry for each round of exchange.
+
+    Example:
+        See `converged`.
     """
 
     steps: SearchInfo

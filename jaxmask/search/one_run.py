@@ -37,6 +37,9 @@ class HardState(NamedTuple):
         key: for the rounds to come.
         judge_key: the same for all rounds.
         finite: were all steps and rounds finite so far?
+
+    Example:
+        See `harden`.
     """
 
     hard: Hard

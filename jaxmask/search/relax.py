@@ -36,6 +36,9 @@ class SearchState(NamedTuple):
         key: for the steps to come.
         step: number of steps done.
         finite: were all steps finite so far? After one that isn't, the state no longer changes.
+
+    Example:
+        See `init`.
     """
 
     params: dict
@@ -58,6 +61,9 @@ class SearchInfo(NamedTuple):
         multiplier: of the constraint on ``expected_l0``.
         fractional_multiplier: of the constraint on gates strictly between 0 and 1.
         finite: were this step and all before it finite? Otherwise it wasn't taken.
+
+    Example:
+        See `step`.
     """
 
     loss: Float[Array, ""]
@@ -80,6 +86,9 @@ class Relaxation(NamedTuple):
         sampled_accuracy: fraction of decisions flipped by gates sampled anew for each row.
         hard_accuracy: fraction flipped by the units with E[z] > 0.5.
         hard_units: number of these units, averaged over the rows of the mask.
+
+    Example:
+        See `relaxation`.
     """
 
     sampled_accuracy: Float[Array, ""]
