@@ -97,7 +97,11 @@ class Batch(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """A frozen model and its examples; a pytree, so that it can be an argument under ``jit``."""
+    """A frozen model and its examples; a pytree, so that it can be an argument under ``jit``.
+
+    Example:
+        See `LinearObjective`.
+    """
 
     @property
     def n_units(self) -> int:

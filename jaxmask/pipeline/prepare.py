@@ -112,7 +112,7 @@ def prepare(
         >>> task = task._replace(stimuli=task.stimuli[:20])
         >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(5)))
         >>> prepared.train.size, prepared.evaluation.size, prepared.train_objective.n_units
-        (15, 5, 600)
+        (12, 5, 600)
     """
     encoded = model.encode(task)
     rows = split_rows(

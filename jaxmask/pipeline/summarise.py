@@ -41,7 +41,7 @@ def summarise(
         >>> results = jaxmask.measure(found, prepared, plan)
         >>> summary = jaxmask.summarise(results, prepared, plan, {"total": 9.0, "compile": 8.0})
         >>> summary["examples"]["train"], len(summary["runs"]), summary["intervention"]
-        (15, 2, 'single')
+        (12, 2, 'single')
     """
     task, site = prepared.task, prepared.site
     config = plan.config
