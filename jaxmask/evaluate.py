@@ -56,10 +56,11 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
     outcome = objective(intervention.toward(batch.direction), batch, None, kl)
     flipped = losses.flipped(outcome)
     directions = jnp.arange(len(intervention.baseline))
-    here = (batch.direction == directions[:, None])[:, :, None]
+    here = (batch.direction[None] == directions[:, None])[:, :, None].astype(flipped.dtype)
     return Evaluation(
         flipped.sum(),
-        jnp.sum(flipped * here, axis=(1, 2)) / jnp.sum(outcome.weight * here, axis=(1, 2)),
+        jnp.sum(flipped[None] * here, axis=(1, 2))
+        / jnp.sum(outcome.weight[None] * here, axis=(1, 2)),
         outcome.kl,
     )
 

@@ -89,6 +89,7 @@ class Outcome(NamedTuple):
     kl: Float[Array, ""]
 
 
+@runtime_checkable
 class Batch(Protocol):
     """Some rows of an objective; a pytree of static shapes."""
 
@@ -151,7 +152,7 @@ def evenly(key: Key[Array, ""], size: int) -> Float[Array, " {size}"]:
     Example:
         See `LinearObjective`.
     """
-    return (jnp.arange(size) + jax.random.uniform(key, (size,))) / size
+    return (jnp.arange(size, dtype=jnp.float32) + jax.random.uniform(key, (size,))) / size
 
 
 class LinearBatch(flax.struct.PyTreeNode):

@@ -4,20 +4,9 @@ from pathlib import Path
 
 import jax
 import pytest
-from jaxtyping import install_import_hook
+from support import strict
 
-# The shape annotations of these are checked at run time; this has to come before their import.
-# Not of `objective`: compiling ahead of time makes one of its dataclasses hold what aren't arrays.
-LANGUAGE_MODEL = ["models.lstm.forward", "models.lstm.network", "models.lstm.packing"]
-CHECKED = [
-    *LANGUAGE_MODEL,
-    "evaluate",
-    "text.examples",
-    "intervention",
-    "models.logsumexp",
-    "search.losses",
-]
-install_import_hook([f"jaxmask.{name}" for name in CHECKED], "beartype.beartype")
+strict.set_up()  # before jaxmask is imported
 
 # Most of the tests' time is compilation: halve it. What is true bit for bit is tested with
 # optimisations, see `optimized`.
@@ -47,7 +36,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     """The folder of a random model of 12 units that knows the words of both tasks."""
-    # Imported here, as the hook above has to come first.
+    # Imported here, as shape checks have to be set up first.
     from jaxmask.models import model_folder
     from jaxmask.models.lstm.model import LSTMModel
     from jaxmask.models.lstm.network import LSTMConfig, init_params

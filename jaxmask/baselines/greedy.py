@@ -141,7 +141,7 @@ def extend(
         best_sign = response.failure.argmin(axis=1)
         loss = jnp.where(inside, jnp.inf, response.failure.min(axis=1).sum(axis=1))
         best = loss.argmin()
-        unit, sign = units_screened[best], 1.0 - 2.0 * best_sign[best]
+        unit, sign = units_screened[best], 1.0 - 2.0 * best_sign[best].astype(jnp.float32)
         accuracy, failure = (
             jnp.take_along_axis(x[best], best_sign[best][None], axis=0).sum() for x in response
         )
@@ -166,12 +166,12 @@ def first(additions: Additions, count: int | Float[Array, ""], n_units: int) -> 
         >>> greedy.first(additions, 1, 4).baseline.tolist()
         [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]]
     """
-    added = (jnp.arange(len(additions.unit)) < count).astype(jnp.float32)
+    added = (jnp.arange(len(additions.unit), dtype=jnp.float32) < count).astype(jnp.float32)
     mask = jnp.zeros(n_units).at[additions.unit].set(added)
     baseline = (
         jnp.zeros((additions.sign.shape[1], n_units))
         .at[:, additions.unit]
-        .set(additions.sign.T * added)
+        .set(additions.sign.T * added[None])
     )
     return Intervention(jnp.broadcast_to(mask, baseline.shape), baseline)
 

@@ -196,7 +196,8 @@ def gradient(
     location, values = params["location"], params["values"]
     mask_key, kl_key = jax.random.split(key)
     shape = len(batch.direction), len(location)
-    mask = jax.random.bernoulli(mask_key, jax.nn.sigmoid(location), shape).astype(location.dtype)
+    probability = jnp.broadcast_to(jax.nn.sigmoid(location), shape)
+    mask = jax.random.bernoulli(mask_key, probability).astype(location.dtype)
     surrogate = losses.SURROGATES[config.surrogate]
     scale = losses.scale(surrogate)
     kl_weight = losses.kl_weight(config.kl_weight)
@@ -211,7 +212,7 @@ def gradient(
     weight = outcome.weight.sum(axis=1)
     advantage = of_row - weight * averages.loss[batch.direction]
     advantage += kl_weight * (outcome.kl - averages.kl)
-    score = mask - jax.nn.sigmoid(location)  # d log p(mask) / d location
+    score = mask - probability  # d log p(mask) / d location
     member = masks.membership(DIRECTIONS, batch.direction)
     present = member @ weight
     mean = jnp.where(present > 0, member @ of_row / jnp.maximum(present, 1e-12), averages.loss)

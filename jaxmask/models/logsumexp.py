@@ -77,7 +77,7 @@ def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[A
         start = jnp.minimum(number * chunk, words - chunk)
         rows = jax.lax.dynamic_slice_in_dim(weight, start, chunk)
         new_word = start + jnp.arange(chunk) >= number * chunk
-        logits = hidden @ rows.T + jax.lax.dynamic_slice_in_dim(bias, start, chunk)
+        logits = hidden @ rows.T + jax.lax.dynamic_slice_in_dim(bias, start, chunk)[None]
         logits = jnp.where(new_word, logits, -jnp.inf)
         new = jnp.maximum(highest, logits.max(axis=-1))
         shrink = jnp.exp(highest - new)
@@ -159,7 +159,7 @@ def _cross_entropy_forward(
     def add(carry: tuple, some: tuple) -> tuple[tuple, Array]:
         total, in_weight, in_bias = carry
         hidden, targets, weights = some
-        logits = hidden @ weight.T + bias
+        logits = hidden @ weight.T + bias[None]
         highest = logits.max(axis=-1, keepdims=True)
         mass = jnp.exp(logits - highest)
         sums = mass.sum(axis=-1, keepdims=True)

@@ -70,7 +70,7 @@ class Session(NamedTuple):
 
 
 def grid(
-    keys: Key[Array, " keys"], config: SearchConfig, **values: Sequence[float]
+    keys: Key[Array, " keys"], config: SearchConfig, **values: Sequence[float | int]
 ) -> tuple[Key[Array, " runs"], SearchConfig]:
     """All combinations of keys and values of settings, for `run`.
 

@@ -15,18 +15,22 @@ Every function checks temperature and support, unless they are being traced. A `
 what was expected.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxmask.search.checks import check_range
 
+Number = float | Float[Array, ""]  # may be traced, as all settings of a search
+
 TEMPERATURE = 1 / 3
 SUPPORT = (-0.1, 1.1)
 _GRID = 64  # number of quantiles that `mean` averages
 
 
-def check(temperature: float | Array, support: tuple[float | Array, float | Array]) -> None:
+def check(temperature: Any, support: tuple[Any, Any]) -> None:
     """Checks temperature and support; numbers that are being traced can't be checked.
 
     Args:
@@ -52,8 +56,8 @@ def check(temperature: float | Array, support: tuple[float | Array, float | Arra
 def quantile(
     u: Float[Array, "*shape"],
     location: Float[Array, "*#shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
 ) -> Float[Array, "*shape"]:
     """The value below which a fraction ``u`` of the distribution lies.
 
@@ -77,8 +81,8 @@ def quantile(
 def sample(
     key: Key[Array, ""],
     location: Float[Array, "*shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
     shape: tuple[int, ...] | None = None,
 ) -> Float[Array, "..."]:
     """Samples in [0, 1], differentiable with respect to ``location``.
@@ -104,8 +108,8 @@ def sample(
 
 def prob_nonzero(
     location: Float[Array, "*shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
 ) -> Float[Array, "*shape"]:
     """``P(z != 0) = sigmoid(location - temperature log(-l / r))``; 1 if l = 0.
 
@@ -123,8 +127,8 @@ def prob_nonzero(
 
 def prob_one(
     location: Float[Array, "*shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
 ) -> Float[Array, "*shape"]:
     """``P(z = 1) = sigmoid(location - temperature log((1 - l) / (r - 1)))``; 0 if r = 1.
 
@@ -142,8 +146,8 @@ def prob_one(
 
 def prob_fractional(
     location: Float[Array, "*shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
 ) -> Float[Array, "*shape"]:
     """``P(0 < z < 1) = P(z != 0) - P(z = 1)``, which constraint (7) keeps small.
 
@@ -166,7 +170,7 @@ def prob_fractional(
     return both * -jnp.expm1(nonzero - one)
 
 
-def _offsets(temperature: float, support: tuple[float, float]) -> tuple[Array, Array]:
+def _offsets(temperature: Number, support: tuple[Number, Number]) -> tuple[Array, Array]:
     """The locations at which P(z != 0) and P(z = 1) are 0.5; either may be infinite."""
     check(temperature, support)
     left, right = support
@@ -178,8 +182,8 @@ def _offsets(temperature: float, support: tuple[float, float]) -> tuple[Array, A
 
 def mean(
     location: Float[Array, "*shape"],
-    temperature: float = TEMPERATURE,
-    support: tuple[float, float] = SUPPORT,
+    temperature: Number = TEMPERATURE,
+    support: tuple[Number, Number] = SUPPORT,
 ) -> Float[Array, "*shape"]:
     """``E[z]``, as the average of the quantiles at the midpoints of 64 equal parts of (0, 1).
 
@@ -193,4 +197,5 @@ def mean(
         0.5
     """
     u = (jnp.arange(_GRID, dtype=jnp.float32) + 0.5) / _GRID
+    u = jnp.broadcast_to(u, (*location.shape, _GRID))
     return quantile(u, location[..., None], temperature, support).mean(axis=-1)

@@ -153,7 +153,7 @@ def flipped(outcome: Outcome) -> Float[Array, "rows pairs"]:
         >>> float(flipped(outcome).sum())
         0.5
     """
-    return success(outcome.log_ratio) * outcome.weight
+    return success(outcome.log_ratio).astype(outcome.weight.dtype) * outcome.weight
 
 
 def smoothed_failures(outcome: Outcome) -> Float[Array, " rows"]:

@@ -42,7 +42,7 @@ def top(
         [1.0, 1.0, 0.0]
     """
     rank = jnp.argsort(jnp.argsort(-score, axis=-1), axis=-1)
-    return (rank < count).astype(score.dtype)
+    return (rank.astype(score.dtype) < count).astype(score.dtype)
 
 
 def row_of(direction: Int[Array, "*shape"], rows: int) -> Int[Array, "*shape"]:

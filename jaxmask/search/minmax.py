@@ -20,7 +20,7 @@ Multipliers = dict[str, Float[Array, ""]]
 
 
 def descent_ascent(
-    descent: dict[str, optax.GradientTransformation], multiplier_rate: float
+    descent: dict[str, optax.GradientTransformation], multiplier_rate: float | Float[Array, ""]
 ) -> optax.GradientTransformation:
     """One optimiser of ``{label: parameters, ..., "multipliers": multipliers}``.
 
@@ -47,7 +47,9 @@ def _labels(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def project(multipliers: Multipliers, violations: Multipliers, decay: float) -> Multipliers:
+def project(
+    multipliers: Multipliers, violations: Multipliers, decay: float | Float[Array, ""]
+) -> Multipliers:
     """Sets negative multipliers to 0, and decreases those whose constraint holds.
 
     Without the decrease, a multiplier that grew while its constraint was violated would keep its

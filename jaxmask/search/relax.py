@@ -272,5 +272,7 @@ _CONSTRAINTS = {
 
 
 def _optimizer(step: Array, config: SearchConfig) -> optax.GradientTransformation:
-    rise = jnp.clip(step / jnp.maximum(config.head_start * config.steps, 1.0), 0.0, 1.0)
+    rise = jnp.clip(
+        step.astype(jnp.float32) / jnp.maximum(config.head_start * config.steps, 1.0), 0.0, 1.0
+    )
     return parameters.optimizer(config.location_rate * rise, config)

@@ -106,7 +106,7 @@ def test_exchanges_are_made_where_they_prove_to_be_better(gains, taken, tried):
         )
 
     def loss_of(sets):
-        return -(sets.inside @ gains)
+        return -(sets.inside.astype(float) @ gains)
 
     trial = trials.try_exchanges(sets, bring_in_the_next, loss_of)
     expected = np.isin(np.arange(units), list(taken))

@@ -72,7 +72,7 @@ def failures(objective, masks, values, directions=(0, 1)):
         intervention = Intervention(jnp.stack([mask, mask]), values).toward(batch.direction)
         outcome = objective(intervention, batch, None, NoKL())
         here = jnp.isin(batch.direction, jnp.asarray(directions))[:, None]
-        return (losses.failure(outcome.log_ratio) * outcome.weight * here).sum()
+        return (losses.failure(outcome.log_ratio) * outcome.weight * here.astype(float)).sum()
 
     return np.asarray(jax.vmap(one)(masks))
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jaxtyping
+
 SECONDS = 1.0  # of processor time, for any file
 LONGEST = 1500  # characters of an error
 HARMLESS = {"builtins.id", "object.__getattr__"}  # JAX asks for these when it sees a new shape
@@ -42,11 +44,14 @@ def watch(*readable: Path) -> Iterator[list[str]]:
     """Gives the list of what was done beyond opening the files given, for reading."""
     global _noted, _readable
     noted: list[str] = []
+    # What checks of shapes do is no act of the function's.
+    jaxtyping.config.update("jaxtyping_disable", True)
     _noted, _readable = noted, {str(file) for file in readable}
     try:
         yield noted
     finally:
         _noted = None
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def unwatched(function: Callable) -> Callable:

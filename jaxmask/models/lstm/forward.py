@@ -17,6 +17,7 @@ from jaxmask.intervention import Intervention, Reach, intervene
 from jaxmask.models.lstm.network import (
     LSTMState,
     Params,
+    affine,
     cell,
     decode,
     embed,
@@ -116,7 +117,7 @@ def unroll(
         units = slice(index * width, (index + 1) * width)
         if below is not None:
             below = drop(dropouts[index], below)
-            gates = below @ layer["input_kernel"] + layer["bias"]
+            gates = affine(below, layer["input_kernel"], layer["bias"])
 
         def step(
             carry: _Pair, xs: tuple, layer: dict = layer, units: slice = units
@@ -262,7 +263,7 @@ def read_token(
     for index, layer in enumerate(params["lstm"].values()):
         units = slice(index * width, (index + 1) * width)
         if below is not None:
-            gates = below @ layer["input_kernel"] + layer["bias"]
+            gates = affine(below, layer["input_kernel"], layer["bias"])
         h, c = cell(gates + recurrent[index], cells[..., units])
         changed = _alter(h, action, units, acts)
         below = changed if reach == "all" else h
@@ -281,7 +282,7 @@ def _alter(
     if action is None:
         return h
     mask, baseline = (part[..., units] for part in action.intervention)
-    return intervene(h, mask if acts is None else mask * acts, baseline)
+    return intervene(h, mask if acts is None else mask * acts.astype(mask.dtype), baseline)
 
 
 def _parts(dropout: Dropout | None, number: int) -> list[Dropout | None]:

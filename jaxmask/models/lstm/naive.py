@@ -51,9 +51,10 @@ def respond(
     of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
     turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]
     kl = jnp.sum(jnp.exp(original) * (original - intervened), axis=-1)
-    inside = jnp.arange(time)[None, :] < examples.length[:, None]
+    inside = (jnp.arange(time)[None, :] < examples.length[:, None]).astype(kl.dtype)
     return Response(
-        of_pair.sum(axis=1) - 2 * turned_to, jnp.sum(kl * inside, axis=1) / examples.length
+        of_pair.sum(axis=1) - 2 * turned_to,
+        jnp.sum(kl * inside, axis=1) / examples.length.astype(kl.dtype),
     )
 
 

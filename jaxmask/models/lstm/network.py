@@ -142,7 +142,22 @@ def input_gates(
 ) -> Float[Array, "*batch gates"]:
     """What a token adds to layer 1's gates, ``x W_x + b``: it depends on no state."""
     first = params["lstm"]["layer_1"]
-    return embedded @ first["input_kernel"] + first["bias"]
+    return affine(embedded, first["input_kernel"], first["bias"])
+
+
+def affine(
+    x: Float[Array, "*batch width"],
+    kernel: Float[Array, "width outputs"],
+    bias: Float[Array, " outputs"],
+) -> Float[Array, "*batch outputs"]:
+    """``x W + b``, whatever the number of axes before the last.
+
+    Example:
+        >>> affine(jnp.ones((1, 2)), jnp.eye(2), jnp.array([0.0, 1.0])).tolist()
+        [[1.0, 2.0]]
+    """
+    product = x @ kernel
+    return product + jnp.broadcast_to(bias, product.shape)
 
 
 def cell(
@@ -169,7 +184,7 @@ def top_layer(
 
 def decode(params: Params, top: Float[Array, "*batch hidden"]) -> Float[Array, "*batch vocabulary"]:
     """Logits of all words from the top layer's hidden state."""
-    return top @ decoder_weight(params).T + params["decoder"]["bias"]
+    return affine(top, decoder_weight(params).T, params["decoder"]["bias"])
 
 
 def pair_difference(

@@ -144,7 +144,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
         """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
-        differences = top @ self.difference.T + self.difference_bias
+        differences = top @ self.difference.T + self.difference_bias[None]
         difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
         # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
         return jnp.where(batch.direction[:, None] == 0, -difference, difference)
@@ -160,7 +160,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         """The outcome for all rows, with what they share computed once."""
         # Any row of a direction tells how all of them are intervened on.
         ways = jnp.arange(DIRECTIONS)[:, None]
-        one_of = jnp.argmax(batch.direction == ways, axis=1)
+        one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
         top = prefix_tree.read(
             tree,
             self.params,
@@ -202,7 +202,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
             first = Action(intervention, where[:, :1])
             _, start = unroll(self.params, start, gates, first, self.reach)
         else:
-            mask = intervention.mask * where[:, :1]
+            mask = intervention.mask * where[:, :1].astype(jnp.float32)
             hidden = intervene(start.hidden, mask, intervention.baseline)
             start = start._replace(hidden=hidden)
         pieces = [network.top_layer(self.params, start.hidden)[:, None]]
@@ -245,8 +245,9 @@ class LSTMObjective(flax.struct.PyTreeNode):
         ):
             n, length, width = h.shape
             kl = self._kl(h.reshape(n * length, width), self.node[rows, :length].reshape(-1))
-            inside = jnp.arange(length) <= self.steps[rows][:, None]
-            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / (self.steps[rows] + 1)
+            inside = (jnp.arange(length)[None] <= self.steps[rows][:, None]).astype(kl.dtype)
+            positions = (self.steps[rows] + 1).astype(kl.dtype)
+            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / positions
             total += jnp.sum(weight * self.kl_share[rows] * mean)
         return total
 

@@ -146,7 +146,7 @@ def read(
                 reach,
             )
         else:
-            mask = here.mask * level.where[:, None]
+            mask = here.mask * level.where[:, None].astype(here.mask.dtype)
             state = state._replace(hidden=intervene(state.hidden, mask, here.baseline))
         tops.append(network.top_layer(params, state.hidden))
     return jnp.concatenate(tops)

@@ -55,7 +55,7 @@ def draw(
     rows, weights = [], []
     keys = jax.random.split(key, len(strata))
     before = 0
-    for stratum, count, key in zip(strata, counts, keys, strict=True):
+    for stratum, count, key in zip(strata, counts.tolist(), keys, strict=True):
         drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
         drawn = before + jnp.minimum(drawn, stratum.examples - 1)
         rows.append(jnp.searchsorted(examples_up_to, drawn, side="right"))
@@ -99,7 +99,9 @@ def draw_positions(
         # any other.
         first = jax.random.randint(row_key, (), 0, count)
         row = (first + np.arange(n) * count // n) % count
-        at = (uniform[before : before + count][row] * (of_stratum[row] + 1)).astype(jnp.int32)
+        at = (
+            uniform[before : before + count][row] * (of_stratum[row] + 1).astype(uniform.dtype)
+        ).astype(jnp.int32)
         drawn.append(Positions(row, jnp.minimum(at, of_stratum[row]), count / n))
         before += count
     return drawn

@@ -244,9 +244,9 @@ def sampled_cross_entropy(
     tail = len(bias) - head
     drawn = jax.random.randint(key, (sampled,), head, len(bias))
     correct = jnp.sum(top * weight[targets], axis=-1) + bias[targets]
-    of_head = top @ weight[:head].T + bias[:head]
-    of_drawn = top @ weight[drawn].T + bias[drawn] + jnp.log(tail / sampled)
-    of_drawn = jnp.where(drawn == targets[:, None], -jnp.inf, of_drawn)
+    of_head = top @ weight[:head].T + bias[None, :head]
+    of_drawn = top @ weight[drawn].T + bias[None, drawn] + jnp.log(tail / sampled)
+    of_drawn = jnp.where(drawn[None] == targets[:, None], -jnp.inf, of_drawn)
     of_target = jnp.where(targets < head, -jnp.inf, correct)
     logits = jnp.concatenate([of_head, of_drawn, of_target[:, None]], axis=-1)
     return jnp.sum(jax.nn.logsumexp(logits, axis=-1) - correct)

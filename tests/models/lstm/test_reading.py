@@ -21,7 +21,9 @@ def context():
 def sequences(n, longest=6):
     random = np.random.default_rng(2)
     # Few words, so that much is shared, and also what differs only further on.
-    return [tuple(random.integers(0, 3, random.integers(0, longest + 1))) for _ in range(n)]
+    return [
+        tuple(random.integers(0, 3, random.integers(0, longest + 1)).tolist()) for _ in range(n)
+    ]
 
 
 @pytest.mark.parametrize("fewest", [1, 64])  # levels that fill their width, and that don't

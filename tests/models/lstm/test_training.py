@@ -54,7 +54,7 @@ def test_sampled_normaliser_is_unbiased():
     top, weight = jax.random.normal(keys[0], (11, 6)), jax.random.normal(keys[1], (23, 6))
     bias, targets = jax.random.normal(keys[2], (23,)), jnp.asarray(random_tokens(11))
     correct = jnp.sum(top * weight[targets], axis=-1) + bias[targets]
-    whole = jax.nn.logsumexp(top @ weight.T + bias, axis=-1)
+    whole = jax.nn.logsumexp(top @ weight.T + bias[None], axis=-1)
 
     few = SETTINGS._replace(head=5, sampled=9)
 

@@ -1,0 +1,52 @@
+"""How strict JAX and the annotations of jaxmask are while tests run."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jaxtyping
+import optax
+
+_check = jaxtyping.jaxtyped
+
+
+def checked(function: Any = None, *, typechecker: Callable) -> Any:
+    """What jaxtyping's import hook puts around a function: checks of arguments and result.
+
+    Two things stay as they are. Classes: JAX rebuilds a pytree by its constructor not only with its
+    arrays, but also with their shapes, with axes, with the arrays of many runs on top of each
+    other. And functions within functions: their checks would be compiled whenever the outer one is
+    called, which takes longer than the call.
+    """
+    if function is None:
+        return partial(checked, typechecker=typechecker)
+    if inspect.isclass(function) or "<locals>" in getattr(function, "__qualname__", ""):
+        return function
+    return _check(function, typechecker=typechecker)
+
+
+def promoting(make: Callable) -> Callable:
+    """An optimiser of optax, which takes powers of a number to a whole number of steps."""
+
+    def made(*args: Any, **settings: Any) -> optax.GradientTransformation:
+        optimizer = make(*args, **settings)
+
+        def update(*args: Any, **more: Any) -> Any:
+            with jax.numpy_dtype_promotion("standard"):
+                return optimizer.update(*args, **more)
+
+        return optimizer._replace(update=update)
+
+    return made
+
+
+def set_up() -> None:
+    """Before jaxmask is imported: no implicit promotion of ranks or dtypes; shapes are checked."""
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    for name in ("adam", "adamw"):
+        setattr(optax, name, promoting(getattr(optax, name)))
+    jaxtyping.jaxtyped = checked
+    jaxtyping.install_import_hook("jaxmask", "beartype.beartype")
