@@ -52,7 +52,7 @@ def read_run(folder: Path) -> FinishedRun:
     if summary is None:
         raise RunFolderError(f"{folder}: expected a finished run, found no summary.json")
     split = Split(config["evaluation"], config["split"], config["split_seed"])
-    kind = Kind(place=config["intervention"])
+    kind = Kind.of_settings(config)
     design = Design(kind, config["context"], split, config["data"])
     return FinishedRun(folder, config["task"], design, summary)
 

@@ -22,8 +22,8 @@ from jaxmask.text.examples import Task
 
 # What a summary says once; all else differs from setting to setting.
 SHARED = (
-    "task", "method", "intervention", "surrogate", "shared_mask", "context", "model", "examples",
-    "seconds", "versions", "device",
+    "task", "method", "intervention", "site", "reach", "values", "surrogate", "shared_mask",
+    "context", "model", "examples", "seconds", "versions", "device",
 )  # fmt: skip
 
 
