@@ -41,6 +41,8 @@ class Kind(NamedTuple):
         'every'
         >>> Kind("hidden+cell", reach="all", values="natural").label
         'single-hidden+cell-all-natural'
+        >>> Kind("cell", values="natural").title
+        'single-step, cell states, natural values'
     """
 
     site: str = "hidden"
@@ -81,9 +83,18 @@ class Kind(NamedTuple):
     @property
     def label(self) -> str:
         """The place, and what isn't the default: a part of the names of folders."""
-        default = Kind(place=self.place)
-        others = [mine for mine, usual in zip(self, default, strict=True) if mine != usual]
-        return "-".join([self.place, *others])
+        return "-".join([self.place, *self._unusual().values()])
+
+    @property
+    def title(self) -> str:
+        """The place, and what isn't the default, for titles of tables and figures."""
+        named = {"site": "{} states", "reach": "reach {}", "values": "{} values"}
+        unusual = (named[name].format(mine) for name, mine in self._unusual().items())
+        return ", ".join([f"{self.place}-step", *unusual])
+
+    def _unusual(self) -> dict[str, str]:
+        default = Kind(place=self.place)._asdict()
+        return {name: mine for name, mine in self._asdict().items() if mine != default[name]}
 
 
 class Site(NamedTuple):
