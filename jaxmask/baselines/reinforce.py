@@ -302,7 +302,7 @@ def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Floa
         [1.0, 0.0, 0.0]
     """
     likeliest = masks.top(location, masks.budget(len(location), config.alpha))
-    return likeliest * (location > 0.0)
+    return likeliest * (location > 0.0).astype(likeliest.dtype)
 
 
 def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:
