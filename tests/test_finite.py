@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-from types import SimpleNamespace
 
 import flax
 import jax
@@ -22,6 +21,7 @@ from jaxmask.intervention import to_baseline
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.pipeline import summarise
 from jaxmask.runs import ensemble
+from jaxmask.runs.ensemble import Ensemble
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 from jaxmask.search.checks import check_range
@@ -164,7 +164,8 @@ def test_reports_say_where_a_seed_stopped():
     seed, limit = unlucky()
     _, history = run(KEYS, poisoned(limit), QUICK)
     stopped = np.asarray(stops(history))
-    lines = summarise.observations(SimpleNamespace(history=jax.tree.map(np.asarray, history)))
+    found = Ensemble(None, None, jax.tree.map(np.asarray, history), 0.0, 0.0)
+    lines = summarise.observations(found)
     json.dumps(lines, allow_nan=False)
     assert {line["seed"] for line in lines} == set(range(SEEDS)) - {seed}
     runs = [{"seed": one, "stopped_at": int(at) or None} for one, at in enumerate(stopped)]

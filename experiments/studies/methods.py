@@ -105,7 +105,8 @@ def greedy_curve(
             first = greedy.first(additions, count, evaluation.n_units)
             return evaluate(first, evaluation, NoKL()).accuracy
 
-        return jax.lax.map(accuracy, 1 + jnp.arange(len(additions.unit)))
+        counts = 1.0 + jnp.arange(len(additions.unit), dtype=jnp.float32)
+        return jax.lax.map(accuracy, counts)
 
     additions, _ = _kept(bench, seed, _additions, config.replace(most=bench.most))
     return np.asarray(bench.watch.programs.call("curve", accuracies, additions, evaluation))

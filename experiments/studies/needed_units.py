@@ -99,7 +99,8 @@ def _after_each(
         added = greedy.first(additions, count, objective.n_units)
         return jax.tree.map(jnp.add, before, added)
 
-    return accuracies(jax.vmap(after)(1 + jnp.arange(len(additions.unit))), objective)
+    counts = 1.0 + jnp.arange(len(additions.unit), dtype=jnp.float32)
+    return accuracies(jax.vmap(after)(counts), objective)
 
 
 class Goal(NamedTuple):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmask.intervention import DIRECTIONS, Intervention
+from jaxmask.intervention import Intervention
 from jaxmask.objective import NoKL, Objective
 from jaxmask.search import losses, masks, trials
 
@@ -76,6 +76,6 @@ def respond(intervention: Intervention, objective: Objective, batch: Any) -> Res
         [0.5, 0.0]
     """
     outcome = objective(intervention.toward(batch.direction), batch, None, NoKL())
-    member = masks.membership(DIRECTIONS, batch.direction)
+    member = masks.by_direction(batch.direction)
     flipped = losses.flipped(outcome).sum(axis=1)
     return Response(member @ flipped, member @ losses.smoothed_failures(outcome))

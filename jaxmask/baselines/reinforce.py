@@ -213,7 +213,7 @@ def gradient(
     advantage = of_row - weight * averages.loss[batch.direction]
     advantage += kl_weight * (outcome.kl - averages.kl)
     score = mask - probability  # d log p(mask) / d location
-    member = masks.membership(DIRECTIONS, batch.direction)
+    member = masks.by_direction(batch.direction)
     present = member @ weight
     mean = jnp.where(present > 0, member @ of_row / jnp.maximum(present, 1e-12), averages.loss)
     observed = Observed(Averages(mean, outcome.kl), total, losses.flipped(outcome).sum())
@@ -302,7 +302,7 @@ def hard_mask(location: Float[Array, " units"], config: ReinforceConfig) -> Floa
         [1.0, 0.0, 0.0]
     """
     likeliest = masks.top(location, masks.budget(len(location), config.alpha))
-    return likeliest * (location > 0.0)
+    return likeliest * (location > 0.0).astype(likeliest.dtype)
 
 
 def found(state: ReinforceState, config: ReinforceConfig) -> Intervention:

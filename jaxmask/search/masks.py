@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxmask.intervention import DIRECTIONS
+
 
 def budget(n_units: int, alpha: float | Float[Array, ""]) -> Float[Array, ""]:
     """The most units a hard mask may have: ``floor(alpha n_units)``, but at least 1.
@@ -51,21 +53,37 @@ def row_of(direction: Int[Array, "*shape"], rows: int) -> Int[Array, "*shape"]:
 
 
 def membership(rows: int, direction: Int[Array, " batch"]) -> Float[Array, "{rows} batch"]:
-    """1 where a row of a mask answers for a row of a batch, whose direction is given.
-
-    With a mask of as many rows as there are directions, 1 where a row of the batch has a direction.
+    """1 where a row of a mask answers for a row of a batch.
 
     Args:
-        rows: of the mask.
+        rows: number of rows of the mask.
         direction: of each row of the batch.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxmask.search import masks
-        >>> masks.membership(2, jnp.array([0, 0, 1])).tolist()
-        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        >>> masks.membership(1, jnp.array([0, 0, 1])).tolist()  # a shared mask
+        [[1.0, 1.0, 1.0]]
     """
     return (row_of(direction, rows)[None, :] == jnp.arange(rows)[:, None]).astype(jnp.float32)
+
+
+def by_direction(direction: Int[Array, " batch"]) -> Float[Array, "directions batch"]:
+    """1 where a row of a batch has a direction.
+
+    The values are those of `membership` with a row for each direction; the layout is another one,
+    in which products with it round as they always did.
+
+    Args:
+        direction: of each row of the batch.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.search import masks
+        >>> masks.by_direction(jnp.array([0, 0, 1])).tolist()
+        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return jax.nn.one_hot(direction, DIRECTIONS).T
 
 
 def choose_rows(which: Bool[Array, " masks"], new: Any, old: Any) -> Any:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmask.finite import all_finite
-from jaxmask.intervention import DIRECTIONS, EDGE, Intervention
+from jaxmask.intervention import EDGE, Intervention
 from jaxmask.objective import NoKL, Objective, Outcome
 from jaxmask.search import losses, masks
 
@@ -150,7 +150,7 @@ def failures_after_adding(
         >>> bool(high[0, 1] < low[0, 1]), bool(high[1, 1] > low[1, 1])
         (True, True)
     """
-    member = masks.membership(DIRECTIONS, linear.direction)
+    member = masks.by_direction(linear.direction)
     high = member @ (losses.failure(log_ratio[:, None] + linear.high) * weight[:, None])
     low = member @ (losses.failure(log_ratio[:, None] + linear.low) * weight[:, None])
     return high, low

@@ -28,7 +28,7 @@ def flips_and_failures(objective, mask, baseline):
     batch = objective.everything()
     change = Intervention(jnp.stack([mask, mask]), baseline)
     log_ratio = objective(change.toward(batch.direction), batch, None, NoKL()).log_ratio[:, 0]
-    here = (batch.direction[None] == jnp.arange(2)[:, None]) / len(log_ratio)
+    here = (batch.direction[None] == jnp.arange(2)[:, None]).astype(float) / len(log_ratio)
     return here @ (log_ratio < 0).astype(float), here @ (1 / (1 + jnp.exp(-2 * log_ratio)))
 
 

@@ -262,7 +262,7 @@ def test_command_lines_tell_faults_in_a_line(tmp_path):
     with pytest.raises(SystemExit, match=r"error: .*none\.pt: missing"):
         gulordava.main([str(tmp_path / "none.pt"), str(VOCABULARY), str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
-    with pytest.raises(SystemExit, match=r"error: .*params\.safetensors: missing"):
+    with pytest.raises(SystemExit, match=r"error: .*config\.json: missing"):
         to_torch.main([str(tmp_path), str(tmp_path / "back.pt")])
     assert not (tmp_path / "back.pt").exists()
 

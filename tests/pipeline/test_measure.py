@@ -59,9 +59,9 @@ def test_the_kl_on_text_is_the_model_s(searched, results):
 
 
 def test_without_a_text_there_is_no_kl_on_it(searched, monkeypatch):
-    prepared, plan, _ = searched
+    prepared, _, found = searched
     monkeypatch.setattr(module, "encode_text", None)
-    assert module._text_kl(None, prepared, plan._replace(text=None).text) == {}
+    assert module._text_kl(found.interventions, prepared, None) == {}
 
 
 def test_without_rounds_of_exchange_training_examples_are_evaluated(searched, results):

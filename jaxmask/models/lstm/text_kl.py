@@ -48,7 +48,8 @@ def text_kl(
         def toward(one: Intervention) -> Float[Array, ""]:
             hidden, _ = read(params, context, tokens, Action(one, at, kind))
             kls = divergence(original, network.top_layer(params, hidden), *decoder)
-            return jnp.sum(kls * (jnp.arange(len(tokens)) < length)) / length
+            inside = (jnp.arange(len(tokens)) < length).astype(kls.dtype)
+            return jnp.sum(kls * inside) / length.astype(kls.dtype)
 
         return jax.vmap(toward)(intervention)
 
