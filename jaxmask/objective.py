@@ -80,7 +80,7 @@ class Outcome(NamedTuple):
         The decision of the first of two rows has flipped:
 
         >>> outcome = Outcome(jnp.array([[-0.5], [2.0]]), jnp.full((2, 1), 0.5), jnp.zeros(()))
-        >>> float(jnp.sum(outcome.weight * (outcome.log_ratio < 0)))
+        >>> float(jnp.sum(outcome.weight, where=outcome.log_ratio < 0))
         0.5
     """
 
@@ -89,7 +89,6 @@ class Outcome(NamedTuple):
     kl: Float[Array, ""]
 
 
-@runtime_checkable
 class Batch(Protocol):
     """Some rows of an objective; a pytree of static shapes."""
 

@@ -78,9 +78,8 @@ def _where_learned(interventions: Intervention, prepared: Prepared) -> Intervent
     """The interventions without what they do toward directions that had no training examples."""
     directions = interventions.mask.shape[1]
     learned = [prepared.examples_toward(number, "train") > 0 for number in range(directions)]
-    return interventions._replace(
-        mask=interventions.mask * np.array(learned, np.float32)[None, :, None]
-    )
+    where = np.array(learned, np.float32)[None, :, None]
+    return interventions._replace(mask=interventions.mask * where)
 
 
 def _train_accuracy(found: Ensemble, prepared: Prepared) -> Float[np.ndarray, " runs"]:

@@ -5,7 +5,7 @@ saved between two chunks.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -21,7 +21,6 @@ from jaxmask.runs.programs import Programs, Step, steps
 Observer = Callable[[int, Any], None]
 
 
-@runtime_checkable
 class Keeper(Protocol):
     """Saves the state of an ensemble, so that it can continue after its process was killed.
 

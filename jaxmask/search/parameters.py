@@ -5,7 +5,7 @@ The parameters are the ``location`` of each gate (of each coin, for REINFORCE), 
 The search and `jaxmask.baselines.reinforce` share all of this.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,6 @@ from jaxmask.search.minmax import Multipliers
 INITIAL_VALUE_SCALE = 0.1
 
 
-@runtime_checkable
 class RelaxedConfig(Protocol):
     """The settings that relaxed searches have in common; see `jaxmask.search.SearchConfig`."""
 
@@ -34,7 +33,9 @@ class RelaxedConfig(Protocol):
     steps: int
 
 
-def shrinking_target(step: Array, limit: float | Array, config: RelaxedConfig) -> Float[Array, ""]:
+def shrinking_target(
+    step: int | Array, limit: float | Array, config: RelaxedConfig
+) -> Float[Array, ""]:
     """The limit of a constraint at a step, which shrinks geometrically to the final one.
 
     ``start (limit / start) ^ min(1, (step + 1) / ramp)`` with ``ramp = warmup * steps`` and
@@ -53,7 +54,9 @@ def shrinking_target(step: Array, limit: float | Array, config: RelaxedConfig) -
     """
     ramp = jnp.maximum(config.warmup * config.steps, 1.0)
     start = jnp.maximum(config.initial_alpha, limit)
-    return start * (limit / start) ** jnp.clip((step + 1).astype(jnp.float32) / ramp, 0.0, 1.0)
+    return start * (limit / start) ** jnp.clip(
+        (jnp.asarray(step, jnp.float32) + 1) / ramp, 0.0, 1.0
+    )
 
 
 def first_location(config: RelaxedConfig, shift: float | Array = 0.0) -> Float[Array, ""]:

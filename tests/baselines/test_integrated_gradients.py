@@ -67,7 +67,7 @@ def test_each_attribution_is_its_part_of_the_path(language_model):
         )(nudges)
         return change / difference
 
-    expected = slopes((jnp.arange(points) + 0.5) / points).mean(axis=0)
+    expected = slopes((jnp.arange(points, dtype=float) + 0.5) / points).mean(axis=0)
     np.testing.assert_allclose(attributions(language_model, batch), expected, atol=2e-3)
 
 

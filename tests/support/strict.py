@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jaxtyping
@@ -15,16 +15,26 @@ _check = jaxtyping.jaxtyped
 def checked(function: Any = None, *, typechecker: Callable) -> Any:
     """What jaxtyping's import hook puts around a function: checks of arguments and result.
 
-    Two things stay as they are. Classes: JAX rebuilds a pytree by its constructor not only with its
-    arrays, but also with their shapes, with axes, with the arrays of many runs on top of each
-    other. And functions within functions: their checks would be compiled whenever the outer one is
-    called, which takes longer than the call.
+    Three things aren't checked. Constructors: JAX rebuilds a pytree not only with its arrays, but
+    also with their shapes, with axes, with the arrays of many runs on top of each other. Functions
+    within functions: their checks would be compiled whenever the outer one is called, which takes
+    longer than the call. And protocols, which are for mypy: tests pass stand-ins that have no more
+    than what is used.
     """
     if function is None:
         return partial(checked, typechecker=typechecker)
     if inspect.isclass(function) or "<locals>" in getattr(function, "__qualname__", ""):
         return function
+    annotations = getattr(function, "__annotations__", {})
+    for name, annotation in annotations.items():
+        if _has_protocol(annotation):
+            annotations[name] = Any
     return _check(function, typechecker=typechecker)
+
+
+def _has_protocol(annotation: Any) -> bool:
+    parts = get_args(annotation)
+    return getattr(annotation, "_is_protocol", False) or any(map(_has_protocol, parts))
 
 
 def promoting(make: Callable) -> Callable:

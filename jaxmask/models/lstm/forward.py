@@ -251,7 +251,7 @@ def read_token(
         >>> start = zero_state(config)
         >>> gates = input_gates(params, embed(params, jnp.array(3)))
         >>> state = read_token(params, recurrent_gates(params, start.hidden), start.cell, gates)
-        >>> bool(jnp.allclose(state.hidden, read(params, start, jnp.array([3]))[0]))
+        >>> bool(jnp.allclose(state.hidden, read(params, start, jnp.array([3]))[0][0]))
         True
     """
     width = hidden_per_layer(params)
