@@ -24,6 +24,7 @@ from experiments.shared.option_types import (
     ResultFolder,
     Runs,
     Seed,
+    SiteName,
     TextFile,
     Weight,
 )
@@ -152,7 +153,7 @@ class KindOptions:
 
     place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
     """Intervene at one word, at every word of the sentence, or at its last word."""
-    site: str = "hidden"
+    site: SiteName = "hidden"
     """Which states are replaced; of an LSTM: hidden, cell, or hidden+cell."""
     reach: Reach = "time"
     """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
