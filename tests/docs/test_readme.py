@@ -116,7 +116,9 @@ def test_the_code_of_the_readme_runs(searched, model, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             if not searched and "search.run" in block:
                 patch.setattr(jax, "jit", lambda function: partial(jax.eval_shape, function))
-            exec(compile(block, "README.md", "exec"), names)
+            # As a reader runs it, whose JAX promotes ranks and dtypes.
+            with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+                exec(compile(block, "README.md", "exec"), names)
     assert names["interventions"].mask.shape == (3, 2, small.config.units)
     assert names["log_probs"].shape[-1] == small.config.vocabulary
 
