@@ -13,7 +13,6 @@ settings say of which kind the intervention is, see `jaxmask.intervention.Kind.s
 """
 
 import json
-import math
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -358,10 +357,11 @@ def _row(values: Any, site: Site, place: str) -> Float[np.ndarray, " units"]:
 
 
 def _check_value(value: Any, site: Site, place: str) -> None:
-    bound = site.bound
-    if type(value) not in (int, float) or not (math.isfinite(value) and abs(value) <= bound):
-        expected = "finite number" if math.isinf(bound) else f"number from -{bound:g} to {bound:g}"
-        raise InterventionFileError(f"{place}: expected a {expected}, found {reprlib.repr(value)}")
+    bound = min(site.bound, float(np.finfo(np.float32).max))
+    if type(value) not in (int, float) or not -bound <= value <= bound:
+        raise InterventionFileError(
+            f"{place}: expected a number from {-bound:g} to {bound:g}, found {reprlib.repr(value)}"
+        )
 
 
 def _read(file: str | Path) -> dict[str, Any]:
