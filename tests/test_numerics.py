@@ -21,7 +21,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float32).tiny)  # what is smaller is 0 on some devices
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def real(low, high):
