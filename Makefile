@@ -39,7 +39,7 @@ test: .venv/.tested
 	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: .venv/.tested test-torch
-	.venv/bin/python -m pytest $(SIDE_BY_SIDE) -m 'not torch'
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE) -m 'not torch' --hypothesis-profile thorough
 
 test-torch: .venv-torch/.installed
 	.venv-torch/bin/python -m pytest -m torch

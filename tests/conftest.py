@@ -1,9 +1,12 @@
 """What all tests share."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import jax
 import pytest
+from hypothesis import settings
 from support import strict
 
 strict.set_up()  # before jaxmask is imported
@@ -11,9 +14,24 @@ strict.set_up()  # before jaxmask is imported
 # Most of the tests' time is compilation: halve it. What is true bit for bit is tested with
 # optimisations, see `optimized`.
 jax.config.update("jax_disable_most_optimizations", True)
-# Scripts called from here set up a cache of programs on disk, for all that comes after: without it
-# no test depends on what earlier ones left, and loading a model writes nothing.
-jax.config.update("jax_enable_compilation_cache", False)
+# Hypothesis tries fewer examples than in `make test-all`, which finds rarer faults.
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("quick")
+
+
+def pytest_configure(config):
+    """What one process of a session compiles, the others take; nothing of it is left behind.
+
+    Neither is anything of the user's taken: scripts would have their cache in a place of their own.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="jaxmask-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name  # workers inherit it
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture

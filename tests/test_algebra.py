@@ -28,8 +28,6 @@ ROWS, TIME = 5, 4
 ROUNDING = 1e-5
 
 quick = settings(
-    max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jaxtyping
 
 SECONDS = 1.0  # of processor time, for any file
@@ -27,6 +28,10 @@ _readable: set[str] = set()
 
 def _hook(event: str, args: tuple) -> None:
     if _noted is None or event in HARMLESS:
+        return
+    # Programs that JAX compiles on the way are shared by all tests, see conftest.
+    programs = jax.config.jax_compilation_cache_dir
+    if programs and any(str(path).startswith(programs) for path in args):
         return
     if event == "open":
         path, _, flags = args

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.small_model import examples, keys_of, places, unpack
 
@@ -13,7 +13,6 @@ from jaxmask.models.lstm.packing import MOST_STRATA, pack, stratify
 PLACES = ("single", "every", "random")
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(3, 40), st.integers(1, 20), st.sampled_from(PLACES))
 def test_packing_loses_nothing_and_repeats_nothing(seed, size, longest, kind):
     given = examples(seed, size, longest)
@@ -41,7 +40,6 @@ def test_nodes_are_the_distinct_beginnings_of_sentences():
     assert all(tokens == packed.nodes[node] for node, tokens in read.items())
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60))
 def test_strata_cover_all_rows_in_order(lengths):
     steps = np.sort(np.array(lengths))[::-1]
