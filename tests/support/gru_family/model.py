@@ -82,7 +82,7 @@ class GRUObjective(flax.struct.PyTreeNode):
             ratio = odds[1 - example.direction] - odds[example.direction]
             inside = jnp.arange(len(where)) < example.length
             kl = (jnp.exp(untouched) * (untouched - altered)).sum(axis=1)
-            return ratio, jnp.sum(kl * inside) / example.length
+            return ratio, jnp.sum(kl, where=inside) / example.length.astype(jnp.float32)
 
         log_ratio, each = jax.vmap(of_example)(intervention, batch.examples, batch.where)
         weight = jnp.full((len(log_ratio), 1), 1.0 / len(log_ratio))
