@@ -155,7 +155,8 @@ class GRUModel(NamedTuple):
             untouched = predictions(self.params, read(self.params, context, tokens))
             altered = predictions(self.params, read(self.params, context, tokens, one, acts))
             kl = (jnp.exp(untouched) * (untouched - altered)).sum(axis=1)
-            return jnp.sum(kl * (jnp.arange(len(tokens)) < length)) / length
+            inside = jnp.arange(len(tokens)) < length
+            return jnp.sum(kl, where=inside) / length.astype(jnp.float32)
 
         of_sentences = jax.vmap(toward, (None, 0, 0, 0))
         of_runs = jax.vmap(jax.vmap(of_sentences, (0, None, None, None)), (0, None, None, None))
