@@ -182,7 +182,7 @@ def _read_scores(file: Path) -> dict[str, float]:
             raise TaskDataError(
                 f"{place}: expected each profession once, found '{shown(entry[0])}' again"
             )
-        definitional[entry[0]] = entry[1]
+        definitional[entry[0]] = float(entry[1])
     return definitional
 
 

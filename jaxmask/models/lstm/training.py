@@ -119,7 +119,7 @@ def init(params: Params, model: LSTMConfig, config: TrainingConfig, columns: int
 def step(
     key: Key[Array, ""],
     state: TrainingState,
-    tokens: Int[Array, "columns window_and_one"],
+    tokens: Int[Array | np.ndarray, "columns window_and_one"],
     config: TrainingConfig,
 ) -> tuple[TrainingState, TrainingInfo]:
     """One update on one window; its last word is only predicted, and the next window's first.
@@ -191,14 +191,14 @@ def window_loss(
     key: Key[Array, ""],
     params: Params,
     hidden: LSTMState,
-    tokens: Int[Array, "columns window_and_one"],
+    tokens: Int[Array | np.ndarray, "columns window_and_one"],
     config: TrainingConfig,
 ) -> tuple[Float[Array, ""], LSTMState]:
     """Mean cross-entropy of a window's predictions in nats, and the state after it."""
     drop, draw = jax.random.split(key)
     dropout = Dropout(drop, config.dropout) if config.dropout else None
     top, hidden = read_top(params, hidden, tokens[:, :-1], dropout=dropout)
-    top, targets = top.reshape(-1, top.shape[-1]), tokens[:, 1:].reshape(-1)
+    top, targets = top.reshape(-1, top.shape[-1]), jnp.asarray(tokens[:, 1:]).reshape(-1)
     weight, bias = decoder_weight(params), params["decoder"]["bias"]
     if config.sampled:
         total = sampled_cross_entropy(draw, top, weight, bias, targets, config)

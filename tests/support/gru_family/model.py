@@ -86,7 +86,7 @@ class GRUObjective(flax.struct.PyTreeNode):
             ratio = odds[1 - example.direction] - odds[example.direction]
             inside = jnp.arange(len(where)) < example.length
             kl = (jnp.exp(untouched) * (untouched - altered)).sum(axis=1)
-            return ratio, jnp.sum(kl * inside) / example.length
+            return ratio, jnp.sum(kl, where=inside) / example.length.astype(jnp.float32)
 
         log_ratio, each = jax.vmap(of_example)(intervention, batch.examples, batch.where)
         weight = jnp.full((len(log_ratio), 1), 1.0 / len(log_ratio))
@@ -162,7 +162,8 @@ class GRUModel(NamedTuple):
             untouched = predictions(self.params, read(self.params, context, tokens))
             altered = predictions(self.params, read(self.params, context, tokens, one, acts))
             kl = (jnp.exp(untouched) * (untouched - altered)).sum(axis=1)
-            return jnp.sum(kl * (jnp.arange(len(tokens)) < length)) / length
+            inside = jnp.arange(len(tokens)) < length
+            return jnp.sum(kl, where=inside) / length.astype(jnp.float32)
 
         of_sentences = jax.vmap(toward, (None, 0, 0, 0))
         of_runs = jax.vmap(jax.vmap(of_sentences, (0, None, None, None)), (0, None, None, None))
