@@ -101,7 +101,11 @@ class LanguageModel(Protocol):
         """The states that can be replaced, by name; the default site is the first."""
 
     def description(self) -> dict[str, Any]:
-        """The model in JSON's types, as ``summary.json`` has it."""
+        """The model in JSON's types, as ``summary.json`` has it.
+
+        It has at least ``name``, ``fingerprint``, ``layers``, ``hidden`` (units of a layer) and
+        ``vocabulary`` (number of words).
+        """
 
     def encode(self, task: Task) -> Encoded:
         """The stimuli of a task as examples; what the vocabulary can't express is counted.

@@ -1,4 +1,8 @@
-"""All tasks by name. A new task is one file beside this one, and one line here."""
+"""All tasks by name.
+
+A new task is one file beside this one, and a line here; scripts offer it when its name is in
+`TaskName` of their options.
+"""
 
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement
 from jaxmask.tasks.phenomenon import Phenomenon

@@ -4,6 +4,7 @@ import argparse
 import re
 import runpy
 import shlex
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def commands(text):
     return [shlex.split(command, comments=True) for command in found]
 
 
+def run_as_main(script, words, monkeypatch):
+    """As ``python -m`` does: in a process that hasn't imported the script."""
+    monkeypatch.delitem(sys.modules, script, raising=False)
+    monkeypatch.setattr("sys.argv", [script, *words])
+    runpy.run_module(script, run_name="__main__")
+
+
 @pytest.fixture
 def read_options(monkeypatch):
     """Starts a script as from the command line, and stops it once it has read its options."""
@@ -53,8 +61,7 @@ def read_options(monkeypatch):
         raise Accepted(read_plain(parser, arguments, namespace))
 
     def start(script, *words):
-        monkeypatch.setattr("sys.argv", [script, *words])
-        runpy.run_module(script, run_name="__main__")
+        run_as_main(script, words, monkeypatch)
 
     monkeypatch.setattr(tyro, "cli", accept)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", accept_plain)
@@ -126,9 +133,8 @@ def test_the_code_of_the_readme_runs(searched, model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_fits_80_columns(script, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sys.argv", [script, "--help"])
     with pytest.raises(SystemExit) as end:
-        runpy.run_module(script, run_name="__main__")
+        run_as_main(script, ["--help"], monkeypatch)
     assert end.value.code == 0
     shown = capsys.readouterr().out
     assert "usage: " in shown

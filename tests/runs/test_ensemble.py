@@ -15,7 +15,7 @@ from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
 CONFIG = SearchConfig(alpha=0.3, steps=70, batch_size=24, exchange_rounds=3, exchange_rows=24)
-
+WHOLE_CHUNKS = CONFIG.replace(steps=100, exchange_rounds=4)  # no shorter chunk to compile
 
 PROGRAMS = Programs()  # of several tests
 
@@ -50,7 +50,7 @@ def test_exchange_ends_where_all_runs_are_settled():
     """With the result of all rounds, and the same history."""
     objective = toy.toy(seed=4, units=8)
     keys = jax.random.split(jax.random.key(0), 3)
-    config = CONFIG.replace(steps=20, exchange_rounds=16)
+    config = CONFIG.replace(exchange_rounds=16)
     seen, programs = [], CountingPrograms()
     session = Session(observe=lambda done, _: seen.append(done), programs=programs)
     result = ensemble.run(keys, objective, config, session)
@@ -69,7 +69,7 @@ def test_exchange_ends_where_all_runs_are_settled():
     settled = np.asarray(history.rounds.settled)
     assert settled[:, rounds - 1].all()
     taken = jax.vmap(lambda history: search.steps_taken(history, config))(history)
-    np.testing.assert_array_equal(taken, 20 + config.refit_steps * (1 + settled.argmax(axis=1)))
+    np.testing.assert_array_equal(taken, 70 + config.refit_steps * (1 + settled.argmax(axis=1)))
     assert not settled[:, rounds - 3].all()
 
 
@@ -88,7 +88,7 @@ class CountingPrograms(Programs):
 def test_evaluations_are_those_of_each_intervention():
     objective = toy.toy(seed=1, units=8)
     keys = jax.random.split(jax.random.key(0), 2)
-    config = CONFIG.replace(steps=10, exchange_rounds=0)
+    config = WHOLE_CHUNKS.replace(exchange_rounds=0)
     found = ensemble.run(keys, objective, config).interventions
     both = ensemble.evaluations(found, objective)
     for number in range(2):
@@ -102,13 +102,13 @@ def test_settings_may_differ_from_run_to_run():
     objective = toy.toy(seed=4, units=8)
     keys = jax.random.split(jax.random.key(0), 2)
     alphas = jnp.array([0.3, 0.5])
-    both = ensemble.run(keys, objective, CONFIG.replace(alpha=alphas))
+    both = ensemble.run(keys, objective, WHOLE_CHUNKS.replace(alpha=alphas))
     np.testing.assert_array_equal(both.interventions.mask.sum(axis=2), [[2, 2], [4, 4]])
     for number, alpha in enumerate(alphas):
         alone = ensemble.run(
             keys[number : number + 1],
             objective,
-            CONFIG.replace(alpha=alpha),
+            WHOLE_CHUNKS.replace(alpha=alpha),
             Session(programs=PROGRAMS),
         )
         np.testing.assert_array_equal(both.interventions.mask[number], alone.interventions.mask[0])
@@ -119,8 +119,7 @@ def test_settings_may_differ_from_run_to_run():
 
 def test_programs_are_compiled_once_for_each_shape():
     objective = toy.toy(seed=4, units=8)
-    config = CONFIG.replace(steps=100, exchange_rounds=4)
-    programs = Programs()
+    config, programs = WHOLE_CHUNKS, Programs()
     session = Session(programs=programs)
     keys = jax.random.split(jax.random.key(0), 2)
     ensemble.run(keys, objective, config, session)
@@ -136,7 +135,7 @@ def test_programs_are_compiled_once_for_each_shape():
 def test_relaxations_are_those_of_the_masks():
     objective = toy.toy(seed=4, units=8)
     keys = jax.random.split(jax.random.key(0), 2)
-    config = CONFIG.replace(exchange_rounds=0, beta=0.05)
+    config = WHOLE_CHUNKS.replace(exchange_rounds=0, beta=0.05)
     result = ensemble.run(keys, objective, config)
     gap = ensemble.relaxations(result.relaxed, objective, config)
     # Without exchange what is found is the thresholded mask.

@@ -1,17 +1,26 @@
 """What the groups of options stand for."""
 
 import lzma
+from typing import get_args
 
 import pytest
 
 from experiments.shared.option_types import OptionError
-from experiments.shared.options import Options, SplitOptions, TextOptions, data_name, load_task
+from experiments.shared.options import (
+    Options,
+    SplitOptions,
+    TaskName,
+    TextOptions,
+    data_name,
+    load_task,
+)
 from jaxmask.intervention import Kind
 from jaxmask.models import model_folder
 from jaxmask.objective import NoKL, SampledKL
 from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
 from jaxmask.search import PAPER, SearchConfig
 from jaxmask.tasks import minimal_pairs
+from jaxmask.tasks.registry import PHENOMENA
 
 EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
 PAIRS = "sentence\tposition\ta\tb\n"
@@ -35,6 +44,10 @@ def test_the_paper_s_method_exchanges_no_units():
         Options(method="hard_concrete_paper", rounds=2).plan()
     config = Options(method="hard_concrete_paper").config()
     assert {name: getattr(config, name) for name in PAPER} == PAPER
+
+
+def test_every_task_can_be_asked_for():
+    assert get_args(TaskName) == tuple(PHENOMENA)
 
 
 def test_options_reach_the_search():
