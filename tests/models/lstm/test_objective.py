@@ -173,8 +173,9 @@ def test_repeated_examples_weigh_as_often_as_they_occur(setting):
 def test_order_of_examples_does_not_matter(setting):
     order = np.random.default_rng(0).permutation(setting.examples.size)
     other = build(
-        setting.params, setting.examples.take(order), setting.where[order], setting.context
-    )
+        setting.params, setting.examples.take(order), setting.where[order], setting.context,
+        kind=setting.kind, value_range=setting.value_range,
+    )  # fmt: skip
     mask, baseline = jax.tree.map(lambda x: x[0], interventions(2, setting.fast.n_units))
 
     @jax.jit
@@ -254,7 +255,14 @@ def test_rows_for_both_directions_change_nothing_but_shapes(setting):
     given, args = setting.examples, (setting.where, setting.context)
     turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
     whole, other = (
-        build(setting.params, x, *args, kind=setting.kind, both_directions=True)
+        build(
+            setting.params,
+            x,
+            *args,
+            kind=setting.kind,
+            value_range=setting.value_range,
+            both_directions=True,
+        )  # fmt: skip
         for x in (given, turned)
     )
     one = jax.tree.map(lambda x: x[0], interventions(2, whole.n_units))

@@ -1,6 +1,7 @@
 """What units can be set to, against statistics over a list of all states."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from support import small_model
@@ -63,5 +64,5 @@ def test_values_and_places_are_inverse():
     inside = jax.random.uniform(jax.random.key(0), (2, seen.shape[1]), minval=-1.0)
     values = np.asarray(Intervention(inside, inside).within(found).baseline)
     assert ((np.asarray(found.low) <= values) & (values <= np.asarray(found.high))).all()
-    np.testing.assert_allclose(found.relative(values), inside, atol=1e-4)
+    np.testing.assert_allclose(found.relative(jnp.asarray(values)), inside, atol=1e-4)
     np.testing.assert_allclose(found.own(found.zero), 0.0, atol=1e-5)
