@@ -131,7 +131,7 @@ def compilation_table(measured: Summary, model: Summary) -> Table:
         "Programs compiled in one run",
         ("Program", "Times", "Seconds"),
         tuple(rows),
-        "Without a cache of compiled programs; steps: one program each for steps of the relaxation "
+        "Without a cache of compiled programs; scan: one program each for steps of the relaxation "
         "and rounds of exchange, in chunks.",
     )
 

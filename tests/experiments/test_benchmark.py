@@ -65,7 +65,7 @@ def test_command_line(tmp_path):
     assert {*only, "seconds"} == set(summary) - {"model", "device", "cores", "matmul", "versions"}
     assert (tmp_path / "run" / "figures" / "scaling.png").stat().st_size > 20_000
     compiled = {entry["program"]: entry["times"] for entry in summary["search"]["compilations"]}
-    assert compiled["steps"] == 2  # of the relaxation, and rounds of exchange
+    assert compiled["scan"] == 2  # of the relaxation, and rounds of exchange
     assert [one["version"] for one in summary["search"]["versions"]][:2] == ["ours", "naive JAX"]
     assert all(case["ms"] > 0 for case in summary["gradient"]["cases"])
     assert len(summary["scaling"]["points"]["seeds"]) == 2

@@ -26,7 +26,7 @@ SUMMARY = {
             {"version": "PyTorch, one whole", "timed_steps": 480, "seconds": 123_456.0},
         ],
         "details": {"search": 321.1, "compile": 21.2, "evaluate": 2.0, "evaluate_compile": 3.0},
-        "compilations": [{"program": "steps", "times": 2, "seconds": 17.0},
+        "compilations": [{"program": "scan", "times": 2, "seconds": 17.0},
                          {"program": "convert_element_type", "times": 3, "seconds": 0.1}],
     },
     "evaluation": {"masks": 10, "pairs": 12_000, "accuracy": {"seconds": 1.25, "compile": 3.0},
