@@ -135,15 +135,15 @@ class LSTMModel(NamedTuple):
             ValueError: a direction is unknown, or a position lies outside its sentence.
         """
         site_of(self, kind)
-        return objective.build(
+        built = objective.build(
             self.params,
             examples,
             places(kind.place, examples.position, examples.length),
             context,
             kind=kind,
-            value_range=value_range,
             both_directions=both_directions,
         )
+        return built if value_range is None else built.replace(value_range=value_range)
 
     def read(
         self,

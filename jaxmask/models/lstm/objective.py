@@ -279,10 +279,11 @@ def build(
     context: LSTMState,
     *,
     kind: Kind = Kind(),
-    value_range: Range | None = None,
     both_directions: bool = False,
 ) -> LSTMObjective:
     """Packs examples and computes all that doesn't depend on the intervention.
+
+    Baselines are the model's own values; ``replace(value_range=...)`` makes them places in a range.
 
     Args:
         params: the frozen model.
@@ -291,8 +292,6 @@ def build(
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
         kind: of interventions; ``where`` takes the place of its ``place``.
-        value_range: what each unit can be set to; if it isn't given, baselines are the model's own
-            values.
         both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
@@ -332,6 +331,6 @@ def build(
         tree=prefix_tree.grow(packed),
         strata=packed.strata,
         once=packed.once,
-        value_range=value_range or Range.same(network.site_units(params, kind)),
+        value_range=Range.same(network.site_units(params, kind)),
         kind=kind,
     )

@@ -71,7 +71,7 @@ class Activations(NamedTuple):
             return self.site.bound
         columns = np.array(units) - 1
         parts = (self.original[..., columns], self.intervened[..., columns])
-        return float(np.ceil(max(np.nanmax(np.abs(part)) for part in parts)))
+        return float(np.ceil(max(1.0, *(np.nanmax(np.abs(part)) for part in parts))))
 
     @property
     def intervened_words(self) -> str:

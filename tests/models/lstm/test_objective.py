@@ -64,8 +64,8 @@ class Setting:
             patch.setattr(packing, "MOST_STRATA", most_strata)
             self.fast = build(
                 self.params, self.examples, self.where, self.context,
-                kind=kind, value_range=self.value_range,
-            )  # fmt: skip
+                kind=kind,
+            ).replace(value_range=self.value_range)  # fmt: skip
         at = {
             entry[:4]: (entry.row, entry.column)
             for entry in unpack(pack(self.examples, self.where))
@@ -174,8 +174,8 @@ def test_order_of_examples_does_not_matter(setting):
     order = np.random.default_rng(0).permutation(setting.examples.size)
     other = build(
         setting.params, setting.examples.take(order), setting.where[order], setting.context,
-        kind=setting.kind, value_range=setting.value_range,
-    )  # fmt: skip
+        kind=setting.kind,
+    ).replace(value_range=setting.value_range)  # fmt: skip
     mask, baseline = jax.tree.map(lambda x: x[0], interventions(2, setting.fast.n_units))
 
     @jax.jit
@@ -260,9 +260,8 @@ def test_rows_for_both_directions_change_nothing_but_shapes(setting):
             x,
             *args,
             kind=setting.kind,
-            value_range=setting.value_range,
             both_directions=True,
-        )  # fmt: skip
+        ).replace(value_range=setting.value_range)
         for x in (given, turned)
     )
     one = jax.tree.map(lambda x: x[0], interventions(2, whole.n_units))
