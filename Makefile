@@ -24,8 +24,8 @@ NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo
 env: .venv/.installed
 
 demo: env
-	$(NUMBER_AGREEMENT) --intervention single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
-	$(NUMBER_AGREEMENT) --intervention every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
+	$(NUMBER_AGREEMENT) --place single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
+	$(NUMBER_AGREEMENT) --place every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
 
 # All that the paper reports, on the bundled model: half an hour or so on 2 cores.
 paper: env

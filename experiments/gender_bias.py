@@ -1,6 +1,6 @@
 """Finds the units that carry the gender of a pronoun (Tables 2, 4 and 5, Figure 2 of the paper).
 
-python -m experiments.gender_bias --model demo --intervention single --alpha 0.02
+python -m experiments.gender_bias --model demo --place single --alpha 0.02
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Finds the units that carry subject-verb number (Tables 1, 3 and 4, Figure 1 of the paper).
 
-python -m experiments.number_agreement --model demo --intervention single --alpha 0.02
+python -m experiments.number_agreement --model demo --place single --alpha 0.02
 """
 
 from typing import Any

@@ -55,7 +55,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     """Searches, reports on the screen, and writes the run folder; returns its summary."""
     chosen = options.sweep()
     model, task = options.load_model(), load_task(options.task, options.data)
-    name = f"pareto-{task.name}-{model.name}-{options.intervention}"
+    name = f"pareto-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
     to = open_output(folder, chosen.settings(task, model), options.checkpoint_minutes)
 
@@ -74,7 +74,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
         for part, one in zip(parts, summaries, strict=True):
             made_with = part.plan.settings(task, model)
             there = to.folder / "interventions" / part.label
-            save_interventions(there, part.results.search, one, prepared, made_with)
+            save_interventions(there, part.results, one, prepared, made_with)
         figure = sweep_tables.figure(summary)
         figures.save(figure, to.folder / "figures" / "accuracy_against_units.png")
 

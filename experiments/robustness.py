@@ -174,7 +174,7 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
     }
     summary = {
         "task": task.name,
-        "intervention": goal.plan.design.kind.place,
+        **goal.plan.design.kind.settings(),
         "context": goal.plan.design.context,
         "kl_weight": goal.plan.config.kl_weight,
         "wanted": goal.percent,

@@ -40,7 +40,7 @@ def work(options: VariantOptions) -> None:
         name: dataclasses.replace(options, **changes).plan() for name, changes in VARIANTS.items()
     }
     model, task = options.load_model(), load_task(options.task, options.data)
-    name = f"variants-{task.name}-{model.name}-{options.intervention}"
+    name = f"variants-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
     resources = Resources(Programs(), options.checkpoint_minutes)
     prepared, summaries = prepare(model, task, options.plan().design), {}

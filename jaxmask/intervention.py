@@ -5,7 +5,9 @@ units are replaced, and a baseline that says by what. `Kind` says what the units
 are replaced. Nothing here knows of language models.
 """
 
-from typing import Literal, NamedTuple
+import reprlib
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,64 +17,179 @@ DIRECTIONS = 2  # in which a decision can be turned: to either form of a pair
 EDGE = 4.0  # where searches clip values; far enough for the tanh, near enough for its gradient
 
 Reach = Literal["all", "time"]
-Place = Literal["single", "every"]
+Values = Literal["free", "natural"]
+Place = Literal["single", "every", "last"]
 
 
 class Kind(NamedTuple):
-    """What an intervention replaces, and where.
+    """What an intervention is: what it replaces, who reads that, by what values, and where.
 
     Attributes:
         site: name of the states that are replaced, see `Site`.
-        reach: which part of the network reads the replaced state. ``time``: the recurrence of the
-            same layer at the next word, and the decoder; the layer above reads the original state.
-            ``all``: the layer above too, at the same word.
+        reach: who reads the replaced state. ``all``: everything that reads the state, as in
+            do(h = b). ``time``: the recurrence at the next word and the decoder, but not the layer
+            above at the same word, which reads the original state.
+        values: what a unit can be set to. ``free``: any value of the state, or within 3 standard
+            deviations of its mean where nothing bounds it. ``natural``: between the 1st and the
+            99th percentile of what the unit does. Both are taken over the training examples at the
+            words where the intervention acts.
         place: ``single`` replaces the state after one word of a sentence, ``every`` the states
-            after all of its words; see `places`.
+            after all of its words, ``last`` the state after its last word; see `places`.
 
     Example:
-        >>> Kind(place="every")
-        Kind(site='hidden', reach='time', place='every')
+        >>> Kind(place="every").label
+        'every'
+        >>> Kind("hidden+cell", reach="all", values="natural").label
+        'single-hidden+cell-all-natural'
+        >>> Kind("cell", values="natural").title
+        'single-step, cell states, natural values'
     """
 
     site: str = "hidden"
     reach: Reach = "time"
+    values: Values = "free"
     place: Place = "single"
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that are replaced: the site's, between its plus signs."""
+        return tuple(self.site.split("+"))
+
+    def settings(self) -> dict[str, str]:
+        """The four as files have them: the place is called ``intervention``."""
+        return {
+            "intervention": self.place,
+            "site": self.site,
+            "reach": self.reach,
+            "values": self.values,
+        }
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> "Kind":
+        """The inverse of `settings`; what old files don't name was the only one at their time.
+
+        Raises:
+            ValueError: a name isn't one of those possible, or the place is missing.
+        """
+        found = {**cls("hidden", "time", "free").settings(), "intervention": None, **settings}
+        for name, expected in (("intervention", Place), ("reach", Reach), ("values", Values)):
+            if found[name] not in get_args(expected):
+                raise ValueError(
+                    f"expected {name} {' or '.join(get_args(expected))}, "
+                    f"found {reprlib.repr(found[name])}"
+                )
+        return cls(found["site"], found["reach"], found["values"], found["intervention"])
+
+    @property
+    def label(self) -> str:
+        """The place, and what isn't the default: a part of the names of folders."""
+        return "-".join([self.place, *self._unusual().values()])
+
+    @property
+    def title(self) -> str:
+        """The place, and what isn't the default, for titles of tables and figures."""
+        named = {"site": "{} states", "reach": "reach {}", "values": "{} values"}
+        unusual = (named[name].format(mine) for name, mine in self._unusual().items())
+        return ", ".join([f"{self.place}-step", *unusual])
+
+    def _unusual(self) -> dict[str, str]:
+        default = Kind(place=self.place)._asdict()
+        return {name: mine for name, mine in self._asdict().items() if mine != default[name]}
 
 
 class Site(NamedTuple):
     """States of a model that can be replaced, and how their units are numbered.
 
     Units are numbered from 1, layer by layer, wherever a person or another program reads the
-    numbers; layers and columns are numbered from 1 too.
+    numbers; layers and columns are numbered from 1 too. A site of several states has the units of
+    all layers of the first state before those of the second.
 
     Attributes:
         name: of the site, such as ``hidden``.
-        layers: how many layers have such a state.
-        width: units of a layer.
+        layers: number of layers that have such a state.
+        width: number of units of a layer.
+        states: names of its states.
+        bound: largest absolute value of the states; infinity if nothing bounds them.
 
     Example:
         >>> site = Site("hidden", layers=2, width=650)
         >>> site.units, site.number(layer=2, column=126), site.place(776)
         (1300, 776, (2, 126))
+        >>> both = Site("hidden+cell", layers=2, width=650, states=("hidden", "cell"))
+        >>> both.units, both.place(2076), both.state(2076)
+        (2600, (2, 126), 'cell')
     """
 
     name: str
     layers: int
     width: int
+    states: tuple[str, ...] = ("hidden",)
+    bound: float = float("inf")
 
     @property
     def units(self) -> int:
-        """Units of all layers together (``k`` in the paper)."""
-        return self.layers * self.width
+        """Number of units of all layers and states together (``k`` in the paper)."""
+        return len(self.states) * self.layers * self.width
 
-    def number(self, layer: int, column: int) -> int:
-        """The number of a unit: ``(layer - 1) * width + column``."""
-        return (layer - 1) * self.width + column
+    def number(self, layer: int, column: int, state: str | None = None) -> int:
+        """The number of a unit; of the first state if none is named."""
+        before = 0 if state is None else self.states.index(state) * self.layers
+        return (before + layer - 1) * self.width + column
 
     def place(self, number: int) -> tuple[int, int]:
-        """The (layer, column) of a unit's number: the inverse of `number`."""
+        """The (layer, column) of a unit's number."""
         layer, column = divmod(number - 1, self.width)
-        return layer + 1, column + 1
+        return layer % self.layers + 1, column + 1
+
+    def state(self, number: int) -> str:
+        """The name of the state of a unit's number."""
+        return self.states[(number - 1) // (self.layers * self.width)]
+
+
+class Range(NamedTuple):
+    """What each unit can be set to, from ``low`` to ``high``.
+
+    Searches and baselines know values by their place in this range: -1 is ``low``, 1 is ``high``.
+
+    Attributes:
+        low: least value of each unit.
+        high: largest value of each unit.
+
+    Example:
+        >>> values = Range(jnp.array([-1.0, 0.0]), jnp.array([1.0, 4.0]))
+        >>> values.own(jnp.array([-1.0, 0.5])).tolist()
+        [-1.0, 3.0]
+        >>> values.relative(jnp.array([-1.0, 3.0])).tolist()
+        [-1.0, 0.5]
+    """
+
+    low: Float[Array, " units"]
+    high: Float[Array, " units"]
+
+    @classmethod
+    def same(cls, units: int) -> "Range":
+        """From -1 to 1, where a value is its own place."""
+        return cls(-jnp.ones(units), jnp.ones(units))
+
+    @property
+    def zero(self) -> Float[Array, " units"]:
+        """The places of the value 0, which may lie outside the range."""
+        return self.relative(jnp.zeros_like(self.low))
+
+    def own(self, baseline: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
+        """The model's own values of baselines in [-1, 1]: ``low + (high - low) (b + 1) / 2``."""
+        centre, half = self._centre_and_half(baseline)
+        return centre + half * baseline
+
+    def relative(self, values: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
+        """The inverse of `own`; 0 where a unit can be set to one value only."""
+        centre, half = self._centre_and_half(values)
+        return jnp.where(half > 0.0, (values - centre) / jnp.where(half > 0.0, half, 1.0), 0.0)
+
+    def _centre_and_half(self, like: Array) -> tuple[Array, Array]:
+        axes = (1,) * (like.ndim - 1)
+        centre, half = (self.low + self.high) / 2.0, (self.high - self.low) / 2.0
+        return centre.reshape(*axes, -1), half.reshape(*axes, -1)
 
 
 class Intervention(NamedTuple):
@@ -81,7 +198,8 @@ class Intervention(NamedTuple):
     Attributes:
         mask: 1 where a unit is replaced, 0 where it is left alone; fractions in between occur only
             while searching. With a shared mask the rows are equal.
-        baseline: the values given to the replaced units, in [-1, 1] for an LSTM.
+        baseline: the values given to the replaced units. An objective takes them by their place in
+            each unit's `Range`, in [-1, 1]; a model takes its own values.
 
     Example:
         >>> both = Intervention(jnp.ones((2, 3)), jnp.array([[0.5] * 3, [-0.5] * 3]))
@@ -95,6 +213,10 @@ class Intervention(NamedTuple):
     def toward(self, direction: int | Int[Array, "*batch"]) -> "Intervention":
         """The rows of mask and baseline that each example needs, by its direction."""
         return Intervention(self.mask[direction], self.baseline[direction])
+
+    def within(self, value_range: Range) -> "Intervention":
+        """With the model's own values, which are at the baseline's places in their range."""
+        return Intervention(self.mask, value_range.own(self.baseline))
 
 
 def intervene(
@@ -128,8 +250,8 @@ def intervene(
 def to_baseline(values: Float[Array, "*batch units"]) -> Float[Array, "*batch units"]:
     """``b = tanh(v) / tanh(EDGE)``: what searches learn by gradient, as baselines.
 
-    A hidden state of an LSTM is in (-1, 1). Values clipped to [-EDGE, EDGE] give baselines in
-    [-1, 1] that reach both ends, where those of the most effective interventions are.
+    Values clipped to [-EDGE, EDGE] give baselines in [-1, 1] that reach both ends of a unit's
+    `Range`, where those of the most effective interventions are.
 
     Example:
         >>> to_baseline(jnp.array([-EDGE, 0.0, EDGE]))
@@ -193,13 +315,26 @@ def every_step(length: Int[np.ndarray, " examples"]) -> Bool[np.ndarray, "exampl
     return np.arange(np.max(length, initial=0))[None, :] < length[:, None]
 
 
+def last_step(length: Int[np.ndarray, " examples"]) -> Bool[np.ndarray, "examples time"]:
+    """Where an intervention acts that replaces the state after the last word before the target.
+
+    Args:
+        length: number of words of each sentence up to, not including, the target word.
+
+    Example:
+        >>> last_step(np.array([3, 2])).tolist()
+        [[False, False, True], [False, True, False]]
+    """
+    return single_step(length - 1, length)
+
+
 def places(
     place: Place, position: Int[np.ndarray, " examples"], length: Int[np.ndarray, " examples"]
 ) -> Bool[np.ndarray, "examples time"]:
-    """Where an intervention acts: `single_step` or `every_step`, whichever ``place`` names.
+    """Where an intervention acts: `single_step`, `every_step` or `last_step`, as ``place`` says.
 
     Args:
-        place: ``single`` or ``every``.
+        place: ``single``, ``every`` or ``last``.
         position: index of the word at which a single-step intervention acts, from 0.
         length: number of words of each sentence up to, not including, the target word.
 
@@ -211,8 +346,12 @@ def places(
         [[False, True, False]]
         >>> places("every", np.array([1, 0]), np.array([3, 2])).tolist()
         [[True, True, True], [True, True, False]]
+        >>> places("last", np.array([1]), np.array([3])).tolist()
+        [[False, False, True]]
     """
-    return single_step(position, length) if place == "single" else every_step(length)
+    if place == "single":
+        return single_step(position, length)
+    return every_step(length) if place == "every" else last_step(length)
 
 
 def units(mask: Float[Array | np.ndarray, "directions units"]) -> list[int]:

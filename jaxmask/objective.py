@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmask.intervention import Intervention, intervene
+from jaxmask.intervention import Intervention, Range, intervene
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,11 @@ class Objective(Protocol):
 
     @property
     def n_units(self) -> int:
-        """Hidden units of all layers together."""
+        """Number of units that can be replaced."""
+
+    @property
+    def value_range(self) -> Range:
+        """What each unit can be set to; baselines are places in it, from -1 to 1."""
 
     def everything(self, by_direction: bool = False) -> Any:
         """All examples as one batch, a row each at most once.
@@ -197,8 +201,13 @@ class LinearObjective(flax.struct.PyTreeNode):
 
     @property
     def n_units(self) -> int:
-        """Units of the model."""
+        """Number of units of the model."""
         return self.effect.shape[1]
+
+    @property
+    def value_range(self) -> Range:
+        """From -1 to 1."""
+        return Range.same(self.n_units)
 
     def everything(self, by_direction: bool = False) -> LinearBatch:
         """All rows."""

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from jaxmask.intervention import (
     Intervention,
+    Kind,
+    Range,
     Site,
     every_step,
     intervene,
+    last_step,
     places,
     single_step,
     units,
@@ -45,7 +48,9 @@ def test_places_of_intervention():
         single_step(np.array([2, 0, 0]), length), [[0, 0, 1], [1, 0, 0], [1, 0, 0]]
     )
     np.testing.assert_array_equal(every_step(length), [[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+    np.testing.assert_array_equal(last_step(length), [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     position = np.array([2, 0, 1])
+    np.testing.assert_array_equal(places("last", position, length), last_step(length))
     np.testing.assert_array_equal(places("every", position, length), every_step(length))
     np.testing.assert_array_equal(places("single", position, length), single_step(position, length))
 
@@ -72,3 +77,53 @@ def test_numbers_and_places_of_units_are_inverse(number, hidden):
     assert 1 <= column <= hidden
     assert 1 <= layer <= site.layers
     assert site.number(layer, column) == number
+
+
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_units_of_a_second_state_follow_those_of_the_first(layers, width):
+    site = Site("hidden+cell", layers, width, ("hidden", "cell"))
+    numbers = [
+        site.number(layer, column, state)
+        for state in site.states
+        for layer in range(1, layers + 1)
+        for column in range(1, width + 1)
+    ]
+    assert numbers == list(range(1, site.units + 1))
+    assert [site.state(number) for number in numbers] == [
+        *["hidden"] * (layers * width),
+        *["cell"] * (layers * width),
+    ]
+    half = [site.place(number) for number in numbers[: layers * width]]
+    assert half == [site.place(number) for number in numbers[layers * width :]]
+
+
+@pytest.mark.parametrize("values", ["free", "natural"])
+@pytest.mark.parametrize("reach", ["all", "time"])
+@pytest.mark.parametrize("site", ["hidden", "cell", "hidden+cell"])
+@pytest.mark.parametrize("place", ["single", "every", "last"])
+def test_a_kind_is_read_as_it_was_written(site, reach, values, place):
+    kind = Kind(site, reach, values, place)
+    assert Kind.of_settings(kind.settings()) == kind
+
+
+def test_settings_of_old_files_keep_their_meaning():
+    assert Kind.of_settings({"intervention": "every"}) == Kind("hidden", "time", "free", "every")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "expected intervention single or every or last, found None"),
+        ({"intervention": "single", "reach": ["all"]}, r"expected reach .* found \['all'\]"),
+        ({"intervention": "single", "values": "any"}, "expected values free or natural"),
+    ],
+)
+def test_settings_of_no_kind_are_an_error(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Kind.of_settings(settings)
+
+
+def test_a_unit_with_one_value_only_has_the_place_zero():
+    one = Range(jnp.array([0.5]), jnp.array([0.5]))
+    assert one.relative(jnp.array([0.9])).tolist() == [0.0]
+    assert one.own(jnp.array([-1.0])).tolist() == [0.5]

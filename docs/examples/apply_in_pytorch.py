@@ -6,7 +6,6 @@ prints the words that the model expects next, untouched and with the interventio
 state dict of PyTorch's word_language_model example, as `python -m converters.to_torch` writes it.
 """
 
-import contextlib
 import json
 import sys
 
@@ -27,34 +26,40 @@ class RNNModel(torch.nn.Module):
         return self.decoder(output), state
 
 
-@contextlib.contextmanager
-def intervention(rnn, found, toward):
-    """Sets the units, within the block, after every call of an LSTM on one token.
+def units_of(found, toward, hidden):
+    """Layer, state, column and value of each unit; layers and columns are counted from 0."""
+    states = found["settings"].get("site", "hidden").split("+")
+    for unit, value in found["values"][toward].items():
+        place, column = divmod(int(unit) - 1, hidden)
+        number, layer = divmod(place, found["model"]["layers"])
+        yield layer, states[number], column, value
 
-    The LSTM has then read the token in all its layers: the altered states go on to the next token
-    and to the decoder, not from one layer to the next; the cell state isn't touched.
+
+def read_word(rnn, x, state, found, toward):
+    """What an LSTM makes of one word, with the units set: the top layer's output, and the state.
+
+    Set units go on to the next word and to the decoder; to the layer above, only if the file's
+    settings say that the reach is ``all``. The hidden state follows from a cell state that is set.
     """
     sizes = (rnn.num_layers, rnn.hidden_size)
     if (found["model"]["layers"], found["model"]["hidden"]) != sizes:
         raise ValueError(f"is of another model: {found['model']}, found layers, hidden {sizes}")
-    values = found["values"][toward]
-    units = [divmod(int(unit) - 1, rnn.hidden_size) for unit in values]  # layer and column, from 0
-    values = torch.tensor(list(values.values()))
-
-    def alter(module, inputs, result):
-        output, (hidden, cell) = result
-        if len(output) != 1:
-            raise ValueError(f"expected one token at a time, found {len(output)}")
-        hidden = hidden.clone()
-        for (layer, column), value in zip(units, values, strict=True):
-            hidden[layer, :, column] = value
-        return hidden[-1:], (hidden, cell)
-
-    hook = rnn.register_forward_hook(alter)
-    try:
-        yield
-    finally:
-        hook.remove()
+    units, after = list(units_of(found, toward, rnn.hidden_size)), []
+    for layer, (h, c) in enumerate(zip(*state, strict=True)):
+        w_x, w_h, b_x, b_h = rnn.all_weights[layer]
+        i, f, g, o = (x @ w_x.T + b_x + h @ w_h.T + b_h).chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        original = o.sigmoid() * c.tanh()
+        for at, name, column, value in units:
+            if (at, name) == (layer, "cell"):
+                c[..., column] = value
+        h = o.sigmoid() * c.tanh()
+        for at, name, column, value in units:
+            if (at, name) == (layer, "hidden"):
+                h[..., column] = value
+        x = h if found["settings"].get("reach", "time") == "all" else original
+        after.append((h, c))
+    return h, tuple(map(torch.stack, zip(*after, strict=True)))
 
 
 @torch.no_grad()
@@ -68,15 +73,26 @@ def log_probs(model, context, tokens, found=None, toward=None, position=None):
         found: content of an intervention file; None leaves the model untouched.
         toward: the direction, a key of its "values".
         position: index, from 0, of the word at which a single-step intervention acts; if the
-            file's settings say "every", it acts at all words of the sentence.
+            file's settings say "every", it acts at all words of the sentence, if "last", at the
+            last.
     """
-    state, rows = None, []
+    rnn, rows = model.rnn, []
+    state = torch.zeros(2, rnn.num_layers, 1, rnn.hidden_size).unbind()
     for word in context:
         _, state = model(torch.tensor([[word]]), state)
+    where = range(0)
+    if found:
+        last = len(tokens) - 1
+        where = {"every": range(last + 1), "last": [last], "single": [position]}[
+            found["settings"]["intervention"]
+        ]
     for index, word in enumerate(tokens):
-        acts = found and (found["settings"]["intervention"] == "every" or index == position)
-        with intervention(model.rnn, found, toward) if acts else contextlib.nullcontext():
-            logits, state = model(torch.tensor([[word]]), state)
+        x = torch.tensor([[word]])
+        if index in where:
+            top, state = read_word(rnn, model.encoder(x)[0], state, found, toward)
+            logits = model.decoder(top)[None]
+        else:
+            logits, state = model(x, state)
         rows.append(torch.log_softmax(logits[0, 0], dim=0))
     return torch.stack(rows)
 

@@ -20,7 +20,7 @@ from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import observations, separate, summarise
-from jaxmask.runs.ensemble import Ensemble, Session
+from jaxmask.runs.ensemble import Session
 from jaxmask.runs.phases import Observer
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
@@ -158,8 +158,8 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     summary = summarise(results, prepared, plan, seconds)
 
     def write_others() -> None:
-        save_interventions(to.folder / "interventions", found, summary, prepared, to.settings)
-        draw(to.folder / "figures", found, summary, prepared)
+        save_interventions(to.folder / "interventions", results, summary, prepared, to.settings)
+        draw(to.folder / "figures", results, summary, prepared)
 
     hosts.by_first(
         lambda: write_run(to.folder, to.settings, summary, observations(found), more=write_others)
@@ -175,13 +175,13 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
 
 def save_interventions(
     folder: Path,
-    found: Ensemble,
+    results: Results,
     summary: dict[str, Any],
     prepared: Prepared,
     settings: dict[str, Any],
 ) -> None:
     """Writes one file a run, to be applied elsewhere."""
-    for one, run in zip(separate(found.interventions), summary["runs"], strict=True):
+    for one, run in zip(separate(results.interventions), summary["runs"], strict=True):
         names = ("accuracy", "accuracy_by_direction", "n_units", "kl")
         saved = SavedIntervention(
             one,
@@ -193,13 +193,13 @@ def save_interventions(
         save_intervention(folder / f"seed_{run['seed']}.json", saved, prepared.model)
 
 
-def draw(folder: Path, found: Ensemble, summary: dict[str, Any], prepared: Prepared) -> None:
+def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
     """Draws the activations of an example, and how the searches went."""
     # Imported here: a search starts without waiting for matplotlib.
     from jaxmask.report import figures
     from jaxmask.report.figures import found_units
 
-    first = separate(found.interventions)[0]
+    first = separate(results.interventions)[0]
     if units(first.mask):
         reading = found_units.read(prepared, first)
         shown = found_units.shown_units(reading, first, summary["prevalence"])
@@ -208,7 +208,7 @@ def draw(folder: Path, found: Ensemble, summary: dict[str, Any], prepared: Prepa
         if row is not None:
             figure = found_units.example_figure(reading, row, shown)
             figures.save(figure, folder / "activations.png")
-    steps = found.history.steps
+    steps = results.search.history.steps
     some = slice(9, None, 10)
     figure = figures.training_curves(
         np.arange(1, steps.loss.shape[1] + 1)[some],

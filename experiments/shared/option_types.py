@@ -97,6 +97,10 @@ def _some(values: tuple) -> str | None:
     return None if values else "none"
 
 
+def _name(value: Any) -> str | None:
+    return None if isinstance(value, str) and value.strip() else shown(str(value))
+
+
 Fraction = Annotated[float, real(SMALLEST_FRACTION, 1.0)]
 Percentage = Annotated[float, real(1e-6, 100.0)]
 Share = Annotated[float, real(0.0, 1.0)]
@@ -115,6 +119,7 @@ Data = Annotated[Path, Rule("a file or a folder", _data)]
 DataFolder = Annotated[Path, Rule("a folder", _folder)]
 ResultFolder = Annotated[Path, Rule("a folder that can be written", _new_folder)]
 Model = Annotated[str, Rule("demo, a model folder or a .pt file", _model)]
+SiteName = Annotated[str, Rule("the name of a site", _name)]  # the model knows which it has
 NotEmpty = Rule("at least one", _some)
 
 
@@ -146,8 +151,8 @@ def _rules(hint: Any, value: Any) -> Iterator[tuple[Rule, Any]]:
     if value is None and type(None) in typing.get_args(hint):
         return
     if typing.get_origin(hint) is Annotated:
-        base, *rules = typing.get_args(hint)
-        yield from ((rule, value) for rule in rules)
+        base, *notes = typing.get_args(hint)
+        yield from ((note, value) for note in notes if isinstance(note, Rule))
         yield from _rules(base, value)
     elif typing.get_origin(hint) is typing.Literal:
         words = typing.get_args(hint)

@@ -8,7 +8,9 @@ import dataclasses
 import hashlib
 import lzma
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from converters.gulordava import convert
 from experiments.shared import option_types
@@ -22,11 +24,12 @@ from experiments.shared.option_types import (
     ResultFolder,
     Runs,
     Seed,
+    SiteName,
     TextFile,
     Weight,
 )
 from experiments.shared.text import draw_sentences
-from jaxmask.intervention import Kind
+from jaxmask.intervention import Kind, Place, Reach, Values
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.objective import NoKL
@@ -148,12 +151,18 @@ class ContextOptions:
 class KindOptions:
     """What an intervention is."""
 
-    intervention: Literal["single", "every"] = "single"
-    """Intervene at one word, or at every word of the sentence."""
+    place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
+    """Intervene at one word, at every word of the sentence, or at its last word."""
+    site: SiteName = "hidden"
+    """Which states are replaced; of an LSTM: hidden, cell, or hidden+cell."""
+    reach: Reach = "time"
+    """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
+    values: Values = "free"
+    """What a unit can be set to: any value, or one from its usual range only."""
 
     def kind(self) -> Kind:
         """The kind of intervention that the options ask for."""
-        return Kind(place=self.intervention)
+        return Kind(self.site, self.reach, self.values, self.place)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +230,7 @@ class RunOptions:
     checkpoint_minutes: Weight = 1.0
     """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
     out: ResultFolder | None = None
-    """Folder for the results; results/TASK-MODEL-INTERVENTION if not given."""
+    """Folder for the results; results/TASK-MODEL-PLACE if not given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +293,7 @@ class Options(
 
     def folder(self, task: Task, model: LanguageModel) -> Path:
         """The folder for the results."""
-        return self.out or Path("results") / f"{task.name}-{model.name}-{self.intervention}"
+        return self.out or Path("results") / f"{task.name}-{model.name}-{self.kind().label}"
 
     def check(self) -> None:
         """Checks the options before any work is done.

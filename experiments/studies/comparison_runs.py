@@ -207,7 +207,8 @@ def summarise(
     for name in ("left_out", "toward"):
         del examples[name]
     return {
-        **{name: shared[name] for name in ("task", "intervention", "context", "kl_weight", "rule")},
+        **{name: shared[name] for name in ("task", "context", "kl_weight", "rule")},
+        **prepared.design.kind.settings(),
         "model": prepared.model.description(),
         "examples": examples | {"watched": WATCHED},
         "methods": entries,

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.studies.methods import METHODS
 from jaxmask import report
+from jaxmask.intervention import Kind
 from jaxmask.report import Table, figures, paper
 from jaxmask.report.figures import Curve
 
@@ -181,4 +182,4 @@ def _table_6(summary: Mapping[str, Any]) -> tuple[paper.Alternative, ...]:
 
 def _title(summary: Mapping[str, Any]) -> str:
     task = summary["task"].replace("_", " ")
-    return f"{summary['model']['name']}, {task}, {summary['intervention']}-step"
+    return f"{summary['model']['name']}, {task}, {Kind.of_settings(summary).title}"

@@ -97,7 +97,7 @@ class Study(NamedTuple):
         return {
             "task": self.task.name,
             "data": plan.design.data,
-            "intervention": plan.design.kind.place,
+            **plan.design.kind.settings(),
             "context": plan.design.context,
             "evaluation": split.size(self.task),
             "split": split.by,

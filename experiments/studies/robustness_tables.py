@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmask import report
+from jaxmask.intervention import Kind
 from jaxmask.report import Table, figures, paper
 from jaxmask.report.figures import Needed, Snapshots
 
@@ -280,7 +281,8 @@ def _how_many(summary: Mapping[str, Any], entries: Sequence[Entry]) -> str:
 
 
 def _unit_table(summary: Mapping[str, Any], entry: Entry) -> Table:
-    of_search = {name: summary[name] for name in ("task", "intervention", "kl_weight")}
+    of_search = {name: summary[name] for name in ("task", "kl_weight")}
+    of_search |= Kind.of_settings(summary).settings()
     table = report.unit_table({**of_search, **entry})
     greedy = " ".join(map(str, entry["greedy"]["units"]))
     note = f"{table.note} Greedy selection's: {greedy}.".strip()
@@ -288,4 +290,4 @@ def _unit_table(summary: Mapping[str, Any], entry: Entry) -> Table:
 
 
 def _title(summary: Mapping[str, Any]) -> str:
-    return f"{summary['task'].replace('_', ' ')}, {summary['intervention']}-step"
+    return f"{summary['task'].replace('_', ' ')}, {Kind.of_settings(summary).title}"

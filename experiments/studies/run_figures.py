@@ -52,7 +52,10 @@ def read_run(folder: Path) -> FinishedRun:
     if summary is None:
         raise RunFolderError(f"{folder}: expected a finished run, found no summary.json")
     split = Split(config["evaluation"], config["split"], config["split_seed"])
-    kind = Kind(place=config["intervention"])
+    try:
+        kind = Kind.of_settings(config)
+    except ValueError as fault:
+        raise RunFolderError(f"{folder / 'config.json'}: {fault}") from fault
     design = Design(kind, config["context"], split, config["data"])
     return FinishedRun(folder, config["task"], design, summary)
 

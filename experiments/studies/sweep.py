@@ -22,8 +22,8 @@ from jaxmask.text.examples import Task
 
 # What a summary says once; all else differs from setting to setting.
 SHARED = (
-    "task", "method", "intervention", "surrogate", "shared_mask", "context", "model", "examples",
-    "seconds", "versions", "device",
+    "task", "method", "intervention", "site", "reach", "values", "surrogate", "shared_mask",
+    "context", "model", "examples", "seconds", "versions", "device",
 )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def introduction(sweep: Sweep, prepared: Prepared) -> str:
     units = prepared.site.units
     sizes = sorted({int(search.budget(units, alpha)) for alpha in sweep.alphas})
     return (
-        f"{prepared.task.name}, {sweep.plan.design.kind.place}-step, model {prepared.model.name}: "
+        f"{prepared.task.name}, {sweep.plan.design.kind.title}, model {prepared.model.name}: "
         f"{sweep.plan.seeds} seeds x {len(sweep.alphas) * len(sweep.kl_weights)} settings, at most "
         f"{', '.join(map(str, sizes))} of {units} units"
     )

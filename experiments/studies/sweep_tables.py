@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmask import report
+from jaxmask.intervention import Kind
 from jaxmask.report import Table, figures
 from jaxmask.report.figures import Curve
 
@@ -63,4 +64,4 @@ def figure(summary: Mapping[str, Any]) -> Figure:
 
 def _title(summary: Mapping[str, Any]) -> str:
     task = summary["task"].replace("_", " ")
-    return f"{summary['model']['name']}, {task}, {summary['intervention']}-step"
+    return f"{summary['model']['name']}, {task}, {Kind.of_settings(summary).title}"

@@ -56,10 +56,11 @@ def effects(objective: Objective, batch: Any) -> Effects:
         ([0.0, 1.0], [0.0, -2.0])
     """
     rows, units = len(batch.direction), objective.n_units
+    zero = jnp.broadcast_to(objective.value_range.zero, (rows, units))
 
     def respond(mask: Float[Array, " units"]) -> tuple[Array, Array]:
         mask = jnp.broadcast_to(mask, (rows, units))
-        outcome = objective(Intervention(mask, jnp.zeros_like(mask)), batch, None, NoKL())
+        outcome = objective(Intervention(mask, zero), batch, None, NoKL())
         return losses.flipped(outcome).sum(), (outcome.log_ratio * outcome.weight).sum()
 
     untouched, before = respond(jnp.zeros(units))

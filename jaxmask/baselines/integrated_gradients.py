@@ -46,9 +46,10 @@ def attributions(objective: Objective, batch: Any, points: int = POINTS) -> Floa
         [0.0, 2.0]
     """
     shape = len(batch.direction), objective.n_units
+    zero = jnp.broadcast_to(objective.value_range.zero, shape)
 
     def mean_log_ratio(mask: Float[Array, " units"]) -> Float[Array, ""]:
-        scaled = Intervention(jnp.broadcast_to(mask, shape), jnp.zeros(shape))
+        scaled = Intervention(jnp.broadcast_to(mask, shape), zero)
         outcome = objective(scaled, batch, None, NoKL())
         return (outcome.log_ratio * outcome.weight).sum()
 

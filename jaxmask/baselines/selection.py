@@ -101,7 +101,7 @@ def zeroed(
     Args:
         key: of no use here; as for `learned`.
         score: of each unit.
-        objective: of no use here; as for `learned`.
+        objective: how the model responds; it knows which baseline is 0.
         config: settings.
 
     Example:
@@ -117,7 +117,7 @@ def zeroed(
         [[0.0, 1.0], [0.0, 1.0]]
     """
     mask = jnp.broadcast_to(_first(score, config), (DIRECTIONS, len(score)))
-    return Intervention(mask, jnp.zeros_like(mask))
+    return Intervention(mask, jnp.broadcast_to(objective.value_range.zero, mask.shape))
 
 
 def learned(

@@ -9,21 +9,20 @@
      "values": {"singular": {"79": -0.96, "776": -0.81}, "plural": {"79": 0.99, "776": 0.96}}}
 
 Units are numbered from 1. A value is written with the digits that give back the same float32. The
-settings say of which kind the intervention is: its place is ``intervention`` (single, every), its
-site ``site`` (the model's default site if missing), its reach ``reach`` (``time`` if missing).
+settings say of which kind the intervention is, see `jaxmask.intervention.Kind.settings`.
 """
 
 import json
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Place, Reach, Site, units
+from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Place, Site, places, units
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.model_folder import check_fields, read_json
 from jaxmask.text.examples import CONTEXTS, Task
@@ -85,7 +84,7 @@ def save_intervention(file: str | Path, saved: SavedIntervention, model: Languag
     Raises:
         InterventionFileError: mask or baseline don't have a row for each direction and a column for
             each unit of the model's site, there aren't two directions, a mask entry is neither 0
-            nor 1, or a value is outside [-1, 1].
+            nor 1, or a value is beyond what the site's states can be.
 
     Example:
         >>> import jax
@@ -125,7 +124,7 @@ def save_intervention(file: str | Path, saved: SavedIntervention, model: Languag
         "metrics": dict(saved.metrics),
         "units": units(jnp.asarray(mask)),
         "values": {
-            direction: _values(row_mask, row, f"{file}: values toward {direction}")
+            direction: _values(row_mask, row, site, f"{file}: values toward {direction}")
             for direction, row_mask, row in zip(saved.directions, mask, baseline, strict=True)
         },
     }
@@ -190,7 +189,7 @@ def load_intervention(
     rows = {
         direction: _row(
             content["values"][direction],
-            site.units,
+            site,
             f"{file}: values toward {shown(direction)}",
         )
         for direction in directions
@@ -221,7 +220,7 @@ def apply(
     """What a model expects after each word of a sentence, with a saved intervention.
 
     The model first reads the context that it read in the search. A single-step intervention acts at
-    one word, an every-step intervention at all words of the sentence.
+    one word, an every-step intervention at all words of the sentence, others at its last word.
 
     Args:
         saved: from `load_intervention`.
@@ -268,25 +267,26 @@ def apply(
         kind,
         model.read_context(context),
         None if toward is None else saved.intervention.toward(saved.directions.index(toward)),
-        np.arange(len(words)) == position if single else None,
+        None if toward is None else _where(kind.place, len(words), position),
     )
+
+
+def _where(place: Place, words: int, position: int | None) -> Bool[np.ndarray, " words"]:
+    """The words of one sentence at which an intervention acts."""
+    return places(place, np.array([position or 0]), np.array([words]))[0]
 
 
 def _kind(settings: Mapping[str, Any], model: LanguageModel) -> Kind:
     """The kind of intervention that settings describe, which also have to name a context."""
-    context: Any = settings.get("context")
-    place: Any = settings.get("intervention")
-    if context not in tuple(CONTEXTS) or place not in get_args(Place):
+    if (context := settings.get("context")) not in tuple(CONTEXTS):
         raise InterventionFileError(
-            f"settings: expected context ({', '.join(CONTEXTS)}) and intervention (single, every), "
-            f"found {reprlib.repr(context)} and {reprlib.repr(place)}"
+            f"settings: expected context {' or '.join(CONTEXTS)}, found {reprlib.repr(context)}"
         )
-    if (reach := settings.get("reach", "time")) not in get_args(Reach):
-        raise InterventionFileError(
-            f"settings: expected the reach {' or '.join(get_args(Reach))}, "
-            f"found {reprlib.repr(reach)}"
-        )
-    return Kind(_site(settings, model).name, reach, place)
+    _site(settings, model)
+    try:
+        return Kind.of_settings(settings)
+    except ValueError as fault:
+        raise InterventionFileError(f"settings: {fault}") from fault
 
 
 def _site(settings: Mapping[str, Any], model: LanguageModel, source: str = "") -> Site:
@@ -329,37 +329,38 @@ def _check_directions(directions: Collection[str], place: str) -> None:
 
 
 def _values(
-    mask: Float[np.ndarray, " units"], baseline: Float[np.ndarray, " units"], place: str
+    mask: Float[np.ndarray, " units"], baseline: Float[np.ndarray, " units"], site: Site, place: str
 ) -> dict[str, float]:
     """The masked values by unit number; `str` of a float32 has just the digits it needs."""
     values = {str(i + 1): float(str(baseline[i])) for i in np.flatnonzero(mask)}
     for unit, value in values.items():
-        _check_value(value, f"{place}, unit {unit}")
+        _check_value(value, site, f"{place}, unit {unit}")
     return values
 
 
-def _row(values: Any, size: int, place: str) -> Float[np.ndarray, " units"]:
+def _row(values: Any, site: Site, place: str) -> Float[np.ndarray, " units"]:
     """Values by unit number as an array, NaN where there is none."""
     if not isinstance(values, dict):
         raise InterventionFileError(
             f"{place}: expected values by unit, found {reprlib.repr(values)}"
         )
-    row = np.full(size, np.nan, np.float32)
-    index = {str(i + 1): i for i in range(size)}
+    row = np.full(site.units, np.nan, np.float32)
+    index = {str(i + 1): i for i in range(site.units)}
     for unit, value in values.items():
         if unit not in index:
             raise InterventionFileError(
-                f"{place}: expected a unit from 1 to {size}, found '{shown(unit)}'"
+                f"{place}: expected a unit from 1 to {site.units}, found '{shown(unit)}'"
             )
-        _check_value(value, f"{place}, unit {unit}")
+        _check_value(value, site, f"{place}, unit {unit}")
         row[index[unit]] = value
     return row
 
 
-def _check_value(value: Any, place: str) -> None:
-    if type(value) not in (int, float) or not -1 <= value <= 1:
+def _check_value(value: Any, site: Site, place: str) -> None:
+    bound = min(site.bound, float(np.finfo(np.float32).max))
+    if type(value) not in (int, float) or not -bound <= value <= bound:
         raise InterventionFileError(
-            f"{place}: expected a number from -1 to 1, found {reprlib.repr(value)}"
+            f"{place}: expected a number from {-bound:g} to {bound:g}, found {reprlib.repr(value)}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import Intervention, Kind, Site
+from jaxmask.intervention import Intervention, Kind, Range, Site
 from jaxmask.objective import Objective
 from jaxmask.text.examples import Encoded, Examples, Task
 from jaxmask.text.ordinary_text import Text
@@ -74,7 +74,7 @@ class LanguageModel(Protocol):
         >>> params = init_params(jax.random.key(0), config)
         >>> model = LSTMModel("tiny", config, params, Vocabulary(("<unk>", "<eos>", "the")))
         >>> isinstance(model, LanguageModel), model.family, list(model.sites)
-        (True, 'lstm', ['hidden'])
+        (True, 'lstm', ['hidden', 'cell', 'hidden+cell'])
 
     Example:
         See `jaxmask.models.model_folder.load_model`.
@@ -124,8 +124,23 @@ class LanguageModel(Protocol):
             ModelError: a number isn't finite, or the weights allow logits that aren't.
         """
 
+    def value_range(self, examples: Examples, kind: Kind, context: Any) -> Range:
+        """What each unit can be set to, from the lowest to the highest value.
+
+        Args:
+            examples: to take statistics over: those of the search.
+            kind: of intervention; its ``values`` say which range.
+            context: the state before every sentence.
+        """
+
     def objective(
-        self, examples: Examples, kind: Kind, context: Any, *, both_directions: bool = False
+        self,
+        examples: Examples,
+        kind: Kind,
+        context: Any,
+        value_range: Range | None = None,
+        *,
+        both_directions: bool = False,
     ) -> Objective:
         """The objective of a search: how the model responds to interventions on examples.
 
@@ -133,6 +148,8 @@ class LanguageModel(Protocol):
             examples: with their directions known.
             kind: of intervention.
             context: the state before every sentence.
+            value_range: in which baselines are places; if it isn't given, baselines are the
+                model's own values.
             both_directions: objectives of all models of one size and vocabulary have equal shapes
                 and share compiled programs, at the price of more rows.
         """
@@ -150,7 +167,7 @@ class LanguageModel(Protocol):
             examples: with their directions known, if there is an intervention.
             kind: of intervention; its site says which states are returned.
             context: the state before every sentence.
-            intervention: a row of mask and baseline for each direction.
+            intervention: a row of mask and baseline, the model's own values, for each direction.
         """
 
     def log_probs(

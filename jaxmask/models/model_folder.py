@@ -31,8 +31,8 @@ def load_model(folder: str | Path) -> LanguageModel:
         ModelError: a file is missing or ill-formed, the family is unknown, or the files disagree.
 
     Example:
-        >>> load_model(BUNDLED_MODEL).sites
-        {'hidden': Site(name='hidden', layers=2, width=300)}
+        >>> load_model(BUNDLED_MODEL).sites["hidden"].units
+        600
     """
     folder = Path(folder)
     file = folder / CONFIG

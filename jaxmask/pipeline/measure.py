@@ -22,7 +22,8 @@ class Results(NamedTuple):
 
     Attributes:
         search: what the searches found; toward a direction without training examples their
-            interventions do nothing.
+            interventions do nothing. Their baselines are places in the range of each unit.
+        interventions: those of the search, with the model's own values.
         train_accuracy: fraction of training decisions flipped.
         evaluations: effect of the hard interventions on held-out examples.
         relaxations: effect of the relaxed masks on held-out examples.
@@ -31,6 +32,7 @@ class Results(NamedTuple):
     """
 
     search: Ensemble
+    interventions: Intervention
     train_accuracy: Float[np.ndarray, " runs"]
     evaluations: Evaluation
     relaxations: Relaxation
@@ -60,13 +62,15 @@ def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
     """
     train_accuracy = _train_accuracy(found, prepared)
     found = found._replace(interventions=_where_learned(found.interventions, prepared))
+    own = found.interventions.within(prepared.value_range)
     held_out = prepared.evaluation_objective
     return Results(
         found,
+        own,
         train_accuracy,
         ensemble.evaluations(found.interventions, held_out),
         ensemble.relaxations(found.relaxed, held_out, plan.config),
-        _text_kl(found.interventions, prepared, plan.text),
+        _text_kl(own, prepared, plan.text),
     )
 
 

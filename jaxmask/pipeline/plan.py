@@ -83,7 +83,7 @@ class Design(NamedTuple):
             "model": model.name,
             "fingerprint": model.fingerprint,
             "data": self.data,
-            "intervention": self.kind.place,
+            **self.kind.settings(),
             "context": self.context,
             "evaluation": self.split.size(task),
             "split": self.split.by,

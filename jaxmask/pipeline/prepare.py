@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from jaxmask.intervention import Site
+from jaxmask.intervention import Range, Site
 from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.objective import Objective
 from jaxmask.pipeline.plan import Design, Split
@@ -56,6 +56,11 @@ class Prepared:
         return site_of(self.model, self.design.kind)
 
     @functools.cached_property
+    def value_range(self) -> Range:
+        """What each unit can be set to; the examples to search on decide."""
+        return self.model.value_range(self.train, self.design.kind, self.context)
+
+    @functools.cached_property
     def train_objective(self) -> Objective:
         """The objective on the examples to search on."""
         return self._objective(self.train)
@@ -67,7 +72,11 @@ class Prepared:
 
     def _objective(self, part: Examples) -> Objective:
         return self.model.objective(
-            part, self.design.kind, self.context, both_directions=self.both_directions
+            part,
+            self.design.kind,
+            self.context,
+            self.value_range,
+            both_directions=self.both_directions,
         )
 
     @property
@@ -102,7 +111,7 @@ def prepare(
     Raises:
         TaskDataError: the vocabulary can't express any example.
         SplitError: one of the two parts would be empty.
-        ModelError: the model's log-odds of the two forms aren't finite.
+        ModelError: the model has no such site, or its log-odds of the two forms aren't finite.
 
     Example:
         >>> import jaxmask
@@ -114,6 +123,7 @@ def prepare(
         >>> prepared.train.size, prepared.evaluation.size, prepared.train_objective.n_units
         (12, 5, 600)
     """
+    site_of(model, design.kind)
     encoded = model.encode(task)
     rows = split_rows(
         encoded.examples, design.split, design.split.size(task)

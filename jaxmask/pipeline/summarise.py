@@ -47,12 +47,12 @@ def summarise(
     config = plan.config
     runs = [
         {**_found(one, prepared, number), **_measured(results, prepared, config, number)}
-        for number, one in enumerate(separate(results.search.interventions))
+        for number, one in enumerate(separate(results.interventions))
     ]
     return {
         "task": task.name,
         "method": plan.method,
-        "intervention": plan.design.kind.place,
+        **plan.design.kind.settings(),
         "surrogate": config.surrogate,
         "kl_weight": config.kl_weight,
         "alpha": config.alpha,

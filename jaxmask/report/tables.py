@@ -6,7 +6,7 @@ Percentages are in percent, and units are numbered from 1.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from jaxmask.intervention import Site
+from jaxmask.intervention import Kind, Site
 from jaxmask.report import paper
 from jaxmask.report.cells import (
     NO_EXAMPLES,
@@ -57,7 +57,8 @@ def prevalence(
     for unit in found:
         layer, column = site.place(unit)
         share = sum(unit in run["units"] for run in runs) / len(runs)
-        row = {"unit": unit, "layer": layer, "column": column, "prevalence": 100.0 * share}
+        row = {"unit": unit, "layer": layer, "column": column, "state": site.state(unit)}
+        row["prevalence"] = 100.0 * share
         for direction in directions:
             values = (run["values"][direction].get(str(unit)) for run in runs)
             row[direction] = mean_std([value for value in values if value is not None])
@@ -85,18 +86,19 @@ def unit_table(summary: Summary, also: tuple[str, Collection[int]] | None = None
 
     Example:
         >>> run = {"values": {"up": {"4": 1.0}}, "accuracy_by_direction": {"up": 90.0}}
-        >>> row = {"unit": 4, "layer": 2, "column": 1, "prevalence": 100.0, "up": mean_std([1.0])}
+        >>> row = {"unit": 4, "layer": 2, "column": 1, "state": "hidden", "prevalence": 100.0}
+        >>> row["up"] = mean_std([1.0])
         >>> summary = {"task": "t", "intervention": "single", "kl_weight": 0.0, "runs": [run]}
         >>> unit_table(summary | {"prevalence": [row]}).rows
         (('4', '2, 1', '1.00 ± 0.00', '100%'),)
     """
     header, ticked = also or ("", ())
-    names = directions(summary)
+    names, several = directions(summary), len(Kind.of_settings(summary).states) > 1
     empty = {name for name in names if _accuracy_toward(summary, name)["mean"] is None}
     rows = tuple(
         (
             str(row["unit"]),
-            f"{row['layer']}, {row['column']}",
+            ", ".join(str(row[name]) for name in ("layer", "column", *["state"] * several)),
             *(NO_EXAMPLES if n in empty else plus_minus(row[n], 2) for n in names),
             f"{row['prevalence']:.0f}%",
             *(["yes" if row["unit"] in ticked else "no"] if also else []),
@@ -297,4 +299,4 @@ def _accuracy_toward(summary: Summary, direction: str) -> dict[str, float | None
 def _name(summary: Summary) -> str:
     """The setting of a run, for the title of a table."""
     regularised = "KL-regularised" if summary["kl_weight"] > 0 else "no KL"
-    return f"{summary['task'].replace('_', ' ')}, {summary['intervention']}-step, {regularised}"
+    return f"{summary['task'].replace('_', ' ')}, {Kind.of_settings(summary).title}, {regularised}"

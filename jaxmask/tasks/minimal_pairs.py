@@ -30,7 +30,8 @@ from jaxmask.text.vocabulary import shown
 NAME = "minimal_pairs"
 REQUIRED = ("sentence", "position")
 OPTIONAL = ("group", "right")
-RESERVED = ("unit", "layer", "column", "prevalence")  # names that the summary of a run uses
+# names that the summary of a run uses
+RESERVED = ("unit", "layer", "column", "state", "prevalence")
 LONGEST_NAME = 20  # characters of the name of a direction, because tables have a column for each
 LONGEST_GROUP = 40  # characters of the name of a group, because figures are files with that name
 

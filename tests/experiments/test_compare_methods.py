@@ -115,8 +115,9 @@ def _check_folder(folder, summary):
     config = json.loads((folder / "config.json").read_text())
     assert config == {
         "task": "number_agreement", "model": "tiny", "fingerprint": summary["model"]["fingerprint"],
-        "data": "generated", "intervention": "single", "context": "eos", "evaluation": 300,
-        "split": "example", "split_seed": 0, "kl_weight": 0.0,
+        "data": "generated", "intervention": "single", "site": "hidden", "reach": "time",
+        "values": "free", "context": "eos", "evaluation": 300, "split": "example", "split_seed": 0,
+        "kl_weight": 0.0,
         "rule": Rule(every=20)._asdict(),
     }  # fmt: skip
     assert (folder / "figures" / "accuracy_against_units.png").stat().st_size > 10_000

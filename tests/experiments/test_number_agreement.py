@@ -22,10 +22,21 @@ def options(model, out, **changes):
     return Options(model=str(model), out=out, **settings)
 
 
-@pytest.mark.parametrize("intervention", ["single", pytest.param("every", marks=pytest.mark.slow)])
-def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervention):
+CELLS = {"place": "last", "site": "hidden+cell", "reach": "all", "values": "natural"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"place": "single"},
+        pytest.param({"place": "every"}, marks=pytest.mark.slow),
+        pytest.param(CELLS, marks=pytest.mark.slow),
+    ],
+)
+def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, kind):
     folder = tmp_path / "run"
-    summary = number_agreement.work(options(model, folder, intervention=intervention))
+    most = {"alpha": 3 / 24} if kind is CELLS else {"alpha": 3 / 12}
+    summary = number_agreement.work(options(model, folder, **kind, **most))
 
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert {file.name for file in folder.iterdir()} == {
@@ -33,9 +44,11 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervent
     }  # fmt: skip
     assert (folder / "figures" / "search.png").stat().st_size > 10_000
     assert summary["examples"]["train"] + summary["examples"]["evaluation"] == 12_000
+    of_all = 24 if kind is CELLS else 12
+    assert kind.items() <= ({"place": summary["intervention"]} | summary).items()
     for run in summary["runs"]:
-        assert run["n_units"] == len(run["units"]) == 3  # a quarter of 12
-        assert all(1 <= unit <= 12 for unit in run["units"])
+        assert run["n_units"] == len(run["units"]) == 3
+        assert all(1 <= unit <= of_all for unit in run["units"])
         assert set(run["values"]["plural"]) == {str(unit) for unit in run["units"]}
         saved = load_intervention(
             folder / "interventions" / f"seed_{run['seed']}.json", model_folder.load_model(model)
@@ -48,9 +61,9 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, intervent
     monkeypatch.setattr(ensemble, "run", None)  # what follows is before any work is done
     with pytest.raises(OptionError, match="--out: expected a folder that can be written"):
         number_agreement.work(options(model, folder / "table.md" / "run"))
-    differing = r"configuration; search\.alpha: 0\.25 there, 0\.5 now; search\.beta: .* 0\.5 now$"
+    differing = r"configuration; search\.alpha: 0\.\d+ there, 0\.5 now; search\.beta: .* 0\.5 now$"
     with pytest.raises(RunFolderError, match=differing):
-        number_agreement.work(options(model, folder, intervention=intervention, alpha=0.5))
+        number_agreement.work(options(model, folder, **kind, alpha=0.5))
 
 
 @pytest.mark.slow

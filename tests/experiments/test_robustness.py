@@ -63,7 +63,7 @@ def test_what_is_finished_is_not_done_again(model, tmp_path, monkeypatch):
 
 def test_options_reach_the_searches(tmp_path):
     options = RobustnessOptions(
-        models=("demo",), intervention="every", context="none", accuracy=70.0, searches=2, steps=9,
+        models=("demo",), place="every", context="none", accuracy=70.0, searches=2, steps=9,
         evaluation=5, split="word", split_seed=4, data=tmp_path,
     )  # fmt: skip
     goal = options.goal()

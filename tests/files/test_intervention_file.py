@@ -14,7 +14,7 @@ from jaxmask.files.intervention_file import (
     load_intervention,
     save_intervention,
 )
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.lstm.forward import Action, forward
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
@@ -182,9 +182,9 @@ def test_what_can_not_be_loaded_is_not_saved(tmp_path, intervention, named):
     assert not (tmp_path / "units.json").exists()
 
 
-@pytest.mark.parametrize("site", ["cell", ["hidden"], None])
+@pytest.mark.parametrize("site", ["mlp", ["hidden"], None])
 def test_a_site_that_the_model_lacks_is_refused(tmp_path, site):
-    message = r"units\.json: settings: expected the site hidden, found "
+    message = r"units\.json: settings: expected the site hidden or cell or hidden\+cell, found "
     with pytest.raises(InterventionFileError, match=message):
         save(tmp_path / "units.json", settings={"site": site})
     named = save(tmp_path / "units.json", settings={"site": "hidden"})
@@ -198,18 +198,35 @@ def test_settings_without_place_in_json_are_refused(tmp_path):
         save(tmp_path / "units.json", metrics={"accuracy": float("nan")})
 
 
+def of_site(site):
+    """An intervention on units of any site; cells are set to values beyond -1 and 1."""
+    units, scale = MODEL.sites[site].units, 1.0 if site == "hidden" else 3.0
+    mask = (jnp.arange(units) % 3 == 1).astype(jnp.float32)
+    values = jnp.linspace(-scale, scale, 2 * units).reshape(2, units)
+    return Intervention(jnp.stack([mask, mask]), values)
+
+
 @pytest.mark.parametrize("context", ["eos", "none"])
-@pytest.mark.parametrize("kind", ["single", "every"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind(reach="time"),
+        Kind(reach="all", place="every"),
+        Kind("cell", reach="time", place="last"),
+        Kind("hidden+cell", reach="all"),
+    ],
+)
 def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
-    settings = {"context": context, "intervention": kind}
-    saved = load_intervention(save(tmp_path / "units.json", settings=settings), MODEL)
+    settings = {"context": context, **kind.settings()}
+    file = save(tmp_path / "units.json", of_site(kind.site), settings=settings)
+    saved = load_intervention(file, MODEL)
     found = apply(saved, MODEL, ["the", "cat", "dog"], "plural", 1)
     before = [1] if context == "eos" else []
     tokens = np.array([*before, 2, 0, 3])
     index = jnp.arange(len(tokens)) - len(before)
-    where = index >= 0 if kind == "every" else index == 1
+    where = {"every": index >= 0, "single": index == 1, "last": index == 2}[kind.place]
     start, row = zero_state(MODEL.config), saved.intervention.toward(1)
-    logits, _ = forward(MODEL.params, start, tokens, Action(row, where))
+    logits, _ = forward(MODEL.params, start, tokens, Action(row, where, kind))
     expected = jax.nn.log_softmax(logits[len(before) :])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     untouched, _ = forward(MODEL.params, start, tokens)
@@ -228,11 +245,11 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
         ({"position": 2}, "position: .* found 2"),
         ({"position": -1}, "position: .* found -1"),
         ({"words": [], "toward": None}, "position: expected a word"),
-        ({"settings": {}}, "settings: expected context .* found None and None"),
+        ({"settings": {}}, "settings: expected context .* found None"),
         ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
         (
             {"settings": {"context": "eos", "intervention": "every", "reach": ["all"]}},
-            r"settings: expected the reach all or time, found \['all'\]",
+            r"settings: expected reach all or time, found \['all'\]",
         ),
     ],
 )

@@ -16,9 +16,9 @@ from jaxmask.pipeline.summarise import observations, separate, summarise
 
 SECONDS = {"total": 2.0, "compile": 1.0}
 FIELDS = [
-    "task", "method", "intervention", "surrogate", "kl_weight", "alpha", "beta", "shared_mask",
-    "context", "model", "examples", "runs", "accuracy", "n_units", "kl", "prevalence", "seconds",
-    "versions", "device",
+    "task", "method", "intervention", "site", "reach", "values", "surrogate", "kl_weight", "alpha",
+    "beta", "shared_mask", "context", "model", "examples", "runs", "accuracy", "n_units", "kl",
+    "prevalence", "seconds", "versions", "device",
 ]  # fmt: skip
 RUN = {
     "seed", "accuracy", "train_accuracy", "accuracy_by_direction", "n_units", "units", "values",
@@ -58,7 +58,7 @@ def test_fields_are_those_that_other_programs_know(summary):
             assert set(here) == {"singular", "plural"}
         assert set(run["text_kl"]) == {"every", "random"}
     for row in summary["prevalence"]:
-        assert set(row) == {"unit", "layer", "column", "singular", "plural", "prevalence"}
+        assert set(row) == {"unit", "layer", "column", "state", "singular", "plural", "prevalence"}
 
 
 def test_it_is_json_as_it_stands_and_can_be_reported(summary):

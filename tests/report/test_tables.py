@@ -34,6 +34,7 @@ def test_prevalence_by_hand():
         "unit": 101,
         "layer": 2,
         "column": 1,
+        "state": "hidden",
         "prevalence": 100.0,
         "singular": pytest.approx({"mean": -0.8, "std": 0.1}),
         "plural": pytest.approx({"mean": 0.601, "std": 0.0}),

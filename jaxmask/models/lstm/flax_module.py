@@ -4,7 +4,6 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxmask.intervention import Reach
 from jaxmask.models.lstm.forward import Action, Dropout, forward
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, init_params, param_shapes, zero_state
 
@@ -37,7 +36,6 @@ class LSTMLanguageModel(nn.Module):
         tokens: Int[Array | np.ndarray, "*batch time"],
         state: LSTMState | None = None,
         action: Action | None = None,
-        reach: Reach = "time",
     ) -> tuple[Float[Array, "*batch time vocabulary"], LSTMState]:
         """Logits and last state of `forward`; from a zero state if none is given."""
         names = list(param_shapes(self.config))
@@ -49,4 +47,4 @@ class LSTMLanguageModel(nn.Module):
         dropout = None
         if self.dropout_rate and self.has_rng("dropout"):
             dropout = Dropout(self.make_rng("dropout"), self.dropout_rate)
-        return forward(params, state, tokens, action, reach, dropout)
+        return forward(params, state, tokens, action, dropout)

@@ -1,19 +1,21 @@
-"""The forward pass of an LSTM language model, with interventions on its hidden states.
+"""The forward pass of an LSTM language model, with interventions on its states.
 
-An intervention replaces a token's hidden states ``h'`` (see `jaxmask.models.lstm.network`) after
-all layers have read the token. The altered state goes to the recurrence of every layer at the next
-token and to the decoder. With the reach ``time`` the layer above reads the original state at the
-same token, with ``all`` the altered one. Cell states are untouched.
+An intervention replaces hidden states ``h'`` or cell states ``c'`` of a token (see
+`jaxmask.models.lstm.network`). The hidden state that goes with an altered cell state follows from
+it, ``h' = sigmoid(o) tanh(c')``. Altered states go to the recurrence of every layer at the next
+token and, from the top layer, to the decoder. The layer above reads, at the same token, the altered
+hidden state with the reach ``all`` and the original one with ``time``.
 """
 
 from typing import NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import Intervention, Reach, intervene
+from jaxmask.intervention import Intervention, Kind, intervene
 from jaxmask.models.lstm.network import (
     LSTMState,
     Params,
@@ -23,6 +25,7 @@ from jaxmask.models.lstm.network import (
     embed,
     hidden_per_layer,
     input_gates,
+    output,
     top_layer,
 )
 
@@ -32,12 +35,14 @@ _Pair = tuple[Array, Array]
 _WITHOUT_LOOP = 4
 
 
-class Action(NamedTuple):
-    """An intervention, and the tokens at which it acts.
+class Action(flax.struct.PyTreeNode):
+    """An intervention, the tokens at which it acts, and its kind.
 
     Attributes:
-        intervention: mask and baseline of ``*batch units``, or broadcasting to that.
+        intervention: mask and baseline of ``*batch units``, or broadcasting to that; the units are
+            those of the site.
         where: ``*batch time``; the intervention acts at all tokens if it is not given.
+        kind: its site and reach are followed (static).
 
     Example:
         See `read`.
@@ -45,6 +50,7 @@ class Action(NamedTuple):
 
     intervention: Intervention
     where: Bool[Array | np.ndarray, "... time"] | None = None
+    kind: Kind = flax.struct.field(pytree_node=False, default=Kind())
 
 
 class Dropout(NamedTuple):
@@ -77,10 +83,9 @@ def unroll(
     state: LSTMState,
     first_gates: Float[Array, "*batch time gates"],
     action: Action | None = None,
-    reach: Reach = "time",
     dropout: Dropout | None = None,
 ) -> tuple[Float[Array, "*batch time units"], LSTMState]:
-    """Reads tokens in all layers, intervening on the hidden states on the way.
+    """Reads tokens in all layers, intervening on their states on the way.
 
     Layers are computed one after the other: a layer's whole sequence is scanned before the next,
     which is possible as what a layer reads of the one below never depends on its own states.
@@ -90,7 +95,6 @@ def unroll(
         state: the state before the first token.
         first_gates: `jaxmask.models.lstm.network.input_gates` of the tokens.
         action: the intervention, if there is one.
-        reach: does the layer above read altered states (``all``) or original ones (``time``)?
         dropout: of units between layers, for training only.
 
     Returns:
@@ -124,16 +128,14 @@ def unroll(
         ) -> tuple[_Pair, _Pair]:
             h, c = carry
             gates, acts = xs
-            h, c = cell(gates + h @ layer["recurrent_kernel"], c)
-            changed = _alter(h, action, units, acts)
-            return (changed, c), (h, changed)
+            read = _read_layer(gates + h @ layer["recurrent_kernel"], c, action, units, acts)
+            return (read.hidden, read.cell), (read.below, read.hidden)
 
         start = (state.hidden[..., units], state.cell[..., units])
-        (_, c), (original, changed) = jax.lax.scan(
+        (_, c), (below, hidden) = jax.lax.scan(
             step, start, (gates, acts), unroll=len(gates) <= _WITHOUT_LOOP
         )
-        below = changed if reach == "all" else original
-        altered.append(changed)
+        altered.append(hidden)
         cells.append(c)
     hidden = jnp.concatenate(altered, axis=-1)
     return jnp.moveaxis(hidden, 0, -2), LSTMState(hidden[-1], jnp.concatenate(cells, axis=-1))
@@ -144,7 +146,6 @@ def read(
     state: LSTMState,
     tokens: Int[Array | np.ndarray, "*batch time"],
     action: Action | None = None,
-    reach: Reach = "time",
 ) -> tuple[Float[Array, "*batch time units"], LSTMState]:
     """`unroll` of the tokens' embeddings: hidden states after every token, and the last state.
 
@@ -158,7 +159,7 @@ def read(
         Array([[ 0.5, -0.5,  0. ,  1. ],
                [ 0.5, -0.5,  0. ,  1. ]], dtype=float32)
     """
-    return unroll(params, state, input_gates(params, embed(params, tokens)), action, reach)
+    return unroll(params, state, input_gates(params, embed(params, tokens)), action)
 
 
 def read_top(
@@ -166,7 +167,6 @@ def read_top(
     state: LSTMState,
     tokens: Int[Array | np.ndarray, "*batch time"],
     action: Action | None = None,
-    reach: Reach = "time",
     dropout: Dropout | None = None,
 ) -> tuple[Float[Array, "*batch time hidden"], LSTMState]:
     """What the decoder reads after every token, and the state after the last token.
@@ -184,7 +184,7 @@ def read_top(
     """
     first, between, last = _parts(dropout, 3)
     gates = input_gates(params, drop(first, embed(params, tokens)))
-    hidden, state = unroll(params, state, gates, action, reach, between)
+    hidden, state = unroll(params, state, gates, action, between)
     return drop(last, top_layer(params, hidden)), state
 
 
@@ -193,7 +193,6 @@ def forward(
     state: LSTMState,
     tokens: Int[Array | np.ndarray, "*batch time"],
     action: Action | None = None,
-    reach: Reach = "time",
     dropout: Dropout | None = None,
 ) -> tuple[Float[Array, "*batch time vocabulary"], LSTMState]:
     """Logits of the next word after every token, and the state after the last token.
@@ -208,7 +207,7 @@ def forward(
         >>> logits.shape
         (2, 5)
     """
-    top, state = read_top(params, state, tokens, action, reach, dropout)
+    top, state = read_top(params, state, tokens, action, dropout)
     return decode(params, top), state
 
 
@@ -240,7 +239,6 @@ def read_token(
     cells: Float[Array, "*batch units"],
     first_gates: Float[Array, "*batch gates"],
     action: Action | None = None,
-    reach: Reach = "time",
 ) -> LSTMState:
     """One step of `unroll`, from what `recurrent_gates` gives and the cells' states.
 
@@ -264,25 +262,85 @@ def read_token(
         units = slice(index * width, (index + 1) * width)
         if below is not None:
             gates = affine(below, layer["input_kernel"], layer["bias"])
-        h, c = cell(gates + recurrent[index], cells[..., units])
-        changed = _alter(h, action, units, acts)
-        below = changed if reach == "all" else h
-        altered.append(changed)
-        after.append(c)
+        read = _read_layer(gates + recurrent[index], cells[..., units], action, units, acts)
+        below = read.below
+        altered.append(read.hidden)
+        after.append(read.cell)
     return LSTMState(jnp.concatenate(altered, axis=-1), jnp.concatenate(after, axis=-1))
 
 
-def _alter(
-    h: Float[Array, "*batch hidden"],
+class _LayerRead(NamedTuple):
+    """The states of a layer after a token, and the hidden state that the next layer reads."""
+
+    below: Float[Array, "*batch hidden"]
+    hidden: Float[Array, "*batch hidden"]
+    cell: Float[Array, "*batch hidden"]
+
+
+def read_states(
+    params: Params,
+    state: LSTMState,
+    tokens: Int[Array | np.ndarray, "*batch time"],
+    action: Action | None = None,
+) -> LSTMState:
+    """`read`, with hidden and cell states of all layers after every token.
+
+    Example:
+        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
+        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4)
+        >>> params = init_params(jax.random.key(0), config)
+        >>> read_states(params, zero_state(config), jnp.array([3, 1, 2])).cell.shape
+        (3, 8)
+    """
+    gates = jnp.moveaxis(input_gates(params, embed(params, tokens)), -2, 0)
+    where = None
+    if action is not None and action.where is not None:
+        where = jnp.moveaxis(action.where, -1, 0)
+
+    def step(state: LSTMState, xs: tuple) -> tuple[LSTMState, LSTMState]:
+        gates, where = xs
+        here = None if action is None else action.replace(where=where)
+        recurrent = recurrent_gates(params, state.hidden)
+        state = read_token(params, recurrent, state.cell, gates, here)
+        return state, state
+
+    _, states = jax.lax.scan(step, state, (gates, where))
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -2), states)
+
+
+def _read_layer(
+    gates: Float[Array, "*batch gates"],
+    c: Float[Array, "*batch hidden"],
     action: Action | None,
     units: slice,
     acts: Bool[Array | np.ndarray, "*batch 1"] | None,
-) -> Float[Array, "*batch hidden"]:
-    """Eq. 1 on one layer's units, at the tokens where the intervention acts."""
+) -> _LayerRead:
+    """One layer at one token, with Eq. 1 on its states where the intervention acts.
+
+    Args:
+        gates: the summed inputs of its gates.
+        c: the cell's state before.
+        action: the intervention, if there is one.
+        units: the place of the layer's units among those of all layers.
+        acts: does the intervention act at this token?
+    """
+    c, gate = cell(gates, c)
+    original = h = output(c, gate)
     if action is None:
-        return h
-    mask, baseline = (part[..., units] for part in action.intervention)
-    return intervene(h, mask if acts is None else mask * acts.astype(mask.dtype), baseline)
+        return _LayerRead(h, h, c)
+    states = action.kind.states
+    parts = (jnp.split(part, len(states), axis=-1) for part in action.intervention)
+    changes = {}
+    for state, mask, baseline in zip(states, *parts, strict=True):
+        mask = mask[..., units]
+        mask = mask if acts is None else mask * acts.astype(mask.dtype)
+        changes[state] = mask, baseline[..., units]
+    if "cell" in changes:
+        c = intervene(c, *changes["cell"])
+        h = output(c, gate)
+    if "hidden" in changes:
+        h = intervene(h, *changes["hidden"])
+    return _LayerRead(h if action.kind.reach == "all" else original, h, c)
 
 
 def _parts(dropout: Dropout | None, number: int) -> list[Dropout | None]:

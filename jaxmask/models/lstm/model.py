@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, Kind, Reach, Site, places
+from jaxmask.intervention import Intervention, Kind, Range, Site, places
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
-from jaxmask.models.lstm import network, objective, reading, text_kl
-from jaxmask.models.lstm.forward import Action, forward, read
+from jaxmask.models.lstm import network, objective, ranges, reading, text_kl
+from jaxmask.models.lstm.forward import Action, forward, read_states
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
 from jaxmask.models.lstm.objective import LSTMObjective
 from jaxmask.text.examples import CONTEXTS, Encoded, Examples, Task, encode
@@ -28,7 +28,8 @@ from jaxmask.text.vocabulary import Vocabulary
 class LSTMModel(NamedTuple):
     """A frozen LSTM language model.
 
-    Its one site, ``hidden``, are the hidden states of all layers.
+    Its sites are ``hidden`` and ``cell``, the hidden and the cell states of all layers, and
+    ``hidden+cell``, both.
 
     Attributes:
         name: of the model.
@@ -65,8 +66,13 @@ class LSTMModel(NamedTuple):
 
     @property
     def sites(self) -> Mapping[str, Site]:
-        """The states that can be replaced: ``hidden``."""
-        return {"hidden": Site("hidden", self.config.layers, self.config.hidden)}
+        """The states that can be replaced: ``hidden``, ``cell``, ``hidden+cell``."""
+        layers, width = self.config.layers, self.config.hidden
+        return {
+            "hidden": Site("hidden", layers, width, bound=1.0),
+            "cell": Site("cell", layers, width, ("cell",)),
+            "hidden+cell": Site("hidden+cell", layers, width, ("hidden", "cell")),
+        }
 
     def description(self) -> dict[str, Any]:
         """Name, fingerprint and sizes, as ``summary.json`` has them."""
@@ -102,8 +108,25 @@ class LSTMModel(NamedTuple):
             raise ModelError(f"{self.name}: expected finite logits, found weights that exceed them")
         return odds
 
+    def value_range(self, examples: Examples, kind: Kind, context: LSTMState) -> Range:
+        """What each unit can be set to; see `jaxmask.models.lstm.ranges.value_range`.
+
+        Raises:
+            ModelError: there is no such site.
+            ValueError: a position lies outside its sentence.
+        """
+        site_of(self, kind)
+        where = places(kind.place, examples.position, examples.length)
+        return ranges.value_range(self.params, examples, where, context, kind)
+
     def objective(
-        self, examples: Examples, kind: Kind, context: LSTMState, *, both_directions: bool = False
+        self,
+        examples: Examples,
+        kind: Kind,
+        context: LSTMState,
+        value_range: Range | None = None,
+        *,
+        both_directions: bool = False,
     ) -> LSTMObjective:
         """The objective of a search; see `jaxmask.models.lstm.objective.build`.
 
@@ -112,14 +135,15 @@ class LSTMModel(NamedTuple):
             ValueError: a direction is unknown, or a position lies outside its sentence.
         """
         site_of(self, kind)
-        return objective.build(
+        built = objective.build(
             self.params,
             examples,
             places(kind.place, examples.position, examples.length),
             context,
-            reach=kind.reach,
+            kind=kind,
             both_directions=both_directions,
         )
+        return built if value_range is None else built.replace(value_range=value_range)
 
     def read(
         self,
@@ -139,11 +163,14 @@ class LSTMModel(NamedTuple):
         if intervention is not None:
             rows = jax.tree.map(jnp.asarray, intervention)
             where = places(kind.place, examples.position, examples.length)
-            action = Action(rows.toward(jnp.asarray(examples.direction)), where)
-        states = np.asarray(_states(self.params, context, examples.tokens, action, kind.reach))
-        last = states[np.arange(examples.size), examples.length - 1]
+            action = Action(rows.toward(jnp.asarray(examples.direction)), where, kind)
+        states = _read(self.params, context, examples.tokens, action)
+        last = np.asarray(states.hidden)[np.arange(examples.size), examples.length - 1]
         top = network.top_layer(self.params, last)
-        return Reading(states, reading.pair_log_odds(self.params, top, examples.pair))
+        return Reading(
+            np.asarray(network.of_site(states, kind)),
+            reading.pair_log_odds(self.params, top, examples.pair),
+        )
 
     def log_probs(
         self,
@@ -160,8 +187,8 @@ class LSTMModel(NamedTuple):
         """
         site_of(self, kind)
         tokens = jnp.array(self.vocabulary.encode(words))
-        action = None if intervention is None else Action(intervention, where)
-        return _log_probs(self.params, context, tokens, action, kind.reach)
+        action = None if intervention is None else Action(intervention, where, kind)
+        return _log_probs(self.params, context, tokens, action)
 
     def text_kl(
         self,
@@ -177,43 +204,41 @@ class LSTMModel(NamedTuple):
             ModelError: there is no such site.
         """
         site_of(self, kind)
-        return np.asarray(_text_kl(interventions, self.params, text, where, context, kind.reach))
+        return np.asarray(_text_kl(interventions, self.params, text, where, context, kind))
 
 
-@partial(jax.jit, static_argnames="reach")
-def _states(
+@jax.jit
+def _read(
     params: Params,
     context: LSTMState,
     tokens: Int[Array, "examples time"],
     action: Action | None,
-    reach: Reach,
-) -> Float[Array, "examples time units"]:
+) -> LSTMState:
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(tokens), x.shape[-1])), context)
-    return read(params, start, tokens, action, reach)[0]
+    return read_states(params, start, tokens, action)
 
 
-@partial(jax.jit, static_argnames="reach")
+@jax.jit
 def _log_probs(
     params: Params,
     context: LSTMState,
     tokens: Int[Array, " words"],
     action: Action | None,
-    reach: Reach,
 ) -> Float[Array, "words vocabulary"]:
-    logits, _ = forward(params, context, tokens, action, reach)
+    logits, _ = forward(params, context, tokens, action)
     return jax.nn.log_softmax(logits)
 
 
-@partial(jax.jit, static_argnames="reach")
+@partial(jax.jit, static_argnames="kind")
 def _text_kl(
     interventions: Intervention,
     params: Params,
     text: Text,
     where: Bool[Array, "sentences time"],
     context: LSTMState,
-    reach: Reach,
+    kind: Kind,
 ) -> Float[Array, "runs directions"]:
     return jax.lax.map(
-        lambda one: text_kl.text_kl(one, params, text, where, context, reach),
+        lambda one: text_kl.text_kl(one, params, text, where, context, kind),
         interventions,
     )

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import Intervention, Reach
+from jaxmask.intervention import Intervention, Kind, Range
+from jaxmask.models.lstm import network
 from jaxmask.models.lstm.forward import Action, forward
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome
@@ -28,22 +29,22 @@ class Response(NamedTuple):
     kl: Float[Array, " examples"]
 
 
-@partial(jax.jit, static_argnames="reach")
+@partial(jax.jit, static_argnames="kind")
 def respond(
     params: Params,
     examples: Examples,
     where: Bool[Array, "examples time"],
     context: LSTMState,
     intervention: Intervention,
-    reach: Reach = "time",
+    kind: Kind = Kind(),
 ) -> Response:
     """The response of each example to its own row of mask and baseline (Eqs. 2 and 8)."""
     size, time = examples.tokens.shape
     start = LSTMState(*(jnp.broadcast_to(x, (size, x.shape[-1])) for x in context))
 
     def predictions(intervention: Intervention | None) -> Float[Array, "examples time vocabulary"]:
-        action = None if intervention is None else Action(intervention, where)
-        logits, _ = forward(params, start, examples.tokens, action, reach)
+        action = None if intervention is None else Action(intervention, where, kind)
+        logits, _ = forward(params, start, examples.tokens, action)
         return jax.nn.log_softmax(logits)
 
     original, intervened = predictions(None), predictions(intervention)
@@ -80,11 +81,13 @@ class NaiveObjective(flax.struct.PyTreeNode):
     examples: Examples
     where: Bool[Array, "examples time"]
     context: LSTMState
+    value_range: Range
+    kind: Kind = flax.struct.field(pytree_node=False, default=Kind())
 
     @property
     def n_units(self) -> int:
-        """Hidden units of all layers together."""
-        return self.context.hidden.shape[-1]
+        """Number of units of the site."""
+        return len(self.value_range.low)
 
     def everything(self, by_direction: bool = False) -> NaiveBatch:
         """All examples, nothing shared."""
@@ -103,7 +106,10 @@ class NaiveObjective(flax.struct.PyTreeNode):
         kl: KL = ExactKL(),
     ) -> Outcome:
         """Intervenes on a batch; see `jaxmask.objective.Objective`."""
-        response = respond(self.params, batch.examples, batch.where, self.context, intervention)
+        intervention = intervention.within(self.value_range)
+        response = respond(
+            self.params, batch.examples, batch.where, self.context, intervention, self.kind
+        )
         weight = jnp.full((len(batch.where), 1), 1.0 / len(batch.where))
         mean_kl = jnp.zeros(()) if isinstance(kl, NoKL) else response.kl.mean()
         return Outcome(response.log_ratio[:, None], weight, mean_kl)
@@ -114,6 +120,16 @@ def build(
     examples: Examples,
     where: Bool[np.ndarray, "examples time"],
     context: LSTMState,
+    value_range: Range | None = None,
+    kind: Kind = Kind(),
 ) -> NaiveObjective:
     """The naive counterpart of `jaxmask.models.lstm.objective.build`."""
-    return NaiveObjective(params, jax.tree.map(jnp.asarray, examples), jnp.asarray(where), context)
+    value_range = value_range or Range.same(network.site_units(params, kind))
+    return NaiveObjective(
+        params,
+        jax.tree.map(jnp.asarray, examples),
+        jnp.asarray(where),
+        context,
+        value_range,
+        kind,
+    )

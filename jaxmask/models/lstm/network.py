@@ -24,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxmask.intervention import Kind
+
 Params = dict  # the tree above
 JaxOrNumpy = TypeVar("JaxOrNumpy", Array, np.ndarray)
 
@@ -125,6 +127,28 @@ def hidden_per_layer(params: Params) -> int:
     return params["lstm"]["layer_1"]["recurrent_kernel"].shape[0]
 
 
+def site_units(params: Params, kind: Kind) -> int:
+    """Number of units of all layers and states of a kind's site.
+
+    Example:
+        >>> params = init_params(jax.random.key(0), LSTMConfig(5, embedding=2, hidden=4))
+        >>> site_units(params, Kind()), site_units(params, Kind("hidden+cell"))
+        (8, 16)
+    """
+    return len(kind.states) * len(params["lstm"]) * hidden_per_layer(params)
+
+
+def of_site(state: LSTMState, kind: Kind) -> Float[Array, "*batch units"]:
+    """The units of a kind's site, one state after another.
+
+    Example:
+        >>> state = LSTMState(jnp.array([0.1, 0.2]), jnp.array([3.0, 4.0]))
+        >>> of_site(state, Kind("cell"))
+        Array([3., 4.], dtype=float32)
+    """
+    return jnp.concatenate([getattr(state, name) for name in kind.states], axis=-1)
+
+
 def decoder_weight(params: Params) -> Float[Array, "vocabulary hidden"]:
     """One row a word: the decoder's own weight, or the embedding when they are tied."""
     return params["decoder"].get("weight", params["encoder"]["embedding"])
@@ -163,16 +187,27 @@ def affine(
 def cell(
     gates: Float[Array, "*batch gates"], c: Float[Array, "*batch hidden"]
 ) -> tuple[Float[Array, "*batch hidden"], Float[Array, "*batch hidden"]]:
-    """One LSTM cell: the new (h, c) from the summed inputs of its gates and the old c.
+    """One LSTM cell: its new state c and ``sigmoid(o)``, with which `output` gives the new h.
+
+    Args:
+        gates: the summed inputs of the gates.
+        c: the cell's state before.
 
     Example:
-        >>> h, c = cell(jnp.zeros(4), jnp.ones(1))
-        >>> c
-        Array([0.5], dtype=float32)
+        >>> c, gate = cell(jnp.zeros(4), jnp.ones(1))
+        >>> c, gate
+        (Array([0.5], dtype=float32), Array([0.5], dtype=float32))
     """
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+    return c, jax.nn.sigmoid(o)
+
+
+def output(
+    c: Float[Array, "*batch hidden"], gate: Float[Array, "*batch hidden"]
+) -> Float[Array, "*batch hidden"]:
+    """The hidden state ``sigmoid(o) tanh(c)`` that follows from a cell's state, see `cell`."""
+    return gate * jnp.tanh(c)
 
 
 def top_layer(

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxmask.intervention import DIRECTIONS, Intervention, Reach, intervene
+from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range, intervene
 from jaxmask.models.kl import Predictions, divergence
 from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
 from jaxmask.models.lstm.forward import Action, unroll
@@ -63,7 +63,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
     """
 
     params: Params
-    prefix_state: LSTMState  # after each distinct prefix; before its last word if reach is "all"
+    prefix_state: LSTMState  # after each distinct prefix; before its last word if it is read again
     word_gates: Float[Array, "words gates"]  # layer 1's input gates of each distinct word
     difference: Float[Array, "differences hidden"]  # decoder rows of pair[0] minus pair[1]
     difference_bias: Float[Array, " differences"]
@@ -80,14 +80,15 @@ class LSTMObjective(flax.struct.PyTreeNode):
     pair_weight: Float[Array, "rows pairs"]
     examples_up_to: Int[Array, " rows"]  # number of examples in this row and those before
     tree: Tree | None  # of the rows, unless it would be too deep
+    value_range: Range  # of each unit
     strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
     once: bool = flax.struct.field(pytree_node=False)  # no word of a suffix is intervened on
-    reach: Reach = flax.struct.field(pytree_node=False, default="time")
+    kind: Kind = flax.struct.field(pytree_node=False, default=Kind())
 
     @property
     def n_units(self) -> int:
-        """Hidden units of all layers together."""
-        return self.prefix_state.hidden.shape[-1]
+        """Number of units of the site."""
+        return len(self.value_range.low)
 
     def everything(self, by_direction: bool = False) -> Batch:
         """All rows, once; see `jaxmask.objective.Objective`."""
@@ -166,8 +167,8 @@ class LSTMObjective(flax.struct.PyTreeNode):
             self.params,
             self.prefix_state,
             self.word_gates,
-            jax.tree.map(lambda x: x[one_of], intervention),
-            self.reach,
+            jax.tree.map(lambda x: x[one_of], intervention).within(self.value_range),
+            self.kind,
         )
         if isinstance(kl, NoKL):
             mean_kl = jnp.zeros(())
@@ -194,13 +195,13 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
         Steps are computed in segments that end where a stratum ends, for the rows still running.
         """
-        rows, intervention = devices.spread((batch.rows, intervention))
+        rows, intervention = devices.spread((batch.rows, intervention.within(self.value_range)))
         start = jax.tree.map(lambda x: x[self.prefix[rows]], self.prefix_state)
         where = self.where[rows]
-        if self.reach == "all":  # upper layers read the altered states of the prefix's last word
+        if untouched.reads_again(self.kind):
             gates = self.word_gates[self.first[rows]][:, None]
-            first = Action(intervention, where[:, :1])
-            _, start = unroll(self.params, start, gates, first, self.reach)
+            first = Action(intervention, where[:, :1], self.kind)
+            _, start = unroll(self.params, start, gates, first)
         else:
             mask = intervention.mask * where[:, :1].astype(jnp.float32)
             hidden = intervene(start.hidden, mask, intervention.baseline)
@@ -216,9 +217,9 @@ class LSTMObjective(flax.struct.PyTreeNode):
             action = None
             if not self.once:
                 here = jax.tree.map(lambda x, n=n: x[:n], intervention)
-                action = Action(here, where[:n, done + 1 : stratum.steps + 1])
+                action = Action(here, where[:n, done + 1 : stratum.steps + 1], self.kind)
             gates = self.word_gates[self.suffix[rows[:n], done : stratum.steps]]
-            altered, state = unroll(self.params, state, gates, action, self.reach)
+            altered, state = unroll(self.params, state, gates, action)
             pieces.append(network.top_layer(self.params, altered))
             running.append(n)
             done = stratum.steps
@@ -277,10 +278,12 @@ def build(
     where: Bool[np.ndarray, "examples time"],
     context: LSTMState,
     *,
-    reach: Reach = "time",
+    kind: Kind = Kind(),
     both_directions: bool = False,
 ) -> LSTMObjective:
     """Packs examples and computes all that doesn't depend on the intervention.
+
+    Baselines are the model's own values; ``replace(value_range=...)`` makes them places in a range.
 
     Args:
         params: the frozen model.
@@ -288,7 +291,7 @@ def build(
         where: `jaxmask.intervention.single_step` or ``every_step`` of the examples, or any other
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
-        reach: of interventions, see `jaxmask.intervention.Kind`.
+        kind: of interventions; ``where`` takes the place of its ``place``.
         both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
@@ -313,7 +316,7 @@ def build(
     packed = pack(examples, where, both_directions=both_directions)
     return LSTMObjective(
         params=params,
-        **untouched.compute(params, packed, context, reach)._asdict(),
+        **untouched.compute(params, packed, context, kind)._asdict(),
         prefix=jnp.asarray(packed.prefix),
         first=jnp.asarray(packed.first),
         suffix=jnp.asarray(packed.suffix),
@@ -328,5 +331,6 @@ def build(
         tree=prefix_tree.grow(packed),
         strata=packed.strata,
         once=packed.once,
-        reach=reach,
+        value_range=Range.same(network.site_units(params, kind)),
+        kind=kind,
     )

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, Reach, intervene
-from jaxmask.models.lstm import network
+from jaxmask.intervention import Intervention, Kind, intervene
+from jaxmask.models.lstm import network, untouched
 from jaxmask.models.lstm.forward import Action, read_token, recurrent_gates
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.lstm.packing import Packed
@@ -118,32 +118,31 @@ def read(
     prefix_state: LSTMState,
     word_gates: Float[Array, "words gates"],
     intervention: Intervention,
-    reach: Reach,
+    kind: Kind,
 ) -> Float[Array, "entries hidden"]:
     """States of the top layer at all entries, after the intervention.
 
     Args:
         tree: of the rows.
         params: of the model.
-        prefix_state: after each distinct prefix, before any intervention; with the reach ``all``,
-            before its last word.
+        prefix_state: after each distinct prefix, before any intervention; before its last word
+            if `jaxmask.models.lstm.untouched.reads_again`.
         word_gates: layer 1's input gates of each distinct word.
         intervention: a row of mask and baseline for each direction.
-        reach: of the intervention, see `jaxmask.intervention.Kind`.
+        kind: of the intervention.
     """
     state = jax.tree.map(lambda x: x[tree.prefix], prefix_state)
     tops = []
     for step, level in enumerate(map(devices.spread, tree.levels)):
         here = intervention.toward(level.direction)
-        if step or reach == "all":
+        if step or untouched.reads_again(kind):
             before = jax.tree.map(lambda x, level=level: x[level.parents], state)
             state = read_token(
                 params,
                 [x[level.parent] for x in recurrent_gates(params, before.hidden)],
                 before.cell[level.parent],
                 word_gates[level.word],
-                None if step and tree.once else Action(here, level.where),
-                reach,
+                None if step and tree.once else Action(here, level.where, kind),
             )
         else:
             mask = here.mask * level.where[:, None].astype(here.mask.dtype)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import Intervention, Reach
+from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.kl import divergence, predictions
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.forward import Action, read
@@ -25,7 +25,7 @@ def text_kl(
     text: Text,
     where: Bool[Array | np.ndarray, "sentences time"],
     context: LSTMState,
-    reach: Reach = "time",
+    kind: Kind = Kind(),
 ) -> Float[Array, " directions"]:
     """Eq. 8 for each direction: mean over sentences of the mean KL over a sentence's words.
 
@@ -37,7 +37,7 @@ def text_kl(
         text: what it reads.
         where: at which words the intervention acts.
         context: the state before every sentence.
-        reach: of the intervention, see `jaxmask.intervention.Kind`.
+        kind: of the intervention.
     """
     decoder = network.decoder_weight(params), params["decoder"]["bias"]
 
@@ -46,7 +46,7 @@ def text_kl(
         original = predictions(untouched, *decoder)
 
         def toward(one: Intervention) -> Float[Array, ""]:
-            hidden, _ = read(params, context, tokens, Action(one, at), reach)
+            hidden, _ = read(params, context, tokens, Action(one, at, kind))
             kls = divergence(original, network.top_layer(params, hidden), *decoder)
             inside = (jnp.arange(len(tokens)) < length).astype(kls.dtype)
             return jnp.sum(kls * inside) / length.astype(kls.dtype)

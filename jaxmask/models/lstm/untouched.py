@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmask.intervention import Reach
+from jaxmask.intervention import Kind
 from jaxmask.models.kl import Predictions, predictions
 from jaxmask.models.lstm import network, reading
 from jaxmask.models.lstm.network import LSTMState, Params
@@ -24,7 +24,7 @@ class Tables(NamedTuple):
     """Tables of packed examples.
 
     Attributes:
-        prefix_state: after each distinct prefix; before its last word with the reach ``all``.
+        prefix_state: after each distinct prefix; before its last word if `reads_again`.
         word_gates: layer 1's input gates of each distinct word.
         difference: decoder rows of pair[0] minus those of pair[1], for each distinct pair.
         difference_bias: biases of pair[0] minus those of pair[1].
@@ -38,17 +38,29 @@ class Tables(NamedTuple):
     original: Predictions
 
 
-def compute(params: Params, packed: Packed, context: LSTMState, reach: Reach) -> Tables:
+def reads_again(kind: Kind) -> bool:
+    """Does the first word that is intervened on have to be read once for each intervention?
+
+    What the layer above makes of the word, or the hidden state that goes with a cell state, then
+    depends on the intervention.
+
+    Example:
+        >>> reads_again(Kind(reach="time")), reads_again(Kind("cell", reach="time"))
+        (False, True)
+    """
+    return kind.reach == "all" or kind.site != "hidden"
+
+
+def compute(params: Params, packed: Packed, context: LSTMState, kind: Kind) -> Tables:
     """All tables.
 
     Args:
         params: the frozen model.
         packed: examples.
         context: the state before the first word of every sentence.
-        reach: of interventions, see `jaxmask.intervention.Kind`.
+        kind: of interventions.
     """
-    # If the layer above reads altered states, how it reads the last word depends on them.
-    prefixes = [prefix[:-1] if reach == "all" else prefix for prefix in packed.prefixes]
+    prefixes = [prefix[:-1] if reads_again(kind) else prefix for prefix in packed.prefixes]
     states = reading.read_all(params, context, (*prefixes, *packed.nodes))
     prefix_state = LSTMState(*(jnp.asarray(x[: len(prefixes)]) for x in states))
     top = jnp.asarray(network.top_layer(params, states[0][len(prefixes) :]))

@@ -24,7 +24,6 @@ from jaxmask.report.figures.style import STYLES, literal, plain_frame
 # end to end; most diverging colour maps print -1 and 1 in the same grey. This one was made for
 # colour-blind readers too.
 ACTIVATION_COLOURS = colormaps["cividis"].with_extremes(bad="white")
-_ACTIVATION_RANGE = Normalize(-1.0, 1.0)
 _SHADE = "0.88"
 _BAR: dict[str, Any] = {
     "color": "black",
@@ -63,7 +62,16 @@ class Activations(NamedTuple):
     def numbered(self, unit: int) -> str:
         """A title for the panel of a unit, given by its number, from 1."""
         layer, column = self.site.place(unit)
-        return f"unit {unit} (layer {layer}, column {column})"
+        state = f"{self.site.state(unit)}, " if len(self.site.states) > 1 else ""
+        return f"unit {unit} ({state}layer {layer}, column {column})"
+
+    def most(self, units: Sequence[int]) -> float:
+        """The largest absolute value to draw: the site's bound, or what some units reach."""
+        if np.isfinite(self.site.bound):
+            return self.site.bound
+        columns = np.array(units) - 1
+        parts = (self.original[..., columns], self.intervened[..., columns])
+        return float(np.ceil(max(1.0, *(np.nanmax(np.abs(part)) for part in parts))))
 
     @property
     def intervened_words(self) -> str:
@@ -95,7 +103,7 @@ def activations(sentence: Activations, units: Sequence[int], title: str = "") ->
     figure = Figure(figsize=(width, 1.75 * rows + 1.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for panel, unit in zip(grid, units, strict=True):
-        _activation_panel(panel, sentence, unit)
+        _activation_panel(panel, sentence, unit, sentence.most(units))
         panel.set_title(sentence.numbered(unit), fontsize=9)
         _words_below(panel, words)
     for panel in grid[::columns]:
@@ -128,6 +136,7 @@ def heat_maps(
         >>> [axes.get_title() for axes in figure.axes[:2]]
         ['untouched', 'with intervention']
     """
+    most = sentences.most(units)
     across = 1 if len(units) % 2 else 2
     down = len(units) // across
     width = across * max(3.4, 2 * 0.3 * len(sentences.words) + 1.3)
@@ -141,18 +150,18 @@ def heat_maps(
             (untouched, "untouched", sentences.original),
             (altered, "with intervention", sentences.intervened),
         ):
-            _heat_panel(panel, states[:, :, unit - 1], blocks)
+            _heat_panel(panel, states[:, :, unit - 1], blocks, most)
             panel.set_title(name, fontsize=8, pad=8)
             _words_below(panel, sentences.words, fontsize=8)
         above = offset_copy(altered.get_xaxis_transform(), figure, y=3, units="points")
         for word in np.flatnonzero(sentences.where):
             altered.plot((word - 0.5, word + 0.5), (1, 1), transform=above, **_BAR)
-    _heat_key(key, sentences.intervened_words)
+    _heat_key(key, sentences.intervened_words, most)
     figure.suptitle(literal(title), fontsize=10)
     return figure
 
 
-def _activation_panel(panel: Axes, sentence: Activations, unit: int) -> None:
+def _activation_panel(panel: Axes, sentence: Activations, unit: int, most: float) -> None:
     """Draws the activations of one unit, and shades the words at which the intervention acts."""
     label: str | None = sentence.intervened_words
     for word in np.flatnonzero(sentence.where):
@@ -172,18 +181,25 @@ def _activation_panel(panel: Axes, sentence: Activations, unit: int) -> None:
             label=name,
         )
     panel.axhline(0.0, color="0.6", linewidth=0.6, zorder=0.5)
-    panel.set(ylim=(-1.08, 1.08), yticks=(-1, 0, 1), xlim=(-0.5, len(sentence.words) - 0.5))
+    panel.set(
+        ylim=(-1.08 * most, 1.08 * most),
+        yticks=(-most, 0, most),
+        xlim=(-0.5, len(sentence.words) - 0.5),
+    )
     plain_frame(panel)
 
 
 def _heat_panel(
-    panel: Axes, states: Float[np.ndarray, "sentences words"], blocks: Mapping[str, int]
+    panel: Axes,
+    states: Float[np.ndarray, "sentences words"],
+    blocks: Mapping[str, int],
+    most: float,
 ) -> None:
     """Draws the activations of one unit as a heat map, with lines between blocks of sentences."""
     panel.imshow(
         states,
         cmap=ACTIVATION_COLOURS,
-        norm=_ACTIVATION_RANGE,
+        norm=Normalize(-most, most),
         aspect="auto",
         interpolation="nearest",  # no interpolation from one word to the next
     )
@@ -196,11 +212,12 @@ def _heat_panel(
     panel.spines[:].set_visible(False)
 
 
-def _heat_key(key: SubFigure, intervened_words: str) -> None:
+def _heat_key(key: SubFigure, intervened_words: str, most: float) -> None:
     """Explains colours and bars in a strip below the panels."""
     panel = key.subplots()
-    colours = ScalarMappable(_ACTIVATION_RANGE, ACTIVATION_COLOURS)
-    key.colorbar(colours, cax=panel, orientation="horizontal", ticks=np.linspace(-1, 1, 5))
+    colours = ScalarMappable(Normalize(-most, most), ACTIVATION_COLOURS)
+    ticks = np.linspace(-most, most, 5)
+    key.colorbar(colours, cax=panel, orientation="horizontal", ticks=ticks)
     panel.set_xlabel("activation", fontsize=8)
     panel.tick_params(labelsize=8)
     bar = Line2D((), (), label=intervened_words, **_BAR)

@@ -69,11 +69,12 @@ def test_options_reach_the_design(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("The doctor ran .\n" * 9)
     chosen = Options(
-        intervention="every", context="primer", evaluation=7, split="word", split_seed=3,
-        data=tmp_path, text=text, text_sentences=2, seeds=4,
+        place="every", site="cell", reach="all", values="natural", context="primer", evaluation=7,
+        split="word", split_seed=3, data=tmp_path, text=text, text_sentences=2, seeds=4,
     )  # fmt: skip
     plan = chosen.plan()
-    assert plan.design == Design(Kind(place="every"), "primer", Split(7, "word", 3), tmp_path.name)
+    kind = Kind("cell", "all", "natural", "every")
+    assert plan.design == Design(kind, "primer", Split(7, "word", 3), tmp_path.name)
     assert plan.text == TextSample("text.txt", [["The", "doctor", "ran", "."]] * 2, 2)
     assert (plan.seeds, plan.method) == (4, "hard_concrete")
 
@@ -124,5 +125,5 @@ def test_a_file_is_told_from_an_edited_one_of_the_same_name(tmp_path):
 def test_a_folder_is_named_after_what_is_searched(model, tmp_path):
     task, tiny = minimal_pairs.read(EXAMPLE), Options(model=str(model)).load_model()
     assert Options(out=tmp_path).folder(task, tiny) == tmp_path
-    found = Options(intervention="every").folder(task, tiny)
+    found = Options(place="every").folder(task, tiny)
     assert found.as_posix() == "results/animacy-tiny-every"

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.lstm import forward as lstm_forward
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.flax_module import LSTMLanguageModel
-from jaxmask.models.lstm.forward import Action, Dropout, drop, unroll
+from jaxmask.models.lstm.forward import Action, Dropout, drop, read_states, unroll
 
 pytestmark = pytest.mark.usefixtures("optimized")
 
@@ -18,7 +18,7 @@ TIED = network.LSTMConfig(vocabulary=11, embedding=4, hidden=4, layers=2, tied=T
 BATCH, TIME = 3, 5
 TOKENS = jax.random.randint(jax.random.key(0), (BATCH, TIME), 0, 11)
 
-forward = jax.jit(lstm_forward.forward, static_argnames="reach")
+forward = jax.jit(lstm_forward.forward)
 
 
 def model(config=CONFIG):
@@ -36,11 +36,12 @@ def state(config=CONFIG):
     )
 
 
-def intervention(config=CONFIG, hard=True):
+def intervention(config=CONFIG, hard=True, kind=Kind()):
     """Another mask and baseline for each sentence."""
     keys = jax.random.split(jax.random.key(3))
-    mask = jax.random.uniform(keys[0], (BATCH, config.units))
-    baseline = jax.random.uniform(keys[1], (BATCH, config.units), minval=-1)
+    shape = BATCH, len(kind.states) * config.units
+    mask = jax.random.uniform(keys[0], shape)
+    baseline = jax.random.uniform(keys[1], shape, minval=-1)
     return Intervention((mask > 0.6).astype(jnp.float32) if hard else mask, baseline)
 
 
@@ -55,8 +56,17 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def loop(params, config, start, tokens, mask=None, baseline=None, where=None, reach="time"):
+def loop(params, config, start, tokens, mask=None, baseline=None, where=None, kind=Kind()):
     """Logits and final states of one sentence, unit by unit as the paper has them, in float64."""
+    sized = (len(kind.states), config.layers, config.hidden)
+
+    def replaced(state, name, layer, time):
+        if mask is None or not where[time] or name not in kind.states:
+            return state
+        number = kind.states.index(name)
+        chosen, values = (np.reshape(x, sized)[number, layer] for x in (mask, baseline))
+        return np.where(chosen > 0, values, state)
+
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
     h, c = (np.array(x, np.float64).reshape(config.layers, config.hidden) for x in start)
     logits = []
@@ -66,14 +76,10 @@ def loop(params, config, start, tokens, mask=None, baseline=None, where=None, re
             part = params["lstm"][f"layer_{layer + 1}"]
             gates = below @ part["input_kernel"] + h[layer] @ part["recurrent_kernel"]
             i, f, g, o = np.split(gates + part["bias"], 4)
-            c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
-            h[layer] = below = sigmoid(o) * np.tanh(c[layer])
-            if reach == "all" and mask is not None and where[time]:
-                units = slice(layer * config.hidden, (layer + 1) * config.hidden)
-                below = np.where(mask[units] > 0, baseline[units], below)
-        if mask is not None and where[time]:
-            for unit in np.flatnonzero(mask):
-                h[unit // config.hidden, unit % config.hidden] = baseline[unit]
+            original = sigmoid(f) * c[layer] + sigmoid(i) * np.tanh(g)
+            c[layer] = replaced(original, "cell", layer, time)
+            h[layer] = replaced(sigmoid(o) * np.tanh(c[layer]), "hidden", layer, time)
+            below = h[layer] if kind.reach == "all" else sigmoid(o) * np.tanh(original)
         decoder = params["encoder"]["embedding"] if config.tied else params["decoder"]["weight"]
         logits.append(decoder @ h[-1] + params["decoder"]["bias"])
     return np.array(logits), h.ravel(), c.ravel()
@@ -82,7 +88,7 @@ def loop(params, config, start, tokens, mask=None, baseline=None, where=None, re
 def assert_is_the_loop(found, params, config, start, **changes):
     logits, final = found
     for row in range(BATCH):
-        own = {k: v if k == "reach" else np.asarray(v)[row] for k, v in changes.items()}
+        own = {k: v if k == "kind" else np.asarray(v)[row] for k, v in changes.items()}
         expected, hidden, cell = loop(params, config, [x[row] for x in start], TOKENS[row], **own)
         np.testing.assert_allclose(logits[row], expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(final.hidden[row], hidden, rtol=1e-4, atol=1e-5)
@@ -96,14 +102,28 @@ def test_reads_as_a_loop_does(config):
 
 
 @pytest.mark.parametrize("reach", ["time", "all"])
-def test_intervenes_as_a_loop_does(reach):
-    params, start, (mask, baseline) = model(), state(), intervention()
+@pytest.mark.parametrize("site", ["hidden", "cell", "hidden+cell"])
+def test_intervenes_as_a_loop_does(site, reach):
+    kind = Kind(site, reach)
+    params, start, (mask, baseline) = model(), state(), intervention(kind=kind)
     for where in PLACES.values():
-        action = Action(Intervention(mask, baseline), where)
-        found = forward(params, start, TOKENS, action, reach=reach)
+        action = Action(Intervention(mask, baseline), where, kind)
+        found = forward(params, start, TOKENS, action)
         assert_is_the_loop(
-            found, params, CONFIG, start, mask=mask, baseline=baseline, where=where, reach=reach
+            found, params, CONFIG, start, mask=mask, baseline=baseline, where=where, kind=kind
         )
+
+
+@pytest.mark.parametrize("site", ["hidden", "cell"])
+def test_states_after_every_token_are_those_of_each_beginning(site):
+    kind = Kind(site, reach="all")
+    params, start, where = model(), state(), PLACES["random"]
+    change = intervention(kind=kind)
+    states = jax.jit(read_states)(params, start, TOKENS, Action(change, where, kind))
+    for end in range(1, TIME + 1):
+        _, expected = forward(params, start, TOKENS[:, :end], Action(change, where[:, :end], kind))
+        np.testing.assert_allclose(states.hidden[:, end - 1], expected.hidden, atol=1e-5)
+        np.testing.assert_allclose(states.cell[:, end - 1], expected.cell, atol=1e-5)
 
 
 def test_intervenes_at_every_token_if_not_told_where():

@@ -7,7 +7,7 @@ import pytest
 from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from jaxmask.evaluate import evaluate
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, Kind, Range
 from jaxmask.models import logsumexp
 from jaxmask.models.lstm import naive as naive
 from jaxmask.models.lstm import objective, packing, prefix_tree
@@ -18,15 +18,17 @@ from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)
 CASES = {
-    # name: places, reach, context, model, most strata
-    "single": ("single", "time", [1], CONFIG, 8),
-    "single, all": ("single", "all", [], CONFIG, 8),
-    "every": ("every", "time", [], CONFIG, 8),
-    "every, all": ("every", "all", [1], CONFIG, 8),
-    "anywhere": ("random", "time", [1, 2, 8], TIED, 2),
-    "anywhere, all": ("random", "all", [1], CONFIG, 2),
+    # name: places, kind, context, model, most strata
+    "single": ("single", Kind(), [1], CONFIG, 8),
+    "single, all": ("single", Kind(reach="all"), [], CONFIG, 8),
+    "every": ("every", Kind(), [], CONFIG, 8),
+    "every, all": ("every", Kind(reach="all"), [1], CONFIG, 8),
+    "anywhere": ("random", Kind(), [1, 2, 8], TIED, 2),
+    "anywhere, all": ("random", Kind(reach="all"), [1], CONFIG, 2),
+    "single, cell": ("single", Kind("cell", "time"), [1], CONFIG, 8),
+    "anywhere, both, all": ("random", Kind("hidden+cell", "all"), [1], CONFIG, 2),
 }
-IN_THE_LONG_RUN = {"single, all", "every"}
+IN_THE_LONG_RUN = {"single, all", "every", "single, cell"}
 INTERVENTIONS = 3
 
 
@@ -43,18 +45,27 @@ def interventions(rows, units):
     return Intervention(mask, jax.random.uniform(keys[1], shape, minval=-1))
 
 
+def units(config, kind):
+    return len(kind.states) * config.units
+
+
 class Setting:
     """Both objectives for one case."""
 
-    def __init__(self, kind, reach, context, config, most_strata):
+    def __init__(self, place, kind, context, config, most_strata):
         self.params = model(config)
         self.examples = examples()
-        self.where = places(kind, self.examples)
+        self.where = places(place, self.examples)
         self.context = read_context(self.params, context)
-        self.reach = reach
+        self.kind = kind
+        low = jax.random.uniform(jax.random.key(5), (units(config, kind),), minval=-1.0)
+        self.value_range = Range(low, low + 0.5)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(packing, "MOST_STRATA", most_strata)
-            self.fast = build(self.params, self.examples, self.where, self.context, reach=reach)
+            self.fast = build(
+                self.params, self.examples, self.where, self.context,
+                kind=kind,
+            ).replace(value_range=self.value_range)  # fmt: skip
         at = {
             entry[:4]: (entry.row, entry.column)
             for entry in unpack(pack(self.examples, self.where))
@@ -68,8 +79,8 @@ class Setting:
             self.examples,
             self.where,
             self.context,
-            jax.tree.map(lambda x: x[self.row], by_row),
-            self.reach,
+            jax.tree.map(lambda x: x[self.row], by_row).within(self.value_range),
+            self.kind,
         )
 
 
@@ -162,8 +173,9 @@ def test_repeated_examples_weigh_as_often_as_they_occur(setting):
 def test_order_of_examples_does_not_matter(setting):
     order = np.random.default_rng(0).permutation(setting.examples.size)
     other = build(
-        setting.params, setting.examples.take(order), setting.where[order], setting.context
-    )
+        setting.params, setting.examples.take(order), setting.where[order], setting.context,
+        kind=setting.kind,
+    ).replace(value_range=setting.value_range)  # fmt: skip
     mask, baseline = jax.tree.map(lambda x: x[0], interventions(2, setting.fast.n_units))
 
     @jax.jit
@@ -243,7 +255,13 @@ def test_rows_for_both_directions_change_nothing_but_shapes(setting):
     given, args = setting.examples, (setting.where, setting.context)
     turned = given._replace(direction=1 - given.direction * (np.arange(given.size) % 3 > 0))
     whole, other = (
-        build(setting.params, x, *args, reach=setting.fast.reach, both_directions=True)
+        build(
+            setting.params,
+            x,
+            *args,
+            kind=setting.kind,
+            both_directions=True,
+        ).replace(value_range=setting.value_range)
         for x in (given, turned)
     )
     one = jax.tree.map(lambda x: x[0], interventions(2, whole.n_units))

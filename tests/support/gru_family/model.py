@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmask.intervention import Site, intervene, places
+from jaxmask.intervention import Range, Site, intervene, places
 from jaxmask.models.language_model import Reading
 from jaxmask.objective import NoKL, Outcome
 from jaxmask.text.examples import CONTEXTS, Examples, encode
@@ -65,6 +65,10 @@ class GRUObjective(flax.struct.PyTreeNode):
     @property
     def n_units(self):
         return self.context.shape[0]
+
+    @property
+    def value_range(self):
+        return Range.same(self.n_units)
 
     def everything(self, by_direction=False):
         return self.batch
@@ -126,7 +130,10 @@ class GRUModel(NamedTuple):
     def log_odds(self, examples, context):
         return self._read(examples, context).log_odds
 
-    def objective(self, examples, kind, context, *, both_directions=False):
+    def value_range(self, examples, kind, context):
+        return Range.same(self.sites["hidden"].units)
+
+    def objective(self, examples, kind, context, value_range=None, *, both_directions=False):
         where = places(kind.place, examples.position, examples.length)
         batch = GRUBatch(jax.tree.map(jnp.asarray, examples), jnp.asarray(where))
         return GRUObjective(self.params, context, batch)
