@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmask import evaluate, search
-from jaxmask.intervention import intervene, units
+from jaxmask.intervention import Range, intervene, units
 from jaxmask.objective import ExactKL, NoKL, Outcome
 
 HIDDEN, WORDS = 8, 14  # words 0-3 are singular nouns, 4-7 plural ones, 8-11 adverbs
@@ -37,6 +37,7 @@ class GRUObjective:  # satisfies jaxmask.objective.Objective
     params: dict
     all: Batch
     n_units = HIDDEN
+    value_range = Range.same(HIDDEN)
 
     def everything(self, by_direction=False):
         return self.all

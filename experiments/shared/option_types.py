@@ -98,7 +98,9 @@ def _some(values: tuple) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else shown(str(value))
+    states = value.split("+") if isinstance(value, str) else [""]
+    good = all(state.isidentifier() and state.islower() for state in states)
+    return None if good else shown(str(value))
 
 
 Fraction = Annotated[float, real(SMALLEST_FRACTION, 1.0)]
@@ -119,7 +121,9 @@ Data = Annotated[Path, Rule("a file or a folder", _data)]
 DataFolder = Annotated[Path, Rule("a folder", _folder)]
 ResultFolder = Annotated[Path, Rule("a folder that can be written", _new_folder)]
 Model = Annotated[str, Rule("demo, a model folder or a .pt file", _model)]
-SiteName = Annotated[str, Rule("the name of a site", _name)]  # the model knows which it has
+SiteName = Annotated[
+    str, Rule("a site, such as hidden or hidden+cell", _name)
+]  # the model knows which it has
 NotEmpty = Rule("at least one", _some)
 
 

@@ -74,6 +74,9 @@ def read(tmp_path, monkeypatch):
     return Reader(tmp_path / "here")
 
 
+# A call that opens a file and drops it is one of the harms.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_watch_sees_what_a_real_reader_of_pickles_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "script.py").write_text("1 + 1")
