@@ -1,7 +1,7 @@
 """All tasks by name.
 
 A new task is one file beside this one, and a line here; scripts offer it when its name is in
-`TaskName` of their options.
+``TaskName`` of their options.
 """
 
 from jaxmask.tasks import gender_bias, minimal_pairs, number_agreement

@@ -8,7 +8,7 @@ from support import small_model
 
 from experiments.benchmarks import gradient
 from jaxmask import search
-from jaxmask.intervention import Intervention, to_baseline
+from jaxmask.intervention import Intervention, Range, to_baseline
 from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.packing import pack
@@ -106,7 +106,8 @@ def test_steps_are_those_of_the_search(examples, context, shared_mask, monkeypat
     slow = plain(examples, context, shared_mask=shared_mask)
     config = slow.config
     where = jnp.asarray(small_model.places("single", examples))
-    naive = Fixed(PARAMS, jax.tree.map(jnp.asarray, examples), where, context)
+    everything = jax.tree.map(jnp.asarray, examples)
+    naive = Fixed(PARAMS, everything, where, context, Range.same(MODEL.units))
     ours = search.init(jax.random.key(0), naive, config)
     np.testing.assert_allclose(slow.location.detach(), ours.params["location"], rtol=1e-5)
     ours = ours._replace(params=ours.params | start(slow))

@@ -65,8 +65,8 @@ class LSTMState(NamedTuple):
         cell: of any size.
     """
 
-    hidden: Float[Array, "*batch units"]
-    cell: Float[Array, "*batch units"]
+    hidden: Float[Array, "... units"]
+    cell: Float[Array, "... units"]
 
 
 def zero_state(config: LSTMConfig, batch: tuple[int, ...] = ()) -> LSTMState:
