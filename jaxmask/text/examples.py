@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxmask.text.other_files import what_else
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
 
 
@@ -313,19 +314,22 @@ def read_text(file: Path) -> str:
         ['one', 'two']
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        content = file.read_bytes()
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as fault:
         raise TaskDataError(
             f"{file}: expected a file to read, found none ({fault.strerror})"
         ) from fault
     except UnicodeDecodeError as fault:
         raise TaskDataError(
-            f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at {fault.start}"
+            f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at "
+            f"{fault.start}{what_else(content)}"
         ) from fault
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise TaskDataError(
             f"{file}, line {line}: expected text, found the control character {found[0]!r}"
+            + (": UTF-16 has these; save the file as UTF-8" if found[0] == "\0" else "")
         )
     return text
 
