@@ -5,9 +5,10 @@
     The doctor      2         who     which  subject  person
     It was the box  4         who     which  cleft    thing
 
-The file is UTF-8. Lines that begin with ``#`` and lines that contain only white space are skipped. The first other line is the header. It names the columns: ``sentence``,
-``position``, and the two directions, whose names you choose; then, optionally, ``group`` and
-``right`` in any order. Each of the following lines is one pair:
+The file is UTF-8. Lines that begin with ``#`` and lines that contain only white space are skipped.
+The first other line is the header. It names the columns: ``sentence``, ``position``, and the two
+directions, whose names you choose; then, optionally, ``group`` and ``right`` in any order. Each of
+the following lines is one pair:
 
 - the sentence before the target word, with words separated by spaces;
 - the position, counted from 1, of the word at which a single-step intervention acts;
@@ -98,12 +99,12 @@ class _Header(NamedTuple):
 
     Attributes:
         separator: of the cells.
-        index: number of cells before the sentence.
+        skipped: number of cells before the sentence.
         columns: their names.
     """
 
     separator: str
-    index: int
+    skipped: int
     columns: tuple[str, ...]
 
     @property
@@ -218,8 +219,8 @@ def _take(
     """Adds the pair of a line to the earlier ones; returns why not, if the line is left out."""
     if line.startswith("#") and line.count(header.separator) < len(header.columns) - 1:
         return ""
-    row = without_extra_cells(cells(line, header.separator), header.index + len(header.columns))
-    row = row[header.index :]
+    row = without_extra_cells(cells(line, header.separator), header.skipped + len(header.columns))
+    row = row[header.skipped :]
     if line.startswith("#"):
         return COMMENT
     if len(row) == len(header.columns) and len(row[0].split()) > LONGEST:
@@ -258,8 +259,8 @@ def _header(line: str, place: str) -> _Header:
         raise TaskDataError(f"{place}: {fault}") from fault
     known = {*REQUIRED, *OPTIONAL}
     names = [name.casefold() if name.casefold() in known else name for name in names]
-    index = int(names[0].casefold() in INDEX_NAMES)
-    columns = tuple(without_extra_cells(names[index:], 4))
+    skipped = int(names[0].casefold() in INDEX_NAMES)
+    columns = tuple(without_extra_cells(names[skipped:], 4))
     if columns[:2] != REQUIRED or len(columns) < 4:
         raise TaskDataError(
             f"{place}: expected a header with sentence, position and the names of two directions, "
@@ -267,7 +268,7 @@ def _header(line: str, place: str) -> _Header:
             f"'{shown(line)}'"
         )
     _check_columns(columns, place)
-    return _Header(separator, index, columns)
+    return _Header(separator, skipped, columns)
 
 
 def _check_columns(columns: tuple[str, ...], place: str) -> None:

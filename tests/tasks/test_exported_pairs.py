@@ -103,7 +103,7 @@ def test_what_gives_no_pair_is_counted_with_its_line(tmp_path):
     )
     assert found.faults == ()
     file.write_text("\n".join([HEADER, f"{long}\t2\tavoids\tavoid"]))
-    with pytest.raises(TaskDataError, match="found none .left out: 1 pairs with more than 100"):
+    with pytest.raises(TaskDataError, match=r"found none .left out: 1 pairs with more than 100"):
         minimal_pairs.read(file)
 
 
