@@ -33,7 +33,7 @@ from sys import intern
 from typing import NamedTuple
 
 from jaxmask.tasks.phenomenon import Phenomenon
-from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text
+from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError
 from jaxmask.text.spreadsheet import (
     INDEX_NAMES,
     SEPARATORS,
@@ -43,6 +43,7 @@ from jaxmask.text.spreadsheet import (
     separator_of,
     without_extra_cells,
 )
+from jaxmask.text.text_files import read_text
 from jaxmask.text.vocabulary import shown
 
 NAME = "minimal_pairs"
