@@ -16,7 +16,7 @@ from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, write_run
 from jaxmask.intervention import units
-from jaxmask.pipeline.measure import Results, measure
+from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
@@ -27,6 +27,7 @@ from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,12 @@ def experiment(
 
 
 def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
-    """Opens the run folder, and says in three lines what is searched."""
+    """Opens the run folder, and says in a few lines what is searched.
+
+    What would end the run after its searches, such as a text without a known word, ends it here.
+    """
+    if plan.text is not None:
+        encode_text(plan.text.sentences, prepared.model)
     hosts.by_first(lambda: open_run(to.folder, to.settings))
     for line in introduction(prepared, plan):
         console().print(line, soft_wrap=True)
@@ -109,14 +115,22 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     ]
     if dropped:
         lines.append(
-            f"dropped, as their words are out of vocabulary: {dropped} pairs; "
-            "experiments.check_data says which"
+            f"dropped: {dropped} pairs with words that aren't in the vocabulary; "
+            "experiments.check_data lists them"
         )
     if prepared.encoded.unknown:
-        lines.append(f"out of vocabulary, read as <unk>: {prepared.encoded.unknown} other words")
+        lines.append(
+            f"read as {UNKNOWN}: {prepared.encoded.unknown} other words that aren't in the "
+            "vocabulary"
+        )
     lines += [f"left out of the data: {count} {what}" for what, count in task.left_out if count]
+    if ends := sum(END_OF_SENTENCE in stimulus.words for stimulus in task.stimuli):
+        lines.append(
+            f"{END_OF_SENTENCE} inside a sentence: {ends} pairs; what is read before each sentence "
+            "is an option (--context)"
+        )
     lines += [
-        f"nothing can be learned toward {name!r}: the model always prefers it"
+        f"no pair can be flipped to {name!r}, because the model always prefers it already"
         for name, (train, _) in counts.items()
         if not train
     ]

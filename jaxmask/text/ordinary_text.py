@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxmask.text.vocabulary import Vocabulary
+from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, VocabularyError
 
 
 class Text(NamedTuple):
@@ -28,18 +28,28 @@ class Text(NamedTuple):
 def encode(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Text:
     """Turns sentences into word indices; words that aren't in the vocabulary become ``<unk>``.
 
+    A vocabulary without ``<unk>`` leaves out the sentences with such words.
+
     Args:
         sentences: the words of each sentence.
         vocabulary: of the model.
 
     Raises:
         ValueError: there are no sentences, or a sentence has no words.
+        VocabularyError: all sentences were left out.
 
     Example:
         >>> vocabulary = Vocabulary(["<unk>", "<eos>", "Boys", "run"])
         >>> encode([["Boys", "run"], ["Run"]], vocabulary).tokens.tolist()
         [[2, 3], [0, 0]]
     """
+    if UNKNOWN not in vocabulary:
+        known = [words for words in sentences if all(word in vocabulary for word in words)]
+        if sentences and not known:
+            raise VocabularyError(
+                f"vocabulary: expected sentences of known words, as it has no {UNKNOWN}, found none"
+            )
+        sentences = known
     length = np.array([len(words) for words in sentences], np.int32)
     if not length.all() or not len(length):
         raise ValueError("expected sentences of one word or more")

@@ -1,0 +1,197 @@
+"""The words of a task that aren't in a vocabulary: which, where, and what may be meant."""
+
+import string
+import unicodedata
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from jaxmask.report import Table
+from jaxmask.tasks import number_agreement
+from jaxmask.text.examples import Task, Unknown, drops
+from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
+
+MOST_WORDS = 12  # rows of the table of missing words
+MOST_LINES = 4  # line numbers for each word
+LONGEST_WORD = 24  # characters of a word in a table
+LONG_WORD = 8  # words of as many characters may differ from a suggestion in two, not in one
+ENDINGS = ("s", "es", "d", "ed", "n", "en", "ing")  # what differs only in these is another form
+
+# Why a pair is dropped, by the field of `Unknown` that has its missing words.
+REASONS = {
+    "pair": "with a form that isn't in the vocabulary",
+    "position_word": "whose word at the position isn't in the vocabulary",
+    "others": f"with another word that isn't in the vocabulary, which has no {UNKNOWN}",
+}
+
+
+class MissingWord(NamedTuple):
+    """A word that isn't in the vocabulary, in one of its roles.
+
+    Attributes:
+        role: ``form``, ``position`` (in both roles its pairs are dropped) or ``other`` (it is read
+            as `UNKNOWN`).
+        word: that is missing.
+        places: for each of its pairs, where it was read.
+        rivals: the forms that it competes with; they are no suggestions for it.
+    """
+
+    role: str
+    word: str
+    places: tuple[str, ...]
+    rivals: frozenset[str] = frozenset()
+
+
+def missing_words(task: Task, missing: Sequence[Unknown]) -> list[MissingWord]:
+    """The words that aren't in the vocabulary.
+
+    Words whose pairs are dropped come first; then words are sorted by decreasing frequency.
+
+    Args:
+        task: with all pairs.
+        missing: for each pair, its words that aren't in the vocabulary.
+    """
+    places: dict[tuple[str, str], list[str]] = {}
+    rivals: dict[str, set[str]] = {}
+    for number, unknown in enumerate(missing):
+        roles = {"form": unknown.pair, "position": unknown.position_word, "other": unknown.others}
+        for role, words in roles.items():
+            for word in dict.fromkeys(words):
+                places.setdefault((role, word), []).append(place(task, number))
+        for word in unknown.pair:
+            rivals.setdefault(word, set()).update({*task.stimuli[number].pair} - {word})
+    found = [
+        MissingWord(
+            role,
+            word,
+            tuple(where),
+            frozenset(rivals[word]) if role == "form" else frozenset(),
+        )
+        for (role, word), where in places.items()
+    ]
+    return sorted(found, key=lambda x: (x.role == "other", -len(x.places), x.word))
+
+
+def place(task: Task, number: int) -> str:
+    """The line that a stimulus was read from; for number agreement also the name of its file."""
+    if not task.lines:
+        return ""
+    file = f"{task.stimuli[number].group} " if task.name == number_agreement.NAME else ""
+    return f"{file}{task.lines[number]}"
+
+
+def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
+    """The words that aren't in the vocabulary, with suggestions."""
+    rows = []
+    for role, word, places, rivals in found[:MOST_WORDS]:
+        lines = list(dict.fromkeys(place for place in places if place))
+        more = [f"and {len(lines) - MOST_LINES} more"] if lines[MOST_LINES:] else []
+        rows.append(
+            (
+                shown(word, LONGEST_WORD),
+                role,
+                str(len(places)),
+                ", ".join(lines[:MOST_LINES] + more),
+                suggestion(word, vocabulary, rivals),
+            )
+        )
+    left_out = len(found) - MOST_WORDS
+    others = (
+        f"other words are read as {UNKNOWN}."
+        if UNKNOWN in vocabulary
+        else f"so it is if another word is missing, as the vocabulary has no {UNKNOWN}."
+    )
+    return Table(
+        "Words that aren't in the vocabulary",
+        ("Word", "Role", "Pairs", "Lines", "Suggestion"),
+        tuple(rows),
+        f"A pair is dropped if one of its forms or the word at its position is missing; {others}"
+        + (
+            f" {left_out} more words aren't shown here; --left-out FILE lists all dropped pairs."
+            if left_out > 0
+            else ""
+        ),
+    )
+
+
+def suggestion(word: str, vocabulary: Vocabulary, rivals: frozenset[str] = frozenset()) -> str:
+    """A suggestion in place of a word that isn't in the vocabulary; may be empty.
+
+    Args:
+        word: that is missing.
+        vocabulary: of the model.
+        rivals: words that aren't suggested.
+    """
+    if word == UNKNOWN:
+        return "this stands for any unknown word: write a word"
+    composed = unicodedata.normalize("NFC", word)
+    for variant in (composed, word.lower(), word.capitalize(), word.upper()):
+        if variant in vocabulary and variant not in rivals:
+            return f"the vocabulary has '{variant}'"
+    bare = word.strip(string.punctuation)
+    if bare and bare in vocabulary and bare not in rivals:
+        return f"the vocabulary has '{bare}': separate punctuation by spaces"
+    near = _near(word, vocabulary, rivals) if len(word) <= LONGEST_WORD else ""
+    return f"did you mean '{near}'?" if near else ""
+
+
+def _near(word: str, vocabulary: Vocabulary, rivals: frozenset[str]) -> str:
+    """A word of the vocabulary that differs by a slip of the pen; empty if there is none.
+
+    It begins with a capital if the word does, and isn't another form of the word: to change the
+    number of a noun would change the phenomenon.
+    """
+    most = 2 if len(word) >= LONG_WORD else 1
+    candidates = [
+        other
+        for other in vocabulary.words
+        if abs(len(other) - len(word)) <= most
+        and other[:1].isupper() == word[:1].isupper()
+        and other not in rivals
+        and not _is_form_of(word, other)
+    ]
+    for other in get_close_matches(word, candidates, 5, 0.75):
+        if _distance(word, other) <= most:
+            return other
+    return ""
+
+
+def _is_form_of(one: str, other: str) -> bool:
+    """Whether two words differ in their ending only, as forms of one word do."""
+    short, long = sorted((one, other), key=len)
+    return long.startswith(short) and long[len(short) :] in ENDINGS
+
+
+def _distance(one: str, other: str) -> int:
+    """How many characters have to be changed, added, left out, or exchanged with the next one."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        last, before, row = before, row, [i]
+        for j, b in enumerate(other, start=1):
+            costs = [before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b)]
+            if i > 1 and j > 1 and (a, b) == (other[j - 2], one[i - 2]):
+                costs.append(last[j - 2] + 1)
+            row.append(min(costs))
+    return row[-1]
+
+
+def dropped_pairs(
+    task: Task, missing: Sequence[Unknown], vocabulary: Vocabulary
+) -> list[tuple[str, str, str, str]]:
+    """For each dropped pair its place, the reason, the missing words, and the pair itself.
+
+    Args:
+        task: with all pairs.
+        missing: for each pair, its words that aren't in the vocabulary.
+        vocabulary: of the model.
+    """
+    rows = []
+    for number, words in enumerate(missing):
+        field = drops(words, vocabulary)
+        if field is not None:
+            stimulus = task.stimuli[number]
+            pair = f"{' '.join(stimulus.words)} | {' | '.join(stimulus.pair)}"
+            culprits = " ".join(dict.fromkeys(getattr(words, field)))
+            rows.append((place(task, number), f"a pair {REASONS[field]}", culprits, pair))
+    return rows
