@@ -73,6 +73,21 @@ def cells(line: str, separator: str) -> list[str]:
     return [cell.strip() for cell in row]
 
 
+def as_cell(text: str) -> str:
+    """A cell for a table with tabs, which `cells` reads as the same text.
+
+    Args:
+        text: on one line, without tabs.
+
+    Example:
+        >>> as_cell("The boy"), as_cell("# 1"), cells(as_cell('"Yes"'), chr(9))
+        ('The boy', '"# 1"', ['"Yes"'])
+    """
+    if text.startswith("#") or _unquoted(text) != text:
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
 def without_extra_cells(row: list[str], columns: int) -> list[str]:
     """A row without empty cells at its end, as far as they are more than the columns.
 
