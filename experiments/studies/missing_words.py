@@ -14,8 +14,8 @@ from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
 MOST_WORDS = 12  # rows of the table of missing words
 MOST_LINES = 4  # line numbers for each word
 LONGEST_WORD = 24  # characters of a word in a table
-LONG_WORD = 8  # words of as many characters may differ from a suggestion in two, not in one
-ENDINGS = ("s", "es", "d", "ed", "n", "en", "ing")  # what differs only in these is another form
+SHORT_WORD = 7  # characters of the shortest word that has a suggestion: short words are all alike
+ENDINGS = ("ing", "ed", "es", "en", "s", "d", "n", "e")  # words that differ only in these are forms
 
 # Why a pair is dropped, by the field of `Unknown` that has its missing words.
 REASONS = {
@@ -131,35 +131,39 @@ def suggestion(word: str, vocabulary: Vocabulary, rivals: frozenset[str] = froze
     bare = word.strip(string.punctuation)
     if bare and bare in vocabulary and bare not in rivals:
         return f"the vocabulary has '{bare}': separate punctuation by spaces"
-    near = _near(word, vocabulary, rivals) if len(word) <= LONGEST_WORD else ""
+    usual = SHORT_WORD <= len(word) <= LONGEST_WORD
+    near = _near(word, vocabulary, rivals) if usual else ""
     return f"did you mean '{near}'?" if near else ""
 
 
 def _near(word: str, vocabulary: Vocabulary, rivals: frozenset[str]) -> str:
     """A word of the vocabulary that differs by a slip of the pen; empty if there is none.
 
-    It begins with a capital if the word does, and isn't another form of the word: to change the
-    number of a noun would change the phenomenon.
+    It has the same first letter, small or capital, and isn't another form of the word: to change
+    the number of a noun would change the phenomenon.
     """
-    most = 2 if len(word) >= LONG_WORD else 1
     candidates = [
         other
         for other in vocabulary.words
-        if abs(len(other) - len(word)) <= most
-        and other[:1].isupper() == word[:1].isupper()
+        if other[:1] == word[:1]
+        and abs(len(other) - len(word)) <= 1
         and other not in rivals
         and not _is_form_of(word, other)
     ]
     for other in get_close_matches(word, candidates, 5, 0.75):
-        if _distance(word, other) <= most:
+        if _distance(word, other) == 1:
             return other
     return ""
 
 
 def _is_form_of(one: str, other: str) -> bool:
     """Whether two words differ in their ending only, as forms of one word do."""
-    short, long = sorted((one, other), key=len)
-    return long.startswith(short) and long[len(short) :] in ENDINGS
+    return bool(_stems(one) & _stems(other))
+
+
+def _stems(word: str) -> set[str]:
+    """A word, and what is left of it without an ending."""
+    return {word} | {word.removesuffix(ending) for ending in ENDINGS}
 
 
 def _distance(one: str, other: str) -> int:

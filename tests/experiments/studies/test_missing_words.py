@@ -21,7 +21,9 @@ def task(*sentences, pair=FORMS):
         ("BOY", "the vocabulary has 'boy'"),
         ("boy,", "the vocabulary has 'boy': separate punctuation by spaces"),
         ("barister", "did you mean 'barrister'?"),
-        ("barrista", "did you mean 'barrister'?"),
+        ("barrista", ""),  # two slips are another word
+        ("conceals", ""),
+        ("impresses", ""),
         ("<unk>", "this stands for any unknown word: write a word"),
         ("zyzzyva", ""),
         ("...", ""),
@@ -29,24 +31,28 @@ def task(*sentences, pair=FORMS):
         ("loathed", ""),  # two characters from "located", and as long
         ("bakers", ""),  # another number would be another phenomenon
         ("avoids", ""),
-        ("baekr", "did you mean 'baker'?"),
-        ("Bakre", ""),  # a name, in the model's spelling
+        ("bakres", ""),
+        ("lcoated", "did you mean 'located'?"),
+        ("locatad", "did you mean 'located'?"),
+        ("Lcoated", ""),  # a name, in the model's spelling
+        ("heal", ""),  # short words are all alike
         ("cafe\u0301", "the vocabulary has 'caf\u00e9'"),
     ],
 )
 def test_what_to_try(word, expected):
     words = ["<unk>", "<eos>", "The", "boy", "barrister", "located", "baker", "avoid", "caf\u00e9"]
+    words += ["concerts", "impressed", "seal"]
     assert suggestion(word, Vocabulary(words)) == expected
 
 
 def test_the_other_form_is_never_suggested():
-    vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boy", "sang", "sank"])
-    pairs = task("The boy", pair=("sing", "sang"))
+    vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boy", "remembors"])
+    pairs = task("The boy", pair=("remembers", "remembors"))
     (word,) = missing_words(pairs, [unknown_words(pairs.stimuli[0], vocabulary)])
-    assert word == ("form", "sing", ("2",), frozenset({"sang"}))
-    assert suggestion("sing", vocabulary) == "did you mean 'sang'?"
+    assert word == ("form", "remembers", ("2",), frozenset({"remembors"}))
+    assert suggestion("remembers", vocabulary) == "did you mean 'remembors'?"
     table = word_table([word], vocabulary)
-    assert table.rows == (("sing", "form", "1", "2", ""),)
+    assert table.rows == (("remembers", "form", "1", "2", ""),)
 
 
 def test_words_that_become_unknown_come_last():
