@@ -148,21 +148,31 @@ class ContextOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class KindOptions:
-    """What an intervention is."""
+class StateOptions:
+    """What an intervention is, apart from its place."""
 
-    place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
-    """Intervene at one word, at every word of the sentence, or at its last word."""
     site: SiteName = "hidden"
     """Which states are replaced; of an LSTM: hidden, cell, or hidden+cell."""
-    reach: Reach = "time"
+    reach: Reach = "all"
     """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
     values: Values = "free"
     """What a unit can be set to: any value, or one from its usual range only."""
 
+    def kind_at(self, place: Place) -> Kind:
+        """The kind of intervention that the options ask for, at a place."""
+        return Kind(self.site, self.reach, self.values, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class KindOptions(StateOptions):
+    """What an intervention is."""
+
+    place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
+    """Intervene at one word, at every word of the sentence, or at its last word."""
+
     def kind(self) -> Kind:
         """The kind of intervention that the options ask for."""
-        return Kind(self.site, self.reach, self.values, self.place)
+        return self.kind_at(self.place)
 
 
 @dataclasses.dataclass(frozen=True)
