@@ -182,7 +182,7 @@ def save_interventions(
 ) -> None:
     """Writes one file a run, to be applied elsewhere."""
     for one, run in zip(separate(results.interventions), summary["runs"], strict=True):
-        names = ("accuracy", "accuracy_by_direction", "n_units", "kl")
+        names = ("accuracy", "accuracy_by_direction", "n_units", "kl", "kl_elsewhere")
         saved = SavedIntervention(
             one,
             prepared.task.name,

@@ -21,6 +21,7 @@ from experiments.shared.option_types import (
     Fraction,
     Model,
     OptionError,
+    PositiveWeight,
     ResultFolder,
     Runs,
     Seed,
@@ -103,9 +104,15 @@ def search_config(method: str) -> SearchConfig:
 
 
 def weighted(config: SearchConfig, kl_weight: float) -> SearchConfig:
-    """The settings with another weight of the KL; a KL of weight 0 isn't computed."""
+    """The settings with another weight of the KL; one of weight 0 and without a limit is left out.
+
+    Args:
+        config: whose limit of the KL counts.
+        kl_weight: of the KL.
+    """
     config = config.replace(kl_weight=kl_weight)
-    return config if kl_weight else config.replace(kl=NoKL())
+    needed = kl_weight or config.kl_at_most is not None
+    return config if needed else config.replace(kl=NoKL())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,6 +260,10 @@ class SearchOptions(StepOptions):
     """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
     kl_weight: Weight = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
+    kl_at_most: PositiveWeight | None = None
+    """Limit of this KL in nats; none if not given."""
+    kl_positions: Literal["all", "elsewhere"] = "all"
+    """Positions whose KL counts: all, or all but the target's, which has to change for a flip."""
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
     """What is minimised in place of unflipped decisions; the method's own if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
@@ -264,7 +275,10 @@ class SearchOptions(StepOptions):
 
     def config(self) -> SearchConfig:
         """The settings of the search that the options ask for."""
-        config = weighted(search_config(self.method), self.kl_weight).replace(
+        config = search_config(self.method).replace(
+            kl_at_most=self.kl_at_most, kl_positions=self.kl_positions
+        )
+        config = weighted(config, self.kl_weight).replace(
             alpha=self.alpha,
             beta=self.alpha if self.beta is None else self.beta,
             shared_mask=self.shared_mask,

@@ -150,7 +150,7 @@ def learned(
     start_key, refit_key = jax.random.split(key)
     mask = _first(score, config)
     refit = RefitConfig(
-        kl_weight=losses.kl_weight(config.kl_weight),
+        kl_term=losses.KLTerm(losses.kl_weight(config.kl_weight)),
         steps=config.refit_steps,
         rows=config.batch_size,
         kl=config.kl,

@@ -23,10 +23,14 @@ from jaxmask.text.examples import Examples
 
 
 class Response(NamedTuple):
-    """Of each example: log p(d) - log p(t), and the mean KL over the sentence's positions."""
+    """Of each example: log p(d) - log p(t), and the mean KL over the sentence's positions.
+
+    ``kl_elsewhere`` is the part of this mean that the last position doesn't give.
+    """
 
     log_ratio: Float[Array, " examples"]
     kl: Float[Array, " examples"]
+    kl_elsewhere: Float[Array, " examples"]
 
 
 @partial(jax.jit, static_argnames="kind")
@@ -52,11 +56,13 @@ def respond(
     of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
     turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]
     kl = jnp.sum(jnp.exp(original) * (original - intervened), axis=-1)
-    inside = (jnp.arange(time)[None, :] < examples.length[:, None]).astype(kl.dtype)
-    return Response(
-        of_pair.sum(axis=1) - 2 * turned_to,
-        jnp.sum(kl * inside, axis=1) / examples.length.astype(kl.dtype),
-    )
+    length = jnp.asarray(examples.length)[:, None]
+
+    def mean(before: Array) -> Float[Array, " examples"]:
+        inside = (jnp.arange(time)[None, :] < before).astype(kl.dtype)
+        return jnp.sum(kl * inside, axis=1) / examples.length.astype(kl.dtype)
+
+    return Response(of_pair.sum(axis=1) - 2 * turned_to, mean(length), mean(length - 1))
 
 
 class NaiveBatch(flax.struct.PyTreeNode):
@@ -111,8 +117,9 @@ class NaiveObjective(flax.struct.PyTreeNode):
             self.params, batch.examples, batch.where, self.context, intervention, self.kind
         )
         weight = jnp.full((len(batch.where), 1), 1.0 / len(batch.where))
-        mean_kl = jnp.zeros(()) if isinstance(kl, NoKL) else response.kl.mean()
-        return Outcome(response.log_ratio[:, None], weight, mean_kl)
+        asked = 0.0 if isinstance(kl, NoKL) else 1.0
+        kls = (asked * response.kl.mean(), asked * response.kl_elsewhere.mean())
+        return Outcome(response.log_ratio[:, None], weight, *kls)
 
 
 def build(

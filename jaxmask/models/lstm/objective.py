@@ -36,6 +36,8 @@ from jaxmask.text.examples import Examples
 # memory doesn't grow with the examples.
 _STATES_AT_ONCE = 2048
 
+_KLs = tuple[Float[Array, ""], Float[Array, ""]]  # at all positions, and elsewhere than at targets
+
 
 class Batch(flax.struct.PyTreeNode):
     """Rows of an objective, grouped by stratum.
@@ -136,12 +138,12 @@ class LSTMObjective(flax.struct.PyTreeNode):
             for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
         ]
         if isinstance(kl, NoKL):
-            mean_kl = jnp.zeros(())
+            mean_kl = jnp.zeros(()), jnp.zeros(())
         elif key is None or isinstance(kl, ExactKL):
             mean_kl = self._exact_kl(batch, hidden)
         else:
             mean_kl = self._sampled_kl(batch, hidden, key, kl.rows)
-        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, mean_kl)
+        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, *mean_kl)
 
     def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
         """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
@@ -171,20 +173,23 @@ class LSTMObjective(flax.struct.PyTreeNode):
             self.kind,
         )
         if isinstance(kl, NoKL):
-            mean_kl = jnp.zeros(())
+            mean_kl = jnp.zeros(()), jnp.zeros(())
         elif key is None or isinstance(kl, ExactKL):
             of_entry = jax.lax.map(
                 lambda entry: self._kl(entry[0][None], entry[1][None])[0],
                 (top, tree.node),
                 batch_size=_STATES_AT_ONCE,
             )
-            mean_kl = jnp.sum(tree.kl_weight * of_entry)
+            weighted = tree.kl_weight * of_entry
+            mean_kl = jnp.sum(weighted), jnp.sum(weighted * tree.elsewhere)
         else:
             up_to = jnp.cumsum(tree.kl_weight)
             some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
             some = jnp.minimum(some, len(up_to) - 1)
-            mean_kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
-        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, mean_kl)
+            drawn = self._kl(top[some], tree.node[some])
+            elsewhere = drawn * tree.elsewhere[some]
+            mean_kl = up_to[-1] * drawn.mean(), up_to[-1] * elsewhere.mean()
+        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, *mean_kl)
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
         """Cuts an array of batch rows into one array a stratum."""
@@ -238,26 +243,31 @@ class LSTMObjective(flax.struct.PyTreeNode):
             original, top, network.decoder_weight(self.params), self.params["decoder"]["bias"]
         )
 
-    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> Float[Array, ""]:
-        total = jnp.zeros(())
+    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> _KLs:
+        total = elsewhere = jnp.zeros(())
         weights = self._by_stratum(batch, batch.weight.sum(axis=1))
         for h, rows, weight in zip(
             hidden, self._by_stratum(batch, batch.rows), weights, strict=True
         ):
             n, length, width = h.shape
             kl = self._kl(h.reshape(n * length, width), self.node[rows, :length].reshape(-1))
-            inside = (jnp.arange(length)[None] <= self.steps[rows][:, None]).astype(kl.dtype)
+            kl = kl.reshape(n, length)
+            step, last = jnp.arange(length)[None], self.steps[rows][:, None]
             positions = (self.steps[rows] + 1).astype(kl.dtype)
-            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / positions
-            total += jnp.sum(weight * self.kl_share[rows] * mean)
-        return total
+
+            def mean(inside: Array) -> Array:
+                of_row = jnp.sum(kl * inside.astype(kl.dtype), axis=1) / positions  # noqa: B023
+                return jnp.sum(weight * self.kl_share[rows] * of_row)  # noqa: B023
+
+            total, elsewhere = total + mean(step <= last), elsewhere + mean(step < last)
+        return total, elsewhere
 
     def _sampled_kl(
         self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
-    ) -> Float[Array, ""]:
+    ) -> _KLs:
         by_stratum = self._by_stratum(batch, batch.rows)
         drawn = sampling.draw_positions(key, kl_rows, [self.steps[rows] for rows in by_stratum])
-        tops, nodes, weights = [], [], []
+        tops, nodes, weights, elsewhere = [], [], [], []
         for h, rows, weight, some in zip(
             hidden,
             by_stratum,
@@ -268,8 +278,9 @@ class LSTMObjective(flax.struct.PyTreeNode):
             tops.append(h[some.row, some.step])
             nodes.append(self.node[rows[some.row], some.step])
             weights.append(weight[some.row] * some.factor * self.kl_share[rows[some.row]])
-        kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
-        return jnp.sum(jnp.concatenate(weights) * kl)
+            elsewhere.append(some.step < self.steps[rows[some.row]])
+        kl = jnp.concatenate(weights) * self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
+        return jnp.sum(kl), jnp.sum(kl * jnp.concatenate(elsewhere).astype(kl.dtype))
 
 
 def build(

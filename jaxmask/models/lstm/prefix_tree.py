@@ -53,6 +53,7 @@ class Tree(flax.struct.PyTreeNode):
         last: the entry at which each row ends.
         node: of the untouched model, see `jaxmask.models.lstm.packing.Packed`.
         kl_weight: of an entry in the mean of the KL over examples and positions.
+        elsewhere: the fraction of this weight that the positions of targets don't give.
         once: no entry below the first level is intervened on (static).
     """
 
@@ -61,6 +62,7 @@ class Tree(flax.struct.PyTreeNode):
     last: Int[Array, " rows"]
     node: Int[Array, " entries"]
     kl_weight: Float[Array, " entries"]
+    elsewhere: Float[Array, " entries"]
     once: bool = flax.struct.field(pytree_node=False)
 
 
@@ -70,7 +72,7 @@ def grow(packed: Packed) -> Tree | None:
         return None
     examples = packed.pair_weight.sum(axis=1)
     share = examples / examples.sum() * packed.kl_share / (packed.steps + 1)
-    levels, node, weight = [], [], []
+    levels, node, weight, elsewhere = [], [], [], []
     last = np.zeros(len(packed.prefix), np.int32)
     above = np.zeros(len(packed.prefix), np.int32)  # each row's entry on the level above
     count = 0
@@ -98,6 +100,9 @@ def grow(packed: Packed) -> Tree | None:
             prefix = packed.prefix[one]
         node.append(packed.node[one, step])
         weight.append(np.bincount(entry, share[rows], len(first)))
+        elsewhere.append(
+            np.bincount(entry, share[rows] * (packed.steps[rows] > step), len(first)) / weight[-1]
+        )
         above[rows] = entry
         ends = packed.steps[rows] == step
         last[rows[ends]] = count + entry[ends]
@@ -108,6 +113,7 @@ def grow(packed: Packed) -> Tree | None:
         last=jnp.asarray(last),
         node=jnp.asarray(np.concatenate(node)),
         kl_weight=jnp.asarray(np.concatenate(weight).astype(np.float32)),
+        elsewhere=jnp.asarray(np.concatenate(elsewhere).astype(np.float32)),
         once=packed.once,
     )
 
