@@ -66,7 +66,7 @@ def project(
         >>> multipliers = {"l0": jnp.array(4.0), "fractional": jnp.array(-1.0)}
         >>> violations = {"l0": jnp.array(-0.1), "fractional": jnp.array(0.2)}
         >>> {name: float(m) for name, m in project(multipliers, violations, 0.25).items()}
-        {'fractional': 0.0, 'l0': 3.0}
+        {'l0': 3.0, 'fractional': 0.0}
     """
 
     def settle(name: str, multiplier: Array) -> Array:

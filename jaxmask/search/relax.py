@@ -26,6 +26,7 @@ from jaxmask.intervention import DIRECTIONS, Intervention, to_baseline
 from jaxmask.objective import NoKL, Objective
 from jaxmask.search import hard_concrete, losses, masks, parameters
 from jaxmask.search.config import SearchConfig, check
+from jaxmask.search.objective_checks import check_outcome
 
 
 class SearchState(NamedTuple):
@@ -153,6 +154,9 @@ def step(
     Returns:
         The state after the step, and what the step observed.
 
+    Raises:
+        ValueError: the shapes of what the objective returns don't belong together.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
@@ -182,6 +186,7 @@ def step(
         gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
         intervention = Intervention(gates, to_baseline(values)[batch.direction])
         outcome = objective(intervention, batch, kl_key, config.kl)
+        check_outcome(outcome, batch)
         loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
         loss += kl.weight * kl.of(outcome)
         violations = {
