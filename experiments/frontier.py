@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import tyro
+
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import DataFolder, NotEmpty, OptionError, ResultFolder, check
 from experiments.shared.script import run_script
@@ -24,7 +26,7 @@ from jaxmask.report import figures, to_markdown
 class FrontierOptions:
     """Options of this script."""
 
-    sweeps: Annotated[tuple[DataFolder, ...], NotEmpty] = ()
+    sweeps: Annotated[tuple[DataFolder, ...], NotEmpty] = tyro.MISSING
     """Folders of finished runs of `experiments.pareto`."""
     out: ResultFolder = Path("results/frontier")
     """Folder for the figure and the table."""

@@ -100,9 +100,8 @@ def grow(packed: Packed) -> Tree | None:
             prefix = packed.prefix[one]
         node.append(packed.node[one, step])
         weight.append(np.bincount(entry, share[rows], len(first)))
-        elsewhere.append(
-            np.bincount(entry, share[rows] * (packed.steps[rows] > step), len(first)) / weight[-1]
-        )
+        inside = np.bincount(entry, share[rows] * (packed.steps[rows] > step), len(first))
+        elsewhere.append(inside / np.maximum(weight[-1], np.finfo(np.float64).tiny))
         above[rows] = entry
         ends = packed.steps[rows] == step
         last[rows[ends]] = count + entry[ends]
