@@ -5,7 +5,7 @@
 objective, which the tests keep as oracle) it
 
 - reads everything up to the first intervened word once, not once a gradient
-  (`jaxmask.models.lstm.packing`);
+  (`jaxmask.models.packing`);
 - replaces layer 1's input projection by a table with a row for each word of the task;
 - computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
 - needs of the original distribution only its expected decoder row and its log-normaliser
@@ -22,12 +22,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range, intervene
+from jaxmask.models import sampling
 from jaxmask.models.kl import Predictions, divergence
-from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
+from jaxmask.models.lstm import network, prefix_tree, untouched
 from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.packing import Stratum, pack
 from jaxmask.models.lstm.prefix_tree import Tree
+from jaxmask.models.packing import Stratum, pack
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
@@ -101,7 +102,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         )
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.lstm.sampling`."""
+        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
         drawn = sampling.draw(key, size, self.strata, self.examples_up_to)
         pair_weight = self.pair_weight[drawn.rows]
         share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
@@ -292,11 +293,11 @@ def build(
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
         kind: of interventions; ``where`` takes the place of its ``place``.
-        both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
+        both_directions: see `jaxmask.models.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
-        ValueError: a direction is unknown, or see `jaxmask.models.lstm.packing.pack`.
+        ValueError: a direction is unknown, or see `jaxmask.models.packing.pack`.
 
     Example:
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state

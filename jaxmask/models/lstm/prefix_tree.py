@@ -18,7 +18,7 @@ from jaxmask.intervention import Intervention, Kind, intervene
 from jaxmask.models.lstm import network, untouched
 from jaxmask.models.lstm.forward import Action, read_token, recurrent_gates
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.packing import Packed
+from jaxmask.models.packing import Packed
 from jaxmask.runs import devices
 
 # Each level is compiled on its own, and deep down little is shared.
@@ -51,7 +51,7 @@ class Tree(flax.struct.PyTreeNode):
         levels: the first is the end of the prefixes.
         prefix: of each entry of the first level.
         last: the entry at which each row ends.
-        node: of the untouched model, see `jaxmask.models.lstm.packing.Packed`.
+        node: of the untouched model, see `jaxmask.models.packing.Packed`.
         kl_weight: of an entry in the mean of the KL over examples and positions.
         once: no entry below the first level is intervened on (static).
     """

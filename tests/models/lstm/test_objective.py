@@ -8,12 +8,12 @@ from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, Kind, Range
-from jaxmask.models import logsumexp
+from jaxmask.models import logsumexp, packing
 from jaxmask.models.lstm import naive as naive
-from jaxmask.models.lstm import objective, packing, prefix_tree
+from jaxmask.models.lstm import objective, prefix_tree
 from jaxmask.models.lstm.objective import build
-from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.packing import pack
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmask.models.lstm.packing import Stratum
+from jaxmask.models.packing import Stratum
 from jaxmask.objective import evenly
 
 
