@@ -9,6 +9,7 @@ are drawn without regard to order, and where neighbours aren't alike, no less ex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,72 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxmask.models.packing import Stratum
 from jaxmask.objective import evenly
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Rows of an objective, grouped by stratum.
+
+    Attributes:
+        rows: of the objective.
+        weight: of their pairs.
+        direction: index of the form that the decisions of each row are to turn to.
+        counts: how many rows of each stratum (static).
+        as_tree: are these all rows, and those of a direction intervened on alike (static)?
+    """
+
+    rows: Int[Array, " rows"]
+    weight: Float[Array, "rows pairs"]
+    direction: Int[Array, " rows"]
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
+
+
+def everything(
+    strata: Sequence[Stratum],
+    pair_weight: Float[Array, "rows pairs"],
+    direction: Int[Array, " rows"],
+    as_tree: bool,
+) -> Batch:
+    """All rows, once.
+
+    Args:
+        strata: of the objective.
+        pair_weight: number of examples of each row's pairs.
+        direction: of the rows.
+        as_tree: see `Batch`.
+    """
+    return Batch(
+        jnp.arange(len(direction)),
+        pair_weight / pair_weight.sum(),
+        direction,
+        tuple(stratum.rows for stratum in strata),
+        as_tree,
+    )
+
+
+def sample(
+    key: Key[Array, ""],
+    size: int,
+    strata: Sequence[Stratum],
+    examples_up_to: Int[Array, " all_rows"],
+    pair_weight: Float[Array, "all_rows pairs"],
+    direction: Int[Array, " all_rows"],
+) -> Batch:
+    """About ``size`` rows, each with all of its pairs; arguments are those of `draw`.
+
+    Args:
+        key: for the draws.
+        size: how many rows, about.
+        strata: of the objective.
+        examples_up_to: number of examples in each row of the objective and those before.
+        pair_weight: number of examples of each row's pairs.
+        direction: of the rows.
+    """
+    drawn = draw(key, size, strata, examples_up_to)
+    of_rows = pair_weight[drawn.rows]
+    share = of_rows / of_rows.sum(axis=1, keepdims=True)
+    weight = share * drawn.weight[:, None]
+    return Batch(drawn.rows, weight, direction[drawn.rows], drawn.counts)
 
 
 class Draw(NamedTuple):

@@ -12,7 +12,7 @@ objective, which the tests keep as oracle) it
   (`jaxmask.models.kl`);
 - estimates the mean KL over positions from one random position of some of the rows;
 - computes what rows share once, where all rows of a direction are intervened on alike
-  (`jaxmask.models.lstm.prefix_tree`).
+  (`jaxmask.models.prefix_tree`).
 """
 
 import flax
@@ -22,13 +22,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range, intervene
-from jaxmask.models import sampling
+from jaxmask.models import prefix_tree, sampling
 from jaxmask.models.kl import Predictions, divergence
-from jaxmask.models.lstm import network, prefix_tree, untouched
+from jaxmask.models.lstm import network, tree_reading, untouched
 from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.prefix_tree import Tree
 from jaxmask.models.packing import Stratum, pack
+from jaxmask.models.prefix_tree import Tree
+from jaxmask.models.sampling import Batch
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
@@ -36,24 +37,6 @@ from jaxmask.text.examples import Examples
 # Decoder rows are read once for that many states: enough to keep the cores busy, few enough that
 # memory doesn't grow with the examples.
 _STATES_AT_ONCE = 2048
-
-
-class Batch(flax.struct.PyTreeNode):
-    """Rows of an objective, grouped by stratum.
-
-    Attributes:
-        rows: of the objective.
-        weight: of their pairs.
-        direction: index of the form that the decisions of each row are to turn to.
-        counts: how many rows of each stratum (static).
-        as_tree: are these all rows, and those of a direction intervened on alike (static)?
-    """
-
-    rows: Int[Array, " rows"]
-    weight: Float[Array, "rows pairs"]
-    direction: Int[Array, " rows"]
-    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
-    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 class LSTMObjective(flax.struct.PyTreeNode):
@@ -93,21 +76,14 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def everything(self, by_direction: bool = False) -> Batch:
         """All rows, once; see `jaxmask.objective.Objective`."""
-        return Batch(
-            jnp.arange(len(self.prefix)),
-            self.pair_weight / self.pair_weight.sum(),
-            self.direction,
-            tuple(stratum.rows for stratum in self.strata),
-            as_tree=by_direction and self.tree is not None,
-        )
+        as_tree = by_direction and self.tree is not None
+        return sampling.everything(self.strata, self.pair_weight, self.direction, as_tree)
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
         """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
-        drawn = sampling.draw(key, size, self.strata, self.examples_up_to)
-        pair_weight = self.pair_weight[drawn.rows]
-        share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
-        weight = share * drawn.weight[:, None]
-        return Batch(drawn.rows, weight, self.direction[drawn.rows], drawn.counts)
+        return sampling.sample(
+            key, size, self.strata, self.examples_up_to, self.pair_weight, self.direction
+        )
 
     def __call__(
         self,
@@ -163,7 +139,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         # Any row of a direction tells how all of them are intervened on.
         ways = jnp.arange(DIRECTIONS)[:, None]
         one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
-        top = prefix_tree.read(
+        top = tree_reading.read(
             tree,
             self.params,
             self.prefix_state,
@@ -329,7 +305,7 @@ def build(
         pair=jnp.asarray(packed.pair),
         pair_weight=jnp.asarray(packed.pair_weight),
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
-        tree=prefix_tree.grow(packed),
+        tree=prefix_tree.grow(packed, tree_reading.DEEPEST),
         strata=packed.strata,
         once=packed.once,
         value_range=Range.same(network.site_units(params, kind)),
