@@ -172,3 +172,26 @@ def draw_positions(
         drawn.append(Positions(row, jnp.minimum(at, of_stratum[row]), count / n))
         before += count
     return drawn
+
+
+def in_proportion(
+    key: Key[Array, ""], size: int, weight: Float[Array, " entries"]
+) -> tuple[Int[Array, " {size}"], Float[Array, ""]]:
+    """Entries drawn as often as they weigh, and the sum of all weights.
+
+    The sum times the mean of anything over these entries estimates its weighted sum over all
+    entries, without bias.
+
+    Args:
+        key: for the draws.
+        size: how many entries.
+        weight: of each entry, not negative.
+
+    Example:
+        >>> some, total = in_proportion(jax.random.key(0), 2, jnp.array([0.0, 3.0]))
+        >>> some.tolist(), float(total)
+        ([1, 1], 3.0)
+    """
+    up_to = jnp.cumsum(weight)
+    some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, size), side="right")
+    return jnp.minimum(some, len(up_to) - 1), up_to[-1]

@@ -30,7 +30,7 @@ from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.packing import Stratum, pack
 from jaxmask.models.prefix_tree import Tree
 from jaxmask.models.sampling import Batch
-from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
@@ -157,10 +157,8 @@ class LSTMObjective(flax.struct.PyTreeNode):
             )
             mean_kl = jnp.sum(tree.kl_weight * of_entry)
         else:
-            up_to = jnp.cumsum(tree.kl_weight)
-            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
-            some = jnp.minimum(some, len(up_to) - 1)
-            mean_kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
+            some, total = sampling.in_proportion(key, kl.rows, tree.kl_weight)
+            mean_kl = total * self._kl(top[some], tree.node[some]).mean()
         return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, mean_kl)
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
