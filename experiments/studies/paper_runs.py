@@ -75,7 +75,12 @@ class PaperOptions(TextOptions, StepOptions, ContextOptions):
         check(self)
         config = SearchConfig().replace(**self.lengths())
         return Request(
-            Plan(config, Design(context=self.context), seeds=self.seeds, text=self.draw_text(0)),
+            Plan(
+                config,
+                Design(context=self.context_name()),
+                seeds=self.seeds,
+                text=self.draw_text(0),
+            ),
             self.alpha,
             self.kl_weight,
             self.data,
