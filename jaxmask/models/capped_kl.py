@@ -61,7 +61,7 @@ def divergence(
     Example:
         >>> original = predictions(jnp.zeros((1, 2)), jnp.eye(2), 30.0)
         >>> divergence(original, jnp.array([[0.0, 1.0]]), jnp.eye(2), 30.0).round(4)
-        Array([0.1201], dtype=float32)
+        Array([0.12], dtype=float32)
     """
     return _forward(original, hidden, weight, cap)[0]
 

@@ -1,6 +1,6 @@
 """Whole sequences read with an intervention, and nothing saved on the way."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def read(
         [0.5, 0.5, 0.5]
     """
     positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    over = {"layer": forward.layers(params, config)}
+    over: dict[str, Any] = {"layer": forward.layers(params, config)}
     if action is not None:
         of_layers = (len(tokens), config.layers, config.site_width(site))
         mask, baseline = (x.reshape(of_layers).swapaxes(0, 1) for x in action.intervention)

@@ -172,7 +172,9 @@ class Branches(flax.struct.PyTreeNode):
         """The inverse of ``queries``."""
         return x[:, 0]
 
-    def first(self, positions: int, x: Shaped[Array, "directions ..."]) -> Shaped[Array, "first ..."]:
+    def first(
+        self, positions: int, x: Shaped[Array, "directions ..."]
+    ) -> Shaped[Array, "first ..."]:
         """What the directions of the tokens on the first few levels have."""
         return x[self.direction[: sum(self.counts[:positions])]]
 

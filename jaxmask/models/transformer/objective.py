@@ -22,24 +22,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range
-from jaxmask.models import prefix_tree, sampling
+from jaxmask.models import sampling
 from jaxmask.models.kl import Predictions
-from jaxmask.models.packing import Stratum, pack
-from jaxmask.models.prefix_tree import Tree
+from jaxmask.models.packing import Stratum
 from jaxmask.models.sampling import Batch
-from jaxmask.models.transformer import decisions, layout, suffix, untouched
+from jaxmask.models.transformer import decisions, layout, suffix
 from jaxmask.models.transformer.config import TransformerConfig
 from jaxmask.models.transformer.forward import Params
 from jaxmask.models.transformer.layout import Rows
-from jaxmask.models.transformer.suffix import NOWHERE, Suffix
-from jaxmask.models.transformer.untouched import Context, Past
+from jaxmask.models.transformer.suffix import Suffix
+from jaxmask.models.transformer.untouched import Past
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
 from jaxmask.runs import devices
-from jaxmask.text.examples import Examples
-
-# A stratum costs an index array only, but a batch takes at least one row of each.
-MOST_STRATA = 16
-DEEPEST = 32  # levels of the tree: each token looks at so many places for those before it
 
 
 class Tokens(flax.struct.PyTreeNode):
@@ -59,10 +53,10 @@ class Tokens(flax.struct.PyTreeNode):
 
 
 class TransformerObjective(flax.struct.PyTreeNode):
-    """A frozen model and packed examples as one pytree; make it with `build`.
+    """A frozen model and packed examples as one pytree.
 
-    It is an argument of the jitted search, never closed over: weights that are closed over would
-    be compiled into the program as constants.
+    `jaxmask.models.transformer.packed.build` makes it. It is an argument of the jitted search,
+    never closed over: weights that are closed over would be compiled into the program as constants.
     """
 
     params: Params
@@ -138,11 +132,17 @@ class TransformerObjective(flax.struct.PyTreeNode):
             tokens.suffix,
             intervention.within(self.value_range),
         )
-        odds = decisions.log_odds(self.config, self.pair_rows, state[tokens.last])
+        log_ratio = self.log_ratio(batch, state[tokens.last])
+        return Outcome(log_ratio, batch.weight, self._mean_kl(tokens, state, key, kl))
+
+    def log_ratio(
+        self, batch: Batch, state: Float[Array, "rows width"]
+    ) -> Float[Array, "rows pairs"]:
+        """The log-ratio of each row's pairs, from the normalised states at the rows' ends."""
+        odds = decisions.log_odds(self.config, self.pair_rows, state)
         odds = jnp.take_along_axis(odds, self.pair[batch.rows], axis=1)
         # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
-        log_ratio = jnp.where(batch.direction[:, None] == 0, -odds, odds)
-        return Outcome(log_ratio, batch.weight, self._mean_kl(tokens, state, key, kl))
+        return jnp.where(batch.direction[:, None] == 0, -odds, odds)
 
     def _mean_kl(
         self, tokens: Tokens, state: Float[Array, "tokens width"], key: Array | None, kl: KL
@@ -184,95 +184,3 @@ class TransformerObjective(flax.struct.PyTreeNode):
             kl_weight=jnp.where(at.time <= self.steps[rows][at.row], weight, 0.0),
             last=jnp.asarray(at.token)[jnp.arange(len(rows)), self.steps[rows]],
         )
-
-
-def _tree_tokens(
-    tree: Tree,
-    words: Int[np.ndarray, " words"],
-    before: Int[np.ndarray, " prefixes"],
-    past: Past,
-    altered: int,
-) -> Tokens:
-    """All rows, with what they share computed once."""
-    branches = layout.branches(tree)
-    size, levels = branches.ancestors.shape
-    level = np.repeat(np.arange(levels), branches.counts)
-    ancestors = np.asarray(branches.ancestors)
-    prefix = before[np.asarray(tree.prefix)][ancestors[:, 0]]
-    start = np.asarray(past.length)[prefix]
-    depth = np.broadcast_to(np.arange(levels), (size, levels))
-    keys = np.where(depth <= level[:, None], start[:, None] + depth, NOWHERE)
-    where = np.concatenate([np.asarray(one.where) for one in tree.levels[:altered]])
-    word = np.concatenate([np.asarray(one.word) for one in tree.levels])
-    return Tokens(
-        suffix=Suffix(
-            layout=branches,
-            token=jnp.asarray(words[word]),
-            position=jnp.asarray(start + level, jnp.int32),
-            prefix=jnp.asarray(prefix),
-            keys=jnp.asarray(keys, jnp.int32),
-            where=jnp.asarray(where, jnp.float32),
-            altered=altered,
-        ),
-        node=tree.node,
-        kl_weight=tree.kl_weight,
-        last=tree.last,
-    )
-
-
-def build(
-    params: Params,
-    config: TransformerConfig,
-    examples: Examples,
-    where: Bool[np.ndarray, "examples time"],
-    kind: Kind,
-    context: Context = (),
-    *,
-    both_directions: bool = False,
-) -> TransformerObjective:
-    """Packs examples and computes all that doesn't depend on the intervention.
-
-    Baselines are the model's own values; ``replace(value_range=...)`` makes them places in a range.
-
-    Args:
-        params: the parameter tree of the frozen model.
-        config: of the model.
-        examples: with their directions known, see `jaxmask.text.examples.directed`.
-        where: to intervene, see `jaxmask.models.transformer.sites.places`.
-        kind: of interventions; ``where`` takes the place of its ``place``.
-        context: tokens before every sentence.
-        both_directions: see `jaxmask.models.packing.pack`; objectives of several models of one
-            size then share compiled programs, at the price of more rows wherever all are computed.
-
-    Raises:
-        ValueError: a direction is unknown, or see `jaxmask.models.packing.pack`.
-    """
-    if (examples.direction < 0).any():
-        raise ValueError("the directions of the examples aren't known yet")
-    packed = pack(examples, where, both_directions=both_directions, most_strata=MOST_STRATA)
-    tables = untouched.compute(params, config, packed, context)
-    altered = 1 + int(np.flatnonzero(packed.where.any(axis=0)).max())
-    tree = prefix_tree.grow(packed, DEEPEST)
-    word = np.concatenate([packed.first[:, None], packed.suffix], axis=1)
-    return TransformerObjective(
-        params=params,
-        past=tables.past,
-        pair_rows=tables.pair_rows,
-        original=tables.original,
-        prefix=jnp.asarray(tables.before[packed.prefix]),
-        token=jnp.asarray(packed.words[word]),
-        steps=jnp.asarray(packed.steps),
-        where=jnp.asarray(packed.where),
-        node=jnp.asarray(packed.node),
-        kl_share=jnp.asarray(packed.kl_share),
-        direction=jnp.asarray(packed.direction),
-        pair=jnp.asarray(packed.pair),
-        pair_weight=jnp.asarray(packed.pair_weight),
-        examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
-        tree=tree and _tree_tokens(tree, packed.words, tables.before, tables.past, altered),
-        value_range=Range.same(config.layers * config.site_width(kind.site)),
-        strata=packed.strata,
-        altered=altered,
-        config=config,
-        kind=kind,
-    )
