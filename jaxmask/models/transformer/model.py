@@ -12,12 +12,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxmask.intervention import Intervention, Kind, Range, Site, Values
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
-from jaxmask.models.transformer import altered, decisions, forward
+from jaxmask.models.transformer import (
+    altered,
+    decisions,
+    forward,
+    packed,
+    ranges,
+    sites,
+    text_kl,
+)
 from jaxmask.models.transformer.altered import Action
 from jaxmask.models.transformer.config import SITES, TransformerConfig
 from jaxmask.models.transformer.forward import Params
@@ -175,8 +183,14 @@ class TransformerModel:
         return odds
 
     def value_range(self, examples: Examples, kind: Kind, context: Context) -> Range:
-        """What each unit can be set to."""
-        raise NotImplementedError  # delegates to ranges.py
+        """What each unit can be set to; see `jaxmask.models.transformer.ranges.value_range`.
+
+        Raises:
+            ModelError: there is no such site or reach, or a sentence is too long.
+            ValueError: a sentence has no token to intervene on.
+        """
+        where = self._act_at(kind, examples, context)
+        return ranges.value_range(self.params, self.config, examples, where, kind, context)
 
     def objective(
         self,
@@ -187,8 +201,23 @@ class TransformerModel:
         *,
         both_directions: bool = False,
     ) -> TransformerObjective:
-        """The objective of a search; see `jaxmask.models.transformer.objective.build`."""
-        raise NotImplementedError  # delegates to objective.py
+        """The objective of a search; see `jaxmask.models.transformer.packed.build`.
+
+        Raises:
+            ModelError: there is no such site or reach, a sentence is too long, or the objective
+                doesn't pass its own checks.
+            ValueError: a direction is unknown, or a sentence has no token to intervene on.
+        """
+        built = packed.build(
+            self.params,
+            self.config,
+            examples,
+            self._act_at(kind, examples, context),
+            kind,
+            context,
+            both_directions=both_directions,
+        )
+        return built if value_range is None else built.replace(value_range=value_range)
 
     def read(
         self,
@@ -197,8 +226,24 @@ class TransformerModel:
         context: Context,
         intervention: Intervention | None = None,
     ) -> Reading:
-        """Reads examples, untouched or with a row of an intervention for each direction."""
-        raise NotImplementedError  # delegates to altered.py
+        """Reads examples, untouched or with a row of an intervention for each direction.
+
+        Raises:
+            ModelError: there is no such site or reach, or a sentence is too long.
+            ValueError: a sentence has no token to intervene on.
+        """
+        where = self._act_at(kind, examples, context)
+        action = None
+        if intervention is not None:
+            given = jax.tree.map(np.asarray, intervention).toward(examples.direction)
+            action = Action(given, _behind(context, where, False))
+        state, units = altered.read_in_parts(
+            self.params, self.config, _behind(context, examples.tokens), kind.site, action
+        )
+        last = state[np.arange(examples.size), len(context) + examples.length - 1]
+        rows = decisions.pair_rows(self.params, self.config, examples.pair)
+        odds = np.asarray(_pair_odds(self.config, jnp.asarray(last), rows))
+        return Reading(units[:, len(context) :], odds)
 
     def log_probs(
         self,
@@ -216,7 +261,7 @@ class TransformerModel:
         Raises:
             ModelError: there is no such site, or the text is too long.
         """
-        site_of(self, kind)
+        self._check_kind(kind)
         found = self.vocabulary.tokens(words)
         self._check_tokens(np.array(found.ids))
         self._check_length(context, len(found.ids))
@@ -243,8 +288,34 @@ class TransformerModel:
         where: Bool[np.ndarray, "sentences time"],
         context: Context,
     ) -> Float[np.ndarray, "runs directions"]:
-        """Eq. 8 on ordinary text for each of a stack of interventions, toward each direction."""
-        raise NotImplementedError  # delegates to text_kl.py
+        """Eq. 8 on ordinary text for each of a stack of interventions, toward each direction.
+
+        Raises:
+            ModelError: there is no such site or reach, or a sentence is too long.
+        """
+        self._check_kind(kind)
+        self._check_length(context, int(text.length.max()))
+        inside = np.arange(text.tokens.shape[1]) < text.length[:, None]
+        acts = _behind(context, where & inside, False)
+        acts[:, 0] = False
+        counted = _behind(context, inside, False).astype(np.int32)
+        tokens = _behind(context, text.tokens)
+        found = text_kl.text_kl(
+            interventions, self.params, self.config, (tokens, counted), acts, site=kind.site
+        )
+        return np.asarray(found)
+
+    def _act_at(
+        self, kind: Kind, examples: Examples, context: Context
+    ) -> Bool[np.ndarray, "examples time"]:
+        """The tokens at which an intervention acts, of sentences that the model can read."""
+        self._check_kind(kind)
+        self._check_length(context, int(examples.length.max()))
+        return sites.act_at(kind, examples, len(context))
+
+    def _check_kind(self, kind: Kind) -> None:
+        site_of(self, kind)
+        sites.check_reach(self.name, kind)
 
     def _check_length(self, context: Context, longest: int) -> None:
         """Checks that the model has a position for every token."""
@@ -262,6 +333,14 @@ class TransformerModel:
                 f"{self.name}: expected tokens below {self.config.vocabulary}, the number of rows "
                 f"of the embedding, found {most} from the tokenizer"
             )
+
+
+def _behind(
+    context: Context, x: Shaped[np.ndarray, "rows time"], filled: bool | None = None
+) -> Shaped[np.ndarray, "rows longer"]:
+    """Rows with places for a context before them: its tokens, or what is given."""
+    before = np.array(context, np.int32) if filled is None else np.full(len(context), filled)
+    return np.concatenate([np.broadcast_to(before, (len(x), len(before))), x], axis=1)
 
 
 @functools.partial(jax.jit, static_argnames="config")
