@@ -235,7 +235,7 @@ class TransformerModel:
         where = self._act_at(kind, examples, context)
         action = None
         if intervention is not None:
-            given = jax.tree.map(np.asarray, intervention).toward(examples.direction)
+            given = jax.tree.map(jnp.asarray, intervention).toward(jnp.asarray(examples.direction))
             action = Action(given, _behind(context, where, False))
         state, units = altered.read_in_parts(
             self.params, self.config, _behind(context, examples.tokens), kind.site, action
