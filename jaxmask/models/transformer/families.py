@@ -284,7 +284,7 @@ def _gemma(fields: Fields, attention_cap: float, logit_cap: float) -> Transforme
     fields.get("hidden_act")  # old files have it beside the one that is used
     config = _with_rms(fields, 256, ("hidden_activation", "gelu_pytorch_tanh"), tied=True)
     biased = fields.truth("attention_bias", False)
-    scale = fields.number("query_pre_attn_scalar", 256) ** -0.5
+    scale = fields.number("query_pre_attn_scalar", 256.0) ** -0.5
     return dataclasses.replace(
         config,
         query_scale=(scale,) * config.layers,
