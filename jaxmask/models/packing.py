@@ -96,7 +96,8 @@ def pack(
         most_strata: as many strata at most; `MOST_STRATA` if not given.
 
     Raises:
-        ValueError: an example is intervened on nowhere or outside its sentence, or there are none.
+        ValueError: a direction is unknown, an example is intervened on nowhere or outside its
+            sentence, or there are no examples.
 
     Example:
         >>> one = np.zeros(1, np.int32)
@@ -105,6 +106,8 @@ def pack(
         >>> packed.prefixes, packed.nodes, packed.steps
         (((2,),), ((2,), (2, 3)), array([1], dtype=int32))
     """
+    if (examples.direction < 0).any():
+        raise ValueError("the directions of the examples aren't known yet")
     inside = np.arange(where.shape[1]) < examples.length[:, None]
     if not len(where) or not where.any(axis=1).all() or (where & ~inside).any():
         raise ValueError("every example needs a place of intervention, inside its sentence")

@@ -271,7 +271,7 @@ def build(
             size then share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
-        ValueError: a direction is unknown, or see `jaxmask.models.packing.pack`.
+        ValueError: see `jaxmask.models.packing.pack`.
 
     Example:
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
@@ -286,8 +286,6 @@ def build(
         >>> outcome.log_ratio.shape, bool(abs(outcome.kl) < 1e-6)
         ((1, 1), True)
     """
-    if (examples.direction < 0).any():
-        raise ValueError("the directions of the examples aren't known yet")
     packed = pack(examples, where, both_directions=both_directions)
     return LSTMObjective(
         params=params,

@@ -208,15 +208,9 @@ class TransformerModel:
                 doesn't pass its own checks.
             ValueError: a direction is unknown, or a sentence has no token to intervene on.
         """
-        built = packed.build(
-            self.params,
-            self.config,
-            examples,
-            self._act_at(kind, examples, context),
-            kind,
-            context,
-            both_directions=both_directions,
-        )
+        where = self._act_at(kind, examples, context)
+        rows = packed.pack(examples, where, both_directions=both_directions)
+        built = packed.build(self.params, self.config, rows, kind, context)
         return built if value_range is None else built.replace(value_range=value_range)
 
     def read(

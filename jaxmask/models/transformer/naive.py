@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.transformer import altered, forward
 from jaxmask.models.transformer.altered import Action
 from jaxmask.models.transformer.config import TransformerConfig
@@ -26,28 +25,35 @@ class Response(NamedTuple):
     kl: Float[Array, " examples"]
 
 
-@partial(jax.jit, static_argnames=("config", "kind", "context"))
+@partial(jax.jit, static_argnames=("config", "site", "context"))
 def respond(
     params: Params,
     config: TransformerConfig,
     examples: Examples,
-    where: Bool[Array, "examples time"],
-    intervention: Intervention,
-    *,
-    kind: Kind,
+    action: Action,
+    site: str,
     context: tuple[int, ...],
 ) -> Response:
-    """The response of each example to its own row of mask and baseline (Eqs. 2 and 8)."""
+    """The response of each example to its own row of mask and baseline (Eqs. 2 and 8).
+
+    Args:
+        params: the parameter tree.
+        config: of the model.
+        examples: with their directions known.
+        action: the intervention, at tokens of the sentences without their context.
+        site: name of the states that are replaced.
+        context: tokens before every sentence.
+    """
     size, time = examples.tokens.shape
     before = jnp.broadcast_to(jnp.array(context, jnp.int32), (size, len(context)))
     tokens = jnp.concatenate([before, examples.tokens], axis=1)
-    acts = jnp.concatenate([jnp.zeros(before.shape, bool), where], axis=1)
+    acts = jnp.concatenate([jnp.zeros(before.shape, bool), action.where], axis=1)
 
     def predictions(action: Action | None) -> Float[Array, "examples time vocabulary"]:
-        state, _ = altered.read(params, config, tokens, kind.site, action)
+        state, _ = altered.read(params, config, tokens, site, action)
         return jax.nn.log_softmax(forward.logits(params, config, state))[:, len(context) :]
 
-    original, intervened = predictions(None), predictions(Action(intervention, acts))
+    original, intervened = predictions(None), predictions(action._replace(where=acts))
     last = jnp.take_along_axis(intervened, (examples.length - 1)[:, None, None], axis=1)[:, 0]
     of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
     turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]

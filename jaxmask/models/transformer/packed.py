@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxmask.intervention import Intervention, Kind, Range
-from jaxmask.models import prefix_tree
+from jaxmask.models import packing, prefix_tree
 from jaxmask.models.language_model import ModelError
-from jaxmask.models.packing import pack
+from jaxmask.models.packing import Packed
 from jaxmask.models.prefix_tree import Tree
 from jaxmask.models.sampling import Batch
 from jaxmask.models.transformer import layout, untouched
@@ -27,33 +27,41 @@ _TOLERANCE = 1e-3  # nats, of what float32 does to sums in another order
 _FAR = 10.0  # a value that no unit has by chance
 
 
-def build(
-    params: Params,
-    config: TransformerConfig,
+def pack(
     examples: Examples,
     where: Bool[np.ndarray, "examples time"],
-    kind: Kind,
-    context: Context = (),
     *,
     both_directions: bool = False,
+) -> Packed:
+    """Packs examples in more strata than an LSTM does; see `jaxmask.models.packing.pack`.
+
+    Args:
+        examples: with their directions known.
+        where: to intervene, see `jaxmask.models.transformer.sites.act_at`.
+        both_directions: give each sentence a row for either direction.
+
+    Raises:
+        ValueError: see `jaxmask.models.packing.pack`.
+    """
+    return packing.pack(examples, where, both_directions=both_directions, most_strata=MOST_STRATA)
+
+
+def build(
+    params: Params, config: TransformerConfig, packed: Packed, kind: Kind, context: Context
 ) -> TransformerObjective:
-    """Packs examples and computes all that doesn't depend on the intervention.
+    """Computes all that doesn't depend on the intervention, and checks what comes of it.
 
     Baselines are the model's own values; ``replace(value_range=...)`` makes them places in a range.
 
     Args:
         params: the parameter tree of the frozen model.
         config: of the model.
-        examples: with their directions known, see `jaxmask.text.examples.directed`.
-        where: to intervene, see `jaxmask.models.transformer.sites.places`.
-        kind: of interventions; ``where`` takes the place of its ``place``.
+        packed: examples and where they are intervened on, see `pack`.
+        kind: of interventions; its ``place`` is that of ``packed``.
         context: tokens before every sentence.
-        both_directions: see `jaxmask.models.packing.pack`; objectives of several models of one
-            size then share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
         ModelError: see `check`.
-        ValueError: a direction is unknown, or see `jaxmask.models.packing.pack`.
 
     Example:
         >>> from jaxmask.models.transformer.parameters import random_params
@@ -64,17 +72,14 @@ def build(
         >>> params = random_params(jax.random.key(0), tiny)
         >>> one = np.zeros(1, np.int32)
         >>> examples = Examples(np.array([[2, 3]]), one + 2, one, np.array([[4, 5]]), one, one, one)
-        >>> where = np.array([[True, False]])
-        >>> objective = build(params, tiny, examples, where, Kind("mlp", "all"), context=(0,))
+        >>> packed = pack(examples, np.array([[True, False]]))
+        >>> objective = build(params, tiny, packed, Kind("mlp", "all"), context=(0,))
         >>> batch = objective.everything()
         >>> nothing = Intervention(jnp.zeros((2, 24)), jnp.zeros((2, 24)))
         >>> outcome = objective(nothing.toward(batch.direction), batch)
         >>> outcome.log_ratio.shape, bool(abs(outcome.kl) < 1e-5)
         ((1, 1), True)
     """
-    if (examples.direction < 0).any():
-        raise ValueError("the directions of the examples aren't known yet")
-    packed = pack(examples, where, both_directions=both_directions, most_strata=MOST_STRATA)
     tables = untouched.compute(params, config, packed, context)
     altered = 1 + int(np.flatnonzero(packed.where.any(axis=0)).max())
     tree = prefix_tree.grow(packed, DEEPEST)

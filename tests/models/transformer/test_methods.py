@@ -11,6 +11,7 @@ from support.small_transformer import CONFIGS, model
 from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.transformer import altered, naive, reading
+from jaxmask.models.transformer.altered import Action
 from jaxmask.models.transformer.model import TransformerModel
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.tokenizer import Tokenizer
@@ -38,11 +39,8 @@ def given():
 
 
 def of_examples(tiny, some, where, given):
-    return naive.respond(
-        tiny.params, tiny.config, some, where, given.toward(jnp.asarray(some.direction)),
-        kind=KIND,
-        context=CONTEXT,
-    )  # fmt: skip
+    action = Action(given.toward(jnp.asarray(some.direction)), where)
+    return naive.respond(tiny.params, tiny.config, some, action, KIND.site, CONTEXT)
 
 
 def test_an_intervention_is_read(tiny, given):

@@ -9,9 +9,9 @@ from support.small_transformer import CONFIGS, model
 
 from jaxmask.intervention import Intervention, Kind, Range
 from jaxmask.models import logsumexp
-from jaxmask.models.packing import pack
 from jaxmask.models.transformer import naive, packed
-from jaxmask.models.transformer.packed import build, check
+from jaxmask.models.transformer.altered import Action
+from jaxmask.models.transformer.packed import build, check, pack
 from jaxmask.objective import NoKL, SampledKL
 
 CASES = {
@@ -50,25 +50,20 @@ class Setting:
         self.context, self.kind = context, Kind(site, "all")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(packed, "MOST_STRATA", most_strata)
-            fast = build(
-                self.params, self.config, self.examples, self.where, self.kind, self.context
-            )
+            rows = pack(self.examples, self.where)
+        fast = build(self.params, self.config, rows, self.kind, self.context)
         low = jax.random.uniform(jax.random.key(5), (fast.n_units,), minval=-1.0)
         self.value_range = Range(low, low + 0.5)
         self.fast = fast.replace(value_range=self.value_range)
-        at = {
-            entry[:4]: (entry.row, entry.column)
-            for entry in unpack(pack(self.examples, self.where))
-        }
+        at = {entry[:4]: (entry.row, entry.column) for entry in unpack(rows)}
         self.row, self.column = np.array([at[key] for key in keys_of(self.examples, self.where)]).T
 
     def naive(self, by_row):
         """The naive response of each example to the intervention of its row."""
         given = jax.tree.map(lambda x: x[self.row], by_row).within(self.value_range)
-        return naive.respond(
-            self.params, self.config, self.examples, self.where, given,
-            kind=self.kind, context=self.context,
-        )  # fmt: skip
+        action = Action(given, self.where)
+        site = self.kind.site
+        return naive.respond(self.params, self.config, self.examples, action, site, self.context)
 
 
 def scalars(log_ratio, weight, kl):
@@ -163,7 +158,8 @@ def test_padding_changes_nothing(setting, respond):
         wider = ((0, 0), (0, more))
         longer = setting.examples._replace(tokens=np.pad(setting.examples.tokens, wider))
         where = np.pad(setting.where, wider)
-        fast = build(setting.params, setting.config, longer, where, setting.kind, setting.context)
+        rows = pack(longer, where)
+        fast = build(setting.params, setting.config, rows, setting.kind, setting.context)
         fast = fast.replace(value_range=setting.value_range, strata=setting.fast.strata)
         found = respond(fast, one.toward(batch.direction), batch)
         jax.tree.map(np.testing.assert_array_equal, found, expected)
@@ -224,4 +220,4 @@ def test_a_model_that_does_not_answer_is_reported(setting):
 def test_directions_have_to_be_known(setting):
     unknown = setting.examples._replace(direction=setting.examples.direction * 0 - 1)
     with pytest.raises(ValueError, match="directions"):
-        build(setting.params, setting.config, unknown, setting.where, setting.kind, (1,))
+        pack(unknown, setting.where)
