@@ -26,9 +26,25 @@ from jaxmask.text.vocabulary import UNKNOWN, Words, shown
 
 MOST_WORDS = 12  # rows of the table of missing words
 MOST_LINES = 4  # line numbers for each word
+MOST_TOKENS = 12  # of an example
 LONGEST_WORD = 24  # characters of a word in a table
 FEW = 20  # fewer pairs to flip in a direction than this are reported
 KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
+
+
+# Title and note of the table of words that pairs are lost to, by what tokens are.
+LOST = {
+    "words": (
+        "Words that aren't in the vocabulary",
+        "A pair is dropped if one of its forms or the word at its position is missing; other words "
+        f"are read as {UNKNOWN}.",
+    ),
+    "tokens": (
+        "Forms that are the beginning of the other form",
+        "A pair is decided at the first token in which its forms differ. It is dropped if the "
+        "tokens of one are the beginning of the other's.",
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +79,15 @@ def work(options: CheckOptions) -> None:
     options = suited(options, model)
     missing = [model.unknown_words(stimulus) for stimulus in task.stimuli]
     found = missing_words(task, missing)
-    for line in counts(task, missing, model):
+    encoded = model.encode(task)
+    lines = counts(task, missing, model)
+    if model.vocabulary.unit == "tokens":
+        lines.append(first_example(encoded, model, options.context_name()))
+    for line in lines:
         console().print(line, soft_wrap=True, markup=False)
     console().print()
     if found:
         print_table(word_table(found, model.vocabulary))
-    encoded = model.encode(task)
     odds = model.log_odds(encoded.examples, model.read_context(options.context_name()))
     print_table(group_table(task, encoded, odds))
     for line in advice(task, encoded, odds):
@@ -101,6 +120,20 @@ def counts(task: Task, missing: Sequence[Unknown], model: LanguageModel) -> list
             "vocabulary"
         )
     return lines
+
+
+def first_example(encoded: Encoded, model: LanguageModel, context: str) -> str:
+    """What the model reads of the first example, token by token, with what it reads before."""
+    examples, texts = encoded.examples, model.vocabulary.words
+    sentence = [texts[token] for token in examples.tokens[0, : examples.length[0]]]
+    more = [f"... {len(sentence) - MOST_TOKENS} more"] if sentence[MOST_TOKENS:] else []
+    shown_tokens = [repr(shown(text, LONGEST_WORD)) for text in sentence[:MOST_TOKENS]] + more
+    before = " ".join(map(repr, model.beginning(context))) or "nothing"
+    first, second = (repr(texts[token]) for token in examples.pair[0])
+    return (
+        f"first example: after {before}, {' '.join(shown_tokens)}, then {first} or {second}; "
+        f"position: {sentence[examples.position[0]]!r}"
+    )
 
 
 def missing_words(task: Task, missing: Sequence[Unknown]) -> list[MissingWord]:
@@ -142,17 +175,16 @@ def word_table(found: Sequence[MissingWord], vocabulary: Words) -> Table:
                 role,
                 str(len(places)),
                 ", ".join(lines[:MOST_LINES] + more),
-                suggestion(word, vocabulary),
+                suggestion(word, vocabulary) if vocabulary.unit == "words" else "",
             )
         )
     left_out = len(found) - MOST_WORDS
+    title, note = LOST[vocabulary.unit]
     return Table(
-        "Words that aren't in the vocabulary",
+        title,
         ("Word", "Role", "Pairs", "Lines", "Suggestion"),
         tuple(rows),
-        "A pair is dropped if one of its forms or the word at its position is missing; other words "
-        f"are read as {UNKNOWN}."
-        + (f" {left_out} more words aren't shown." if left_out > 0 else ""),
+        note + (f" {left_out} more words aren't shown." if left_out > 0 else ""),
     )
 
 
