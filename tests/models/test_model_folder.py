@@ -53,7 +53,8 @@ def test_an_unknown_family_is_an_error(family, tmp_path):
     save_model(tmp_path, MODEL)
     file = tmp_path / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"family": family}))
-    with pytest.raises(ModelError, match=r"config\.json: family: expected lstm or transformer, found "):
+    expected = r"config\.json: family: expected lstm or transformer, found "
+    with pytest.raises(ModelError, match=expected):
         load_model(tmp_path)
 
 
