@@ -48,7 +48,8 @@ from jaxmask.report import figures
 
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
-    "ablation_zeroed", "ablation_learned", "greedy", "random", "exhaustive",
+    "ablation_zeroed", "ablation_learned", "attribution_edges", "attribution_learned",
+    "attribution_middle", "greedy", "random", "exhaustive",
 ]  # fmt: skip
 
 
