@@ -16,24 +16,35 @@ import numpy as np
 
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import Data
-from experiments.shared.options import ContextOptions, ModelOptions, TaskName, load_task
+from experiments.shared.options import ContextOptions, ModelOptions, TaskName, load_task, suited
 from experiments.shared.script import run_script
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Table
 from jaxmask.tasks import minimal_pairs, number_agreement
-from jaxmask.text.examples import (
-    Encoded,
-    Task,
-    Unknown,
-    unknown_words,
-)
-from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
+from jaxmask.text.examples import Encoded, Task, Unknown
+from jaxmask.text.vocabulary import UNKNOWN, Words, shown
 
 MOST_WORDS = 12  # rows of the table of missing words
 MOST_LINES = 4  # line numbers for each word
+MOST_TOKENS = 12  # of an example
 LONGEST_WORD = 24  # characters of a word in a table
 FEW = 20  # fewer pairs to flip in a direction than this are reported
 KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
+
+
+# Title and note of the table of words that pairs are lost to, by what tokens are.
+LOST = {
+    "words": (
+        "Words that aren't in the vocabulary",
+        "A pair is dropped if one of its forms or the word at its position is missing; other words "
+        f"are read as {UNKNOWN}.",
+    ),
+    "tokens": (
+        "Forms that are the beginning of the other form",
+        "A pair is decided at the first token in which its forms differ. It is dropped if the "
+        "tokens of one are the beginning of the other's.",
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +76,19 @@ def work(options: CheckOptions) -> None:
     """Reads and encodes the data, runs the untouched model, and reports what was found."""
     task = load_task(options.task, options.data)
     model = options.load_model()
-    missing = [unknown_words(stimulus, model.vocabulary) for stimulus in task.stimuli]
+    options = suited(options, model)
+    missing = [model.unknown_words(stimulus) for stimulus in task.stimuli]
     found = missing_words(task, missing)
-    for line in counts(task, missing, model):
+    encoded = model.encode(task)
+    lines = counts(task, missing, model)
+    if model.vocabulary.unit == "tokens":
+        lines.append(first_example(encoded, model, options.context_name()))
+    for line in lines:
         console().print(line, soft_wrap=True, markup=False)
     console().print()
     if found:
         print_table(word_table(found, model.vocabulary))
-    encoded = model.encode(task)
-    odds = model.log_odds(encoded.examples, model.read_context(options.context))
+    odds = model.log_odds(encoded.examples, model.read_context(options.context_name()))
     print_table(group_table(task, encoded, odds))
     for line in advice(task, encoded, odds):
         console().print(line, markup=False)
@@ -93,20 +108,32 @@ def counts(task: Task, missing: Sequence[Unknown], model: LanguageModel) -> list
     others = sum(len(words.others) for words in kept)
     lines = [
         f"{task.name}: {_count(len(task.stimuli), 'pair')}, {' or '.join(task.directions)}",
-        f"model: {model.name}, {len(model.vocabulary)} words",
+        f"model: {model.name}, {len(model.vocabulary)} {model.vocabulary.unit}",
         f"kept: {_count(len(kept), 'pair')}"
         + (f"; {_count(others, 'other word')} read as {UNKNOWN}" if others else ""),
     ]
     if without_form:
-        lines.append(
-            f"dropped: {_count(without_form, 'pair')} with a form that isn't in the vocabulary"
-        )
+        lines.append(f"dropped: {_count(without_form, 'pair')} with {model.vocabulary.lost_form}")
     if without_position:
         lines.append(
             f"dropped: {_count(without_position, 'pair')} whose word at the position isn't in the "
             "vocabulary"
         )
     return lines
+
+
+def first_example(encoded: Encoded, model: LanguageModel, context: str) -> str:
+    """What the model reads of the first example, token by token, with what it reads before."""
+    examples, texts = encoded.examples, model.vocabulary.words
+    sentence = [texts[token] for token in examples.tokens[0, : examples.length[0]]]
+    more = [f"... {len(sentence) - MOST_TOKENS} more"] if sentence[MOST_TOKENS:] else []
+    shown_tokens = [repr(shown(text, LONGEST_WORD)) for text in sentence[:MOST_TOKENS]] + more
+    before = " ".join(map(repr, model.beginning(context))) or "nothing"
+    first, second = (repr(texts[token]) for token in examples.pair[0])
+    return (
+        f"first example: after {before}, {' '.join(shown_tokens)}, then {first} or {second}; "
+        f"position: {sentence[examples.position[0]]!r}"
+    )
 
 
 def missing_words(task: Task, missing: Sequence[Unknown]) -> list[MissingWord]:
@@ -136,7 +163,7 @@ def _place(task: Task, number: int) -> str:
     return f"{file}{task.lines[number]}"
 
 
-def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
+def word_table(found: Sequence[MissingWord], vocabulary: Words) -> Table:
     """The words that aren't in the vocabulary, with suggestions."""
     rows = []
     for role, word, places in found[:MOST_WORDS]:
@@ -148,29 +175,28 @@ def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
                 role,
                 str(len(places)),
                 ", ".join(lines[:MOST_LINES] + more),
-                suggestion(word, vocabulary),
+                suggestion(word, vocabulary) if vocabulary.unit == "words" else "",
             )
         )
     left_out = len(found) - MOST_WORDS
+    title, note = LOST[vocabulary.unit]
     return Table(
-        "Words that aren't in the vocabulary",
+        title,
         ("Word", "Role", "Pairs", "Lines", "Suggestion"),
         tuple(rows),
-        "A pair is dropped if one of its forms or the word at its position is missing; other words "
-        f"are read as {UNKNOWN}."
-        + (f" {left_out} more words aren't shown." if left_out > 0 else ""),
+        note + (f" {left_out} more words aren't shown." if left_out > 0 else ""),
     )
 
 
-def suggestion(word: str, vocabulary: Vocabulary) -> str:
+def suggestion(word: str, vocabulary: Words) -> str:
     """A suggestion in place of a word that isn't in the vocabulary; may be empty."""
     if word == UNKNOWN:
         return "this stands for any unknown word: write a word"
     for variant in (word.lower(), word.capitalize(), word.upper()):
-        if variant in vocabulary:
+        if variant in vocabulary.index:
             return f"the vocabulary has '{variant}'"
     bare = word.strip(string.punctuation)
-    if bare and bare in vocabulary:
+    if bare and bare in vocabulary.index:
         return f"the vocabulary has '{bare}': separate punctuation by spaces"
     near = get_close_matches(word, vocabulary.words, 1, 0.75) if len(word) <= LONGEST_WORD else []
     return f"did you mean '{near[0]}'?" if near else ""

@@ -86,7 +86,7 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     task, site = prepared.task, prepared.site
     alpha, dropped = plan.config.alpha, prepared.encoded.dropped.total
     right = prepared.model_accuracy
-    words = prepared.model.description()["vocabulary"]
+    words = f"{prepared.model.description()['vocabulary']} {prepared.model.vocabulary.unit}"
     counts = {
         name: (
             prepared.examples_toward(number, "train"),
@@ -98,14 +98,14 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     lines = [
         f"{task.name}, {plan.design.kind.place}-step: {plan.seeds} seeds, alpha {alpha:g} (at most "
         f"{int(search.budget(site.units, alpha))} of {site.units} units)",
-        f"model: {prepared.model.name}, {site.layers} x {site.width}, {words} words"
+        f"model: {prepared.model.name}, {site.layers} x {site.width}, {words}"
         + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
         f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
         f"({toward})",
     ]
     if dropped:
         lines.append(
-            f"dropped, as their words are out of vocabulary: {dropped} pairs; "
+            f"dropped, as the vocabulary can't express them: {dropped} pairs; "
             "experiments.check_data says which"
         )
     if prepared.encoded.unknown:

@@ -77,7 +77,7 @@ class PaperOptions(TextOptions, StepOptions, ContextOptions, StateOptions):
         return Request(
             Plan(
                 config,
-                Design(self.kind_at("single"), self.context),
+                Design(self.kind_at("single"), self.context_name()),
                 seeds=self.seeds,
                 text=self.draw_text(0),
             ),

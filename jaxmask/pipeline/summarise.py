@@ -61,7 +61,7 @@ def summarise(
         "beta": config.beta,
         "shared_mask": config.shared_mask,
         "context": plan.design.context,
-        "model": prepared.model.description(),
+        "model": {**prepared.model.description(), "hidden": site.width},
         "site_units": site.units,
         "examples": examples_of(prepared),
         "runs": runs,

@@ -295,7 +295,8 @@ def markdown_report(summary: Summary) -> str:
     lines = (
         f"# {summary['task'].replace('_', ' ').capitalize()}",
         f"Model {model['name']} (fingerprint {model['fingerprint']}): {model['layers']} x "
-        f"{model['hidden']} units, {model['vocabulary']} words"
+        f"{model['hidden']} units, {model['vocabulary']} "
+        f"{'tokens' if 'tokenizer' in model else 'words'}"
         + (
             "."
             if examples["model_accuracy"] is None

@@ -239,7 +239,7 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
         ([[2, 3]], ('girls',))
     """
     for number, stimulus in enumerate(task.stimuli):
-        _check(stimulus, f"{task.name}, stimulus {number}")
+        check(stimulus, f"{task.name}, stimulus {number}")
     missing = [unknown_words(stimulus, vocabulary) for stimulus in task.stimuli]
     by_pair = [words.pair for words in missing if words.pair]
     by_position = [
@@ -255,7 +255,7 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     if not kept:
         raise TaskDataError(
             f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
-            f"among {len(task.stimuli)}; not in the vocabulary: {_shorten(dropped.words)}"
+            f"among {len(task.stimuli)}; not in the vocabulary: {shorten(dropped.words)}"
         )
     groups = tuple(sorted({s.group for s in task.stimuli}))
     unknown = sum(len(x.others) for x in missing if not x.pair and not x.position_word)
@@ -330,8 +330,21 @@ def read_text(file: Path) -> str:
     return text
 
 
-def _check(stimulus: Stimulus, place: str) -> None:
-    """Raises a `TaskDataError` that names ``place`` if the stimulus is ill-formed."""
+def check(stimulus: Stimulus, place: str) -> None:
+    """Checks that a stimulus is well-formed.
+
+    Args:
+        stimulus: to check.
+        place: its name in the message.
+
+    Raises:
+        TaskDataError: names the place, and says what was expected.
+
+    Example:
+        >>> check(Stimulus((), 0, ("greets", "greet"), 1, "simple"), "pairs.tsv, line 2")
+        Traceback (most recent call last):
+        jaxmask.text.examples.TaskDataError: pairs.tsv, line 2: expected a sentence, found no words
+    """
     if not stimulus.words:
         raise TaskDataError(f"{place}: expected a sentence, found no words")
     if len(stimulus.words) > LONGEST:
@@ -349,7 +362,13 @@ def _check(stimulus: Stimulus, place: str) -> None:
         raise TaskDataError(f"{place}: expected correct to be -1, 0 or 1, found {stimulus.correct}")
 
 
-def _shorten(words: tuple[str, ...], most: int = 10) -> str:
+def shorten(words: Sequence[str], most: int = 10) -> str:
+    """The first few of some words, as one text.
+
+    Example:
+        >>> shorten(("greets", "greet", "admires"), most=2)
+        'greets, greet and 1 more'
+    """
     return ", ".join(map(shown, words[:most])) + (
         f" and {len(words) - most} more" if words[most:] else ""
     )

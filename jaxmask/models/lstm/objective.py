@@ -5,14 +5,14 @@
 objective, which the tests keep as oracle) it
 
 - reads everything up to the first intervened word once, not once a gradient
-  (`jaxmask.models.lstm.packing`);
+  (`jaxmask.models.packing`);
 - replaces layer 1's input projection by a table with a row for each word of the task;
 - computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
 - needs of the original distribution only its expected decoder row and its log-normaliser
   (`jaxmask.models.kl`);
 - estimates the mean KL over positions from one random position of some of the rows;
 - computes what rows share once, where all rows of a direction are intervened on alike
-  (`jaxmask.models.lstm.prefix_tree`).
+  (`jaxmask.models.prefix_tree`).
 """
 
 import flax
@@ -22,13 +22,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range, intervene
+from jaxmask.models import prefix_tree, sampling
 from jaxmask.models.kl import Predictions, divergence
-from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
+from jaxmask.models.lstm import network, tree_reading, untouched
 from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.packing import Stratum, pack
-from jaxmask.models.lstm.prefix_tree import Tree
-from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
+from jaxmask.models.packing import Stratum, pack
+from jaxmask.models.prefix_tree import Tree
+from jaxmask.models.sampling import Batch
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
@@ -37,24 +39,6 @@ from jaxmask.text.examples import Examples
 _STATES_AT_ONCE = 2048
 
 _KLs = tuple[Float[Array, ""], Float[Array, ""]]  # at all positions, and elsewhere than at targets
-
-
-class Batch(flax.struct.PyTreeNode):
-    """Rows of an objective, grouped by stratum.
-
-    Attributes:
-        rows: of the objective.
-        weight: of their pairs.
-        direction: index of the form that the decisions of each row are to turn to.
-        counts: how many rows of each stratum (static).
-        as_tree: are these all rows, and those of a direction intervened on alike (static)?
-    """
-
-    rows: Int[Array, " rows"]
-    weight: Float[Array, "rows pairs"]
-    direction: Int[Array, " rows"]
-    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
-    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 class LSTMObjective(flax.struct.PyTreeNode):
@@ -94,21 +78,14 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def everything(self, by_direction: bool = False) -> Batch:
         """All rows, once; see `jaxmask.objective.Objective`."""
-        return Batch(
-            jnp.arange(len(self.prefix)),
-            self.pair_weight / self.pair_weight.sum(),
-            self.direction,
-            tuple(stratum.rows for stratum in self.strata),
-            as_tree=by_direction and self.tree is not None,
-        )
+        as_tree = by_direction and self.tree is not None
+        return sampling.everything(self.strata, self.pair_weight, self.direction, as_tree)
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.lstm.sampling`."""
-        drawn = sampling.draw(key, size, self.strata, self.examples_up_to)
-        pair_weight = self.pair_weight[drawn.rows]
-        share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
-        weight = share * drawn.weight[:, None]
-        return Batch(drawn.rows, weight, self.direction[drawn.rows], drawn.counts)
+        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
+        return sampling.sample(
+            key, size, self.strata, self.examples_up_to, self.pair_weight, self.direction
+        )
 
     def __call__(
         self,
@@ -164,7 +141,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         # Any row of a direction tells how all of them are intervened on.
         ways = jnp.arange(DIRECTIONS)[:, None]
         one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
-        top = prefix_tree.read(
+        top = tree_reading.read(
             tree,
             self.params,
             self.prefix_state,
@@ -183,12 +160,9 @@ class LSTMObjective(flax.struct.PyTreeNode):
             weighted = tree.kl_weight * of_entry
             mean_kl = jnp.sum(weighted), jnp.sum(weighted * tree.elsewhere)
         else:
-            up_to = jnp.cumsum(tree.kl_weight)
-            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
-            some = jnp.minimum(some, len(up_to) - 1)
+            some, total = sampling.in_proportion(key, kl.rows, tree.kl_weight)
             drawn = self._kl(top[some], tree.node[some])
-            elsewhere = drawn * tree.elsewhere[some]
-            mean_kl = up_to[-1] * drawn.mean(), up_to[-1] * elsewhere.mean()
+            mean_kl = total * drawn.mean(), total * (drawn * tree.elsewhere[some]).mean()
         return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, *mean_kl)
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
@@ -303,11 +277,11 @@ def build(
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
         kind: of interventions; ``where`` takes the place of its ``place``.
-        both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
+        both_directions: see `jaxmask.models.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
-        ValueError: a direction is unknown, or see `jaxmask.models.lstm.packing.pack`.
+        ValueError: see `jaxmask.models.packing.pack`.
 
     Example:
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
@@ -322,8 +296,6 @@ def build(
         >>> outcome.log_ratio.shape, bool(abs(outcome.kl) < 1e-6)
         ((1, 1), True)
     """
-    if (examples.direction < 0).any():
-        raise ValueError("the directions of the examples aren't known yet")
     packed = pack(examples, where, both_directions=both_directions)
     return LSTMObjective(
         params=params,
@@ -339,7 +311,7 @@ def build(
         pair=jnp.asarray(packed.pair),
         pair_weight=jnp.asarray(packed.pair_weight),
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
-        tree=prefix_tree.grow(packed),
+        tree=prefix_tree.grow(packed, tree_reading.DEEPEST),
         strata=packed.strata,
         once=packed.once,
         value_range=Range.same(network.site_units(params, kind)),

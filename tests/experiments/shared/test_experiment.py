@@ -104,7 +104,7 @@ def test_a_run_reports_what_was_dropped(tmp_path, capsys):
     unknown = summary["examples"]["unknown"]
     assert unknown > 0
     printed = capsys.readouterr().out
-    assert "dropped, as their words are out of vocabulary: 18 pairs" in printed
+    assert "dropped, as the vocabulary can't express them: 18 pairs" in printed
     assert f"out of vocabulary, read as <unk>: {unknown} other words" in printed
     assert f"18 dropped, {unknown} words read as <unk>." in (tmp_path / "out/table.md").read_text()
 

@@ -8,12 +8,12 @@ from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, Kind, Range
-from jaxmask.models import logsumexp
+from jaxmask.models import logsumexp, packing, prefix_tree
 from jaxmask.models.lstm import naive as naive
-from jaxmask.models.lstm import objective, packing, prefix_tree
+from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.objective import build
-from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.packing import pack
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)
@@ -315,9 +315,8 @@ def test_what_rows_share_can_be_computed_once(case, monkeypatch):
     assert float(observe(True, NoKL()).kl) == 0.0
 
 
-def test_a_tree_that_would_be_too_deep_is_not_grown(setting, monkeypatch):
-    monkeypatch.setattr(prefix_tree, "DEEPEST", 2)
-    assert prefix_tree.grow(pack(setting.examples, setting.where)) is None
+def test_a_tree_that_would_be_too_deep_is_not_grown(setting):
+    assert prefix_tree.grow(pack(setting.examples, setting.where), 2) is None
     deep = setting.fast.replace(tree=None)
     assert not deep.everything(by_direction=True).as_tree
     assert setting.fast.everything(by_direction=True).as_tree
