@@ -5,24 +5,17 @@ softmax over the vocabulary is taken at every position.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmask.models.naive import Response, response
 from jaxmask.models.transformer import altered, forward
 from jaxmask.models.transformer.altered import Action
 from jaxmask.models.transformer.config import TransformerConfig
 from jaxmask.models.transformer.forward import Params
 from jaxmask.text.examples import Examples
-
-
-class Response(NamedTuple):
-    """Of each example: log p(d) - log p(t), and the mean KL over the sentence's positions."""
-
-    log_ratio: Float[Array, " examples"]
-    kl: Float[Array, " examples"]
 
 
 @partial(jax.jit, static_argnames=("config", "site", "context"))
@@ -44,7 +37,7 @@ def respond(
         site: name of the states that are replaced.
         context: tokens before every sentence.
     """
-    size, time = examples.tokens.shape
+    size = len(examples.tokens)
     before = jnp.broadcast_to(jnp.array(context, jnp.int32), (size, len(context)))
     tokens = jnp.concatenate([before, examples.tokens], axis=1)
     acts = jnp.concatenate([jnp.zeros(before.shape, bool), action.where], axis=1)
@@ -54,12 +47,4 @@ def respond(
         return jax.nn.log_softmax(forward.logits(params, config, state))[:, len(context) :]
 
     original, intervened = predictions(None), predictions(action._replace(where=acts))
-    last = jnp.take_along_axis(intervened, (examples.length - 1)[:, None, None], axis=1)[:, 0]
-    of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
-    turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]
-    kl = jnp.sum(jnp.exp(original) * (original - intervened), axis=-1)
-    inside = (jnp.arange(time)[None, :] < examples.length[:, None]).astype(kl.dtype)
-    return Response(
-        of_pair.sum(axis=1) - 2 * turned_to,
-        jnp.sum(kl * inside, axis=1) / examples.length.astype(kl.dtype),
-    )
+    return response(original, intervened, examples)

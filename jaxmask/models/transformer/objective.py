@@ -43,12 +43,14 @@ class Tokens(flax.struct.PyTreeNode):
         suffix: what is computed.
         node: of the untouched model, of each token.
         kl_weight: of each token in the mean of the KL over examples and positions.
+        elsewhere: the fraction of this weight that the positions of targets don't give.
         last: the token at which each row ends.
     """
 
     suffix: Suffix
     node: Int[Array, " tokens"]
     kl_weight: Float[Array, " tokens"]
+    elsewhere: Float[Array, " tokens"]
     last: Int[Array, " rows"]
 
 
@@ -133,7 +135,7 @@ class TransformerObjective(flax.struct.PyTreeNode):
             intervention.within(self.value_range),
         )
         log_ratio = self.log_ratio(batch, state[tokens.last])
-        return Outcome(log_ratio, batch.weight, self._mean_kl(tokens, state, key, kl))
+        return Outcome(log_ratio, batch.weight, *self._mean_kl(tokens, state, key, kl))
 
     def log_ratio(
         self, batch: Batch, state: Float[Array, "rows width"]
@@ -146,18 +148,21 @@ class TransformerObjective(flax.struct.PyTreeNode):
 
     def _mean_kl(
         self, tokens: Tokens, state: Float[Array, "tokens width"], key: Array | None, kl: KL
-    ) -> Float[Array, ""]:
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The mean KL at all positions, and the part of it that targets' positions don't give."""
         if isinstance(kl, NoKL):
-            return jnp.zeros(())
+            return jnp.zeros(()), jnp.zeros(())
 
         def of(state: Array, node: Array) -> Array:
             original = jax.tree.map(lambda x: x[node], self.original)
             return decisions.divergence(self.params, self.config, original, state)
 
         if key is None or isinstance(kl, ExactKL):
-            return jnp.sum(tokens.kl_weight * of(state, tokens.node))
+            weighted = tokens.kl_weight * of(state, tokens.node)
+            return jnp.sum(weighted), jnp.sum(weighted * tokens.elsewhere)
         some, total = sampling.in_proportion(key, kl.rows, tokens.kl_weight)
-        return total * of(state[some], tokens.node[some]).mean()
+        drawn = of(state[some], tokens.node[some])
+        return total * drawn.mean(), total * (drawn * tokens.elsewhere[some]).mean()
 
     def _tokens(self, batch: Batch) -> Tokens:
         """Each row of a batch as a sentence of its own."""
@@ -182,5 +187,6 @@ class TransformerObjective(flax.struct.PyTreeNode):
             ),
             node=self.node[here],
             kl_weight=jnp.where(at.time <= self.steps[rows][at.row], weight, 0.0),
+            elsewhere=(jnp.asarray(at.time) < self.steps[rows][at.row]).astype(jnp.float32),
             last=jnp.asarray(at.token)[jnp.arange(len(rows)), self.steps[rows]],
         )

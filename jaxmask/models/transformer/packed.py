@@ -185,5 +185,6 @@ def _tree_tokens(
         ),
         node=tree.node,
         kl_weight=tree.kl_weight,
+        elsewhere=tree.elsewhere,
         last=tree.last,
     )

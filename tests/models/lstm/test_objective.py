@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.comparing import close, scalars
 from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from jaxmask.evaluate import evaluate
@@ -82,16 +83,6 @@ class Setting:
             jax.tree.map(lambda x: x[self.row], by_row).within(self.value_range),
             self.kind,
         )
-
-
-def scalars(log_ratio, weight, kl, kl_elsewhere):
-    """Something to differentiate that depends on all there is."""
-    return jnp.sum(weight * jax.nn.sigmoid(log_ratio)) + 0.7 * kl + 0.4 * kl_elsewhere
-
-
-def close(found, expected, tolerance):
-    """Within ``tolerance`` of the largest of the expected numbers."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
