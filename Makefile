@@ -1,5 +1,5 @@
-# Everything runs in .venv, which `make env` makes; torch, which only the parity tests need, has an
-# environment of its own. Variables can be set on the command line: make demo SEEDS=3
+# Everything runs in .venv, which `make env` makes; torch and transformers, which only the parity tests
+# need, have an environment of their own. Variables can be set on the command line: make demo SEEDS=3
 PYTHON ?= python3
 SEEDS ?= 10
 ALPHA_SINGLE ?= 0.0485
@@ -10,6 +10,7 @@ PAPER ?= results/paper
 # where the default would be a build for GPUs.
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
+TRANSFORMERS ?= transformers>=5.17
 
 # Tests run side by side, those of a file together: more workers take more memory.
 WORKERS ?= 2
@@ -71,5 +72,6 @@ clean:
 .venv-torch/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) $(TORCH_OPTIONS) '$(TORCH)'
+	.venv-torch/bin/python $(PIP) '$(TORCH)' '$(TRANSFORMERS)'
 	.venv-torch/bin/python $(PIP) -e '.[experiments,test]'
 	@touch $@

@@ -19,18 +19,27 @@ from experiments.shared.options import (
     SplitOptions,
     TaskName,
     load_task,
+    suited,
 )
 from experiments.shared.script import run_script
-from experiments.studies.missing_words import REASONS, dropped_pairs, missing_words, word_table
+from experiments.studies.missing_words import (
+    LONGEST_WORD,
+    dropped_pairs,
+    missing_words,
+    reasons_of,
+    word_table,
+)
 from experiments.studies.preferences import advice, count, group_table
 from jaxmask.files.run_folder import write_text
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Split
 from jaxmask.pipeline.prepare import SplitError, split_rows
 from jaxmask.tasks import minimal_pairs
-from jaxmask.text.examples import Examples, Task, Unknown, drops, unknown_words
+from jaxmask.text.examples import Encoded, Examples, Task, Unknown, drops
 from jaxmask.text.text_files import read_text
-from jaxmask.text.vocabulary import UNKNOWN
+from jaxmask.text.vocabulary import UNKNOWN, shown
+
+MOST_TOKENS = 12  # of an example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +63,8 @@ def work(options: CheckOptions) -> None:
     write_left_out(options.left_out, rows)  # now, as a line with a fault ends the script
     task = load_task(options.task, options.data)
     model = options.load_model()
-    missing = [unknown_words(stimulus, model.vocabulary) for stimulus in task.stimuli]
+    options = suited(options, model)
+    missing = [model.unknown_words(stimulus) for stimulus in task.stimuli]
     write_left_out(options.left_out, rows + dropped_pairs(task, missing, model.vocabulary))
     for line in counts(task, missing, model):
         console().print(line, soft_wrap=True, markup=False)
@@ -62,7 +72,10 @@ def work(options: CheckOptions) -> None:
     if found := missing_words(task, missing):
         print_table(word_table(found, model.vocabulary))
     encoded = model.encode(task)
-    odds = model.log_odds(encoded.examples, model.read_context(options.context))
+    if model.vocabulary.unit == "tokens":
+        console().print(first_example(encoded, model, options.context_name()), markup=False)
+        console().print()
+    odds = model.log_odds(encoded.examples, model.read_context(options.context_name()))
     print_table(group_table(task, encoded, odds))
     console().print(split_line(encoded.examples, options.held_out(), task.name), markup=False)
     for line in advice(task, encoded, odds, model.vocabulary):
@@ -107,15 +120,29 @@ def counts(task: Task, missing: Sequence[Unknown], model: LanguageModel) -> list
     return [
         f"{task.name}: {count(len(task.stimuli), 'pair')}, {' or '.join(task.directions)}",
         *(f"left out: {what}: {number}" for what, number in task.left_out if number),
-        f"model: {model.name}, {len(model.vocabulary)} words",
+        f"model: {model.name}, {len(model.vocabulary)} {model.vocabulary.unit}",
         f"kept: {count(reasons.count(None), 'pair')}"
         + (f"; {count(others, 'other word')} read as {UNKNOWN}" if others else ""),
         *(
             f"dropped: {count(reasons.count(reason), 'pair')} {words}"
-            for reason, words in REASONS.items()
+            for reason, words in reasons_of(model.vocabulary).items()
             if reason in reasons
         ),
     ]
+
+
+def first_example(encoded: Encoded, model: LanguageModel, context: str) -> str:
+    """What the model reads of the first example, token by token, with what it reads before."""
+    examples, texts = encoded.examples, model.vocabulary.words
+    sentence = [texts[token] for token in examples.tokens[0, : examples.length[0]]]
+    more = [f"... {len(sentence) - MOST_TOKENS} more"] if sentence[MOST_TOKENS:] else []
+    shown_tokens = [repr(shown(text, LONGEST_WORD)) for text in sentence[:MOST_TOKENS]] + more
+    before = " ".join(map(repr, model.beginning(context))) or "nothing"
+    first, second = (repr(texts[token]) for token in examples.pair[0])
+    return (
+        f"first example: after {before}, {' '.join(shown_tokens)}, then {first} or {second}; "
+        f"position: {sentence[examples.position[0]]!r}"
+    )
 
 
 def split_line(examples: Examples, split: Split, task: str) -> str:

@@ -34,6 +34,7 @@ from experiments.shared.options import (
     TaskOptions,
     data_name,
     load_task,
+    suited,
 )
 from experiments.shared.script import run_script
 from experiments.studies import comparison_tables
@@ -47,7 +48,8 @@ from jaxmask.pipeline.prepare import prepare
 
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
-    "ablation_zeroed", "ablation_learned", "greedy", "random", "exhaustive",
+    "ablation_zeroed", "ablation_learned", "attribution_edges", "attribution_learned",
+    "attribution_middle", "greedy", "random", "exhaustive",
 ]  # fmt: skip
 
 
@@ -115,11 +117,12 @@ def work(options: CompareOptions) -> dict[str, Any]:
     options.check()
     started = time.perf_counter()
     task, model = load_task(options.task, options.data), options.load_model()
+    options = suited(options, model)
     kind = options.kind()
     name = f"compare-{task.name}-{model.name}-{kind.place}"
     folder = options.out or Path("results") / name
     comparison = options.comparison(site_of(model, kind).units)
-    design = Design(kind, options.context, options.held_out(), data_name(options.data))
+    design = Design(kind, options.context_name(), options.held_out(), data_name(options.data))
     settings = comparison.settings(design, task, model)
     check_run_folder(folder, settings)
     prepared = prepare(model, task, design)

@@ -6,7 +6,7 @@ python -m experiments.gender_bias --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import experiment, open_output
-from experiments.shared.options import Options, load_task
+from experiments.shared.options import Options, load_task, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import gender_bias
@@ -14,7 +14,9 @@ from jaxmask.tasks import gender_bias
 
 def work(options: Options) -> dict[str, Any]:
     """The whole experiment, see `experiments.number_agreement`; returns its summary."""
-    plan, model = options.plan(), options.load_model()
+    model = options.load_model()
+    options = suited(options, model)
+    plan = options.plan()
     task = load_task(gender_bias.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)

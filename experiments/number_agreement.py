@@ -6,7 +6,7 @@ python -m experiments.number_agreement --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import introduce, open_output, report_results, watched
-from experiments.shared.options import Options, load_task
+from experiments.shared.options import Options, load_task, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.measure import measure
 from jaxmask.pipeline.prepare import prepare
@@ -16,8 +16,9 @@ from jaxmask.tasks import number_agreement
 
 def work(options: Options) -> dict[str, Any]:
     """The whole experiment; returns its summary."""
-    plan = options.plan()
     model = options.load_model()
+    options = suited(options, model)
+    plan = options.plan()
     task = load_task(number_agreement.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)

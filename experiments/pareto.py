@@ -15,7 +15,7 @@ from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
 from experiments.shared.experiment import open_output, save_interventions, watched
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
-from experiments.shared.options import Options, TaskOptions, load_task
+from experiments.shared.options import Options, TaskOptions, load_task, suited
 from experiments.shared.script import run_script
 from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep
@@ -53,8 +53,9 @@ class ParetoOptions(Options, TaskOptions):
 
 def work(options: ParetoOptions) -> dict[str, Any]:
     """Searches, reports on the screen, and writes the run folder; returns its summary."""
-    chosen = options.sweep()
     model, task = options.load_model(), load_task(options.task, options.data)
+    options = suited(options, model)
+    chosen = options.sweep()
     name = f"pareto-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
     to = open_output(folder, chosen.settings(task, model), options.checkpoint_minutes)

@@ -119,7 +119,7 @@ class RobustnessOptions(
         config = weighted(SearchConfig(), self.kl_weight).replace(**self.lengths())
         if self.alpha is not None:
             config = config.replace(alpha=self.alpha, beta=self.alpha)
-        design = Design(self.kind(), self.context, self.held_out(), data_name(self.data))
+        design = Design(self.kind(), self.context_name(), self.held_out(), data_name(self.data))
         plan = Plan(config, design, seeds=self.searches)
         return Goal(plan, self.accuracy, self.alpha is None, self.valid)
 

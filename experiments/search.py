@@ -13,7 +13,7 @@ import tyro
 
 from experiments.shared.experiment import experiment, open_output
 from experiments.shared.option_types import TextFile
-from experiments.shared.options import Options, load_task
+from experiments.shared.options import Options, load_task, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import minimal_pairs
@@ -29,7 +29,9 @@ class SearchScriptOptions(Options):
 
 def work(options: SearchScriptOptions) -> dict[str, Any]:
     """The whole experiment, see `experiments.number_agreement`; returns its summary."""
-    plan, model = options.plan(), options.load_model()
+    model = options.load_model()
+    options = suited(options, model)
+    plan = options.plan()
     task = load_task(minimal_pairs.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)

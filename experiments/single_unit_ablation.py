@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import Count, DataFolder, ResultFolder, Seed
-from experiments.shared.options import ContextOptions, ModelOptions, load_task
+from experiments.shared.options import ContextOptions, ModelOptions, load_task, suited
 from experiments.shared.script import run_script
 from experiments.studies.ablations import Sample, ablate, content, table
 from jaxmask.files.run_folder import check_writable, write_text
@@ -37,10 +37,11 @@ class AblationOptions(ContextOptions, ModelOptions):
 def work(options: AblationOptions) -> None:
     """Ablates, prints the table, writes it and all figures."""
     model = options.load_model()
+    options = suited(options, model)
     task = load_task(number_agreement.NAME, options.data)
     folder = options.out or Path("results") / f"single_unit_ablation-{model.name}"
     check_writable(folder)
-    ablations = ablate(model, task, Sample(options.examples, options.seed, options.context))
+    ablations = ablate(model, task, Sample(options.examples, options.seed, options.context_name()))
     print_table(table(ablations, model))
     write_text(folder / "table.md", to_markdown(table(ablations, model, most=50)))
     write_text(folder / "ablation.json", json.dumps(content(ablations)) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.shared.console import console, print_table
-from experiments.shared.options import Options, TaskOptions, load_task
+from experiments.shared.options import Options, TaskOptions, load_task, suited
 from experiments.shared.script import run_script
 from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import write_text
@@ -36,10 +36,11 @@ class VariantOptions(Options, TaskOptions):
 
 def work(options: VariantOptions) -> None:
     """Runs the variants that aren't finished yet, and compares all of them."""
+    model, task = options.load_model(), load_task(options.task, options.data)
+    options = suited(options, model)
     plans = {
         name: dataclasses.replace(options, **changes).plan() for name, changes in VARIANTS.items()
     }
-    model, task = options.load_model(), load_task(options.task, options.data)
     name = f"variants-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
     resources = Resources(Programs(), options.checkpoint_minutes)

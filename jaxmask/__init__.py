@@ -77,6 +77,7 @@ _NAMES = {
     "Site": "intervention",
     "Split": "pipeline.plan",
     "apply": "files.intervention_file",
+    "check_objective": "search",
     "evenly": "objective",
     "intervene": "intervention",
     "load_intervention": "files.intervention_file",
@@ -93,10 +94,10 @@ _NAMES = {
 __all__ = [
     "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Intervention", "Kind", "LanguageModel",
     "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL", "SavedIntervention",
-    "SearchConfig", "Site", "Split", "__version__", "apply", "baselines", "evaluate", "evenly",
-    "files", "intervene", "load_intervention", "load_model", "measure", "models", "pipeline",
-    "prepare", "report", "runs", "save_intervention", "save_model", "search", "search_all",
-    "summarise", "tasks", "text", "units",
+    "SearchConfig", "Site", "Split", "__version__", "apply", "baselines", "check_objective",
+    "evaluate", "evenly", "files", "intervene", "load_intervention", "load_model", "measure",
+    "models", "pipeline", "prepare", "report", "runs", "save_intervention", "save_model", "search",
+    "search_all", "summarise", "tasks", "text", "units",
 ]  # fmt: skip
 
 

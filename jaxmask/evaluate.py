@@ -18,9 +18,12 @@ class Evaluation(NamedTuple):
         accuracy: fraction of examples whose decision flipped.
         accuracy_by_direction: the same for each direction; NaN where it has no examples.
         kl: mean over examples and positions of KL(original || intervened), in nats.
+        kl_elsewhere: the part of it that the target's position doesn't give; NaN where the
+            objective doesn't tell the two apart. See `jaxmask.objective.Outcome`.
 
     Example:
-        >>> Evaluation(jnp.array(0.75), jnp.array([1.0, 0.5]), jnp.array(0.1)).accuracy.item()
+        >>> kl, elsewhere = jnp.array(0.1), jnp.array(0.04)
+        >>> Evaluation(jnp.array(0.75), jnp.array([1.0, 0.5]), kl, elsewhere).accuracy.item()
         0.75
 
     Example:
@@ -30,6 +33,7 @@ class Evaluation(NamedTuple):
     accuracy: Float[Array, ""]
     accuracy_by_direction: Float[Array, " directions"]
     kl: Float[Array, ""]
+    kl_elsewhere: Float[Array, ""]
 
 
 def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL()) -> Evaluation:
@@ -62,6 +66,9 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
         jnp.sum(flipped[None] * here, axis=(1, 2))
         / jnp.sum(outcome.weight[None] * here, axis=(1, 2)),
         outcome.kl,
+        jnp.full_like(outcome.kl, jnp.nan)
+        if outcome.kl_elsewhere is None
+        else outcome.kl_elsewhere,
     )
 
 

@@ -39,14 +39,14 @@ class Kind(NamedTuple):
     Example:
         >>> Kind(place="every").label
         'every'
-        >>> Kind("hidden+cell", reach="all", values="natural").label
-        'single-hidden+cell-all-natural'
+        >>> Kind("hidden+cell", reach="time", values="natural").label
+        'single-hidden+cell-time-natural'
         >>> Kind("cell", values="natural").title
         'single-step, cell states, natural values'
     """
 
     site: str = "hidden"
-    reach: Reach = "time"
+    reach: Reach = "all"
     values: Values = "free"
     place: Place = "single"
 

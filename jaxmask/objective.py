@@ -75,6 +75,9 @@ class Outcome(NamedTuple):
             no such pair.
         kl: mean over examples and sentence positions of KL(original || intervened), in nats;
             0 if it wasn't asked for.
+        kl_elsewhere: the part of this mean that the target's position doesn't give, where a
+            decision can't flip without a change: the sum over all other positions, divided by the
+            number of all positions. None if an objective doesn't tell the two apart.
 
     Example:
         The decision of the first of two rows has flipped:
@@ -87,6 +90,7 @@ class Outcome(NamedTuple):
     log_ratio: Float[Array, "rows pairs"]
     weight: Float[Array, "rows pairs"]
     kl: Float[Array, ""]
+    kl_elsewhere: Float[Array, ""] | None = None
 
 
 class Batch(Protocol):
@@ -170,7 +174,7 @@ class LinearObjective(flax.struct.PyTreeNode):
 
     A row has hidden states ``h`` and the log-ratio ``margin + effect . (h' - h)``, where ``h'`` are
     the states after the intervention (Eq. 1). The mean of ``cost . (h' - h)^2`` stands in for the
-    KL; it is always exact.
+    KL, all of it elsewhere than at the target; it is always exact.
 
     Attributes:
         effect: of each unit on the log-ratio of each row.
@@ -236,4 +240,4 @@ class LinearObjective(flax.struct.PyTreeNode):
         weight = jnp.full((len(batch.row), 1), 1 / len(batch.row))
         cost = jnp.broadcast_to(self.cost, self.n_units)
         mean_cost = jnp.zeros(()) if isinstance(kl, NoKL) else jnp.mean(moved**2 @ cost)
-        return Outcome(log_ratio[:, None], weight, mean_cost)
+        return Outcome(log_ratio[:, None], weight, mean_cost, mean_cost)

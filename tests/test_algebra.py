@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import small_model, toy
+from support.strict import optimized_jit
 
 from jaxmask import search
 from jaxmask.evaluate import evaluate
@@ -120,7 +121,7 @@ def test_altered_states_are_fixed_points(tokens, baseline, mask, where):
 @pytest.fixture
 def optimized_read(optimized):
     """`read`, compiled as outside the tests."""
-    return jax.jit(lambda *arguments: read.__wrapped__(*arguments))
+    return optimized_jit(lambda *arguments: read.__wrapped__(*arguments))
 
 
 @quick

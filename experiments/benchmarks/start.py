@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from experiments.shared.experiment import experiment, open_output
-from experiments.shared.options import Options, load_task
+from experiments.shared.options import Options, load_task, suited
 from experiments.shared.script import parse
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.runs.programs import Programs
@@ -88,7 +88,9 @@ def main() -> None:
     jax.monitoring.register_event_listener(lambda e, **_: events.update([e]))
     programs = _UntilFirstStep()
     options = parse(Options, "benchmark_start", __doc__)
-    plan, model = options.plan(), options.load_model()
+    model = options.load_model()
+    options = suited(options, model)
+    plan = options.plan()
     task = load_task(number_agreement.NAME, options.data)
     settings = plan.settings(task, model)
     try:

@@ -96,7 +96,7 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     task, site = prepared.task, prepared.site
     alpha, dropped = plan.config.alpha, prepared.encoded.dropped.total
     right = prepared.model_accuracy
-    words = prepared.model.description()["vocabulary"]
+    words = f"{prepared.model.description()['vocabulary']} {prepared.model.vocabulary.unit}"
     counts = {
         name: (
             prepared.examples_toward(number, "train"),
@@ -108,14 +108,14 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     lines = [
         f"{task.name}, {plan.design.kind.place}-step: {plan.seeds} seeds, alpha {alpha:g} (at most "
         f"{int(search.budget(site.units, alpha))} of {site.units} units)",
-        f"model: {prepared.model.name}, {site.layers} x {site.width}, {words} words"
+        f"model: {prepared.model.name}, {site.layers} x {site.width}, {words}"
         + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
         f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
         f"({toward})",
     ]
     if dropped:
         lines.append(
-            f"dropped: {dropped} pairs with words that aren't in the vocabulary; "
+            f"dropped: {dropped} pairs that the vocabulary can't express; "
             "experiments.check_data lists them"
         )
     if prepared.encoded.unknown:
@@ -201,7 +201,7 @@ def save_interventions(
 ) -> None:
     """Writes one file a run, to be applied elsewhere."""
     for one, run in zip(separate(results.interventions), summary["runs"], strict=True):
-        names = ("accuracy", "accuracy_by_direction", "n_units", "kl")
+        names = ("accuracy", "accuracy_by_direction", "n_units", "kl", "kl_elsewhere")
         saved = SavedIntervention(
             one,
             prepared.task.name,

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import lzma
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
@@ -21,6 +21,7 @@ from experiments.shared.option_types import (
     Fraction,
     Model,
     OptionError,
+    PositiveWeight,
     ResultFolder,
     Runs,
     Seed,
@@ -43,13 +44,32 @@ TaskName = Literal["number_agreement", "gender_bias", "minimal_pairs"]
 MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
 
 
-def load_model_named(name: str, vocab: Path | None) -> LanguageModel:
+def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
     """The bundled model (``demo``), a PyTorch checkpoint (``.pt``) or a model folder."""
     if name == "demo":
-        return load_model(BUNDLED_MODEL)
+        return load_model(BUNDLED_MODEL, dtype)
     if Path(name).suffix == ".pt":
+        if dtype != "float32":
+            raise OptionError(f"--dtype: expected float32 for a .pt file, found {dtype}")
         return convert(name, vocab)
-    return load_model(name)
+    return load_model(name, dtype)
+
+
+Chosen = TypeVar("Chosen")
+
+
+def suited(options: Chosen, model: LanguageModel) -> Chosen:
+    """The options with what is usual for a model where nothing was chosen.
+
+    These are its first site, its first context and its usual values.
+    """
+    usual = {
+        "site": next(iter(model.sites)),
+        "values": model.usual_values,
+        "context": "bos" if getattr(options, "bos", False) else model.contexts[0],
+    }
+    missing = {name for name in usual if getattr(options, name, "") is None}
+    return dataclasses.replace(options, **{name: usual[name] for name in missing})
 
 
 def load_task(name: str, data: Path | None) -> Task:
@@ -103,9 +123,15 @@ def search_config(method: str) -> SearchConfig:
 
 
 def weighted(config: SearchConfig, kl_weight: float) -> SearchConfig:
-    """The settings with another weight of the KL; a KL of weight 0 isn't computed."""
+    """The settings with another weight of the KL; one of weight 0 and without a limit is left out.
+
+    Args:
+        config: whose limit of the KL counts.
+        kl_weight: of the KL.
+    """
     config = config.replace(kl_weight=kl_weight)
-    return config if kl_weight else config.replace(kl=NoKL())
+    needed = kl_weight or config.kl_at_most is not None
+    return config if needed else config.replace(kl=NoKL())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +139,16 @@ class ModelOptions:
     """Which model."""
 
     model: Model = "demo"
-    """A model folder, a PyTorch .pt file (with --vocab), or `demo`, the bundled model."""
+    """A model folder, that of a transformer as Hugging Face has it, a PyTorch .pt file (with
+    --vocab), or `demo`, the bundled model."""
     vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the matrices of a transformer; bfloat16 halves the memory of large ones."""
 
     def load_model(self) -> LanguageModel:
         """The model that the options name."""
-        return load_model_named(self.model, self.vocab)
+        return load_model_named(self.model, self.vocab, self.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,26 +172,57 @@ class TaskOptions:
 class ContextOptions:
     """What is read before a sentence."""
 
-    context: Literal["eos", "none", "primer"] = "eos"
-    """What the model reads before each sentence."""
+    context: Literal["eos", "none", "primer", "own", "bos"] | None = None
+    """What the model reads before each sentence. An LSTM: eos if not given, none or primer. A
+    transformer: what its tokenizer puts there by its own if not given, bos or none."""
+    bos: bool = False
+    """A transformer reads its beginning-of-sequence token before each sentence: --context bos."""
+
+    def context_name(self) -> str:
+        """Name of the context; that of an LSTM if none was chosen, see `suited`.
+
+        Raises:
+            OptionError: --bos contradicts --context.
+        """
+        if self.bos and self.context not in (None, "bos"):
+            raise OptionError(f"--bos: expected no other --context with it, found {self.context}")
+        return "bos" if self.bos else self.context or Design().context
 
 
 @dataclasses.dataclass(frozen=True)
-class KindOptions:
+class StateOptions:
+    """What an intervention is, apart from its place."""
+
+    site: SiteName | None = None
+    """Which states are replaced; of an LSTM: hidden (if not given), cell, or hidden+cell; of a
+    transformer: mlp (if not given), residual, or attention."""
+    reach: Reach = "all"
+    """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
+    values: Values | None = None
+    """What a unit can be set to: any value (free), or one from its usual range only (natural, for
+    transformers if not given)."""
+
+    def kind_at(self, place: Place) -> Kind:
+        """The kind of intervention; that of an LSTM where nothing was chosen, see `suited`.
+
+        Args:
+            place: where it acts.
+        """
+        usual = Kind()
+        site, values = self.site or usual.site, self.values or usual.values
+        return Kind(site, self.reach, values, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class KindOptions(StateOptions):
     """What an intervention is."""
 
     place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
     """Intervene at one word, at every word of the sentence, or at its last word."""
-    site: SiteName = "hidden"
-    """Which states are replaced; of an LSTM: hidden, cell, or hidden+cell."""
-    reach: Reach = "time"
-    """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
-    values: Values = "free"
-    """What a unit can be set to: any value, or one from its usual range only."""
 
     def kind(self) -> Kind:
         """The kind of intervention that the options ask for."""
-        return Kind(self.site, self.reach, self.values, self.place)
+        return self.kind_at(self.place)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,6 +303,10 @@ class SearchOptions(StepOptions):
     """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
     kl_weight: Weight = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
+    kl_at_most: PositiveWeight | None = None
+    """Limit of this KL in nats; none if not given."""
+    kl_positions: Literal["all", "elsewhere"] = "all"
+    """Positions whose KL counts: all, or all but the target's, which has to change for a flip."""
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
     """What is minimised in place of unflipped decisions; the method's own if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
@@ -254,7 +318,10 @@ class SearchOptions(StepOptions):
 
     def config(self) -> SearchConfig:
         """The settings of the search that the options ask for."""
-        config = weighted(search_config(self.method), self.kl_weight).replace(
+        config = search_config(self.method).replace(
+            kl_at_most=self.kl_at_most, kl_positions=self.kl_positions
+        )
+        config = weighted(config, self.kl_weight).replace(
             alpha=self.alpha,
             beta=self.alpha if self.beta is None else self.beta,
             shared_mask=self.shared_mask,
@@ -287,7 +354,7 @@ class Options(
             config=self.config(),
             method=self.method,
             seeds=self.seeds,
-            design=Design(self.kind(), self.context, self.held_out(), data_name(self.data)),
+            design=Design(self.kind(), self.context_name(), self.held_out(), data_name(self.data)),
             text=self.draw_text(self.split_seed),
         )
 

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from experiments.studies.methods import METHODS
 from jaxmask import report
-from jaxmask.intervention import Kind
 from jaxmask.report import Table, figures, paper
 from jaxmask.report.figures import Curve
 
@@ -28,11 +27,11 @@ def accuracy_table(summary: Mapping[str, Any]) -> Table:
         if any(entry["method"] == name for entry in summary["methods"])
     )
     return Table(
-        f"Accuracy by number of units: {_title(summary)}",
+        f"Accuracy by number of units: {report.subject(summary, model=True)}",
         ("Method", *map(str, sizes)),
         rows,
         f"Held-out accuracy in percent, mean over seeds, with at most that many of "
-        f"{summary['model']['layers'] * summary['model']['hidden']} units.",
+        f"{report.site_units(summary)} units.",
     )
 
 
@@ -66,7 +65,7 @@ def quality_table(summary: Mapping[str, Any]) -> Table:
     header = ("Method", "alpha", "Most", "Accuracy", "Units", "KL", "Paper", "units")
     seeds = max(len(entry["runs"]) for entry in summary["methods"])
     return Table(
-        f"Table 6: {_title(summary)}",
+        f"Table 6: {report.subject(summary, model=True)}",
         header,
         tuple(rows),
         f"Held-out accuracy in percent, mean ± standard deviation over {seeds} "
@@ -101,7 +100,7 @@ def speed_table(summary: Mapping[str, Any]) -> Table:
         )
     rule = summary["rule"]
     return Table(
-        f"Time to convergence: {_title(summary)}",
+        f"Time to convergence: {report.subject(summary, model=True)}",
         ("Method", "alpha", "Steps", "Seconds", "Compile", "Conv.", "Faster", "Paper"),
         tuple(rows),
         f"Seconds of one run, without compilation ({summary['device']}). The searches and "
@@ -137,7 +136,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """What goes into ``table.md``."""
     examples, model = summary["examples"], summary["model"]
     lines = (
-        f"# {_title(summary)}",
+        f"# {report.subject(summary, model=True)}",
         f"Model {model['name']} (fingerprint {model['fingerprint']}): {model['layers']} x "
         f"{model['hidden']} units. {examples['train']} examples to learn from, "
         f"{examples['evaluation']} held out (by {examples['split']}), {examples['dropped']} "
@@ -165,7 +164,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             units = np.array([entry["n_units"]["mean"] for entry in entries])
             curves[method.label] = Curve(units, accuracy.T)
     how = "\nmeans and ranges at the sizes compared, joined by lines; greedy at every size"
-    return figures.accuracy_against_units(curves, _title(summary) + how)
+    return figures.accuracy_against_units(curves, report.subject(summary, model=True) + how)
 
 
 def _by_alpha(summary: Mapping[str, Any]) -> list[Entry]:
@@ -178,8 +177,3 @@ def _table_6(summary: Mapping[str, Any]) -> tuple[paper.Alternative, ...]:
     """The paper's rows, where it has any for this setting."""
     same = (summary["task"], summary["intervention"]) == ("number_agreement", "single")
     return paper.ALTERNATIVES if same else ()
-
-
-def _title(summary: Mapping[str, Any]) -> str:
-    task = summary["task"].replace("_", " ")
-    return f"{summary['model']['name']}, {task}, {Kind.of_settings(summary).title}"

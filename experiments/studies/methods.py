@@ -14,6 +14,7 @@ from experiments.studies.convergence import Phase, Procedure, Run, Watch
 from jaxmask import search
 from jaxmask.baselines import (
     ablation,
+    attribution,
     exhaustive,
     greedy,
     integrated_gradients,
@@ -186,18 +187,16 @@ def _scored(
     """A method that takes the units of the highest scores; those are computed once for all sizes.
 
     Args:
-        score: of each unit.
+        score: of each unit, or more that ``choose`` needs of them.
         choose: from scores to an intervention.
         steps: gradient steps of that.
     """
 
-    def scores(
-        key: Key[Array, ""], objective: Objective, config: SelectionConfig
-    ) -> Float[Array, " units"]:
+    def scores(key: Key[Array, ""], objective: Objective, config: SelectionConfig) -> Any:
         return score(jax.random.split(key)[0], objective, config)
 
     def intervention(
-        key: Key[Array, ""], scores: Array, objective: Objective, config: SelectionConfig
+        key: Key[Array, ""], scores: Any, objective: Objective, config: SelectionConfig
     ) -> Intervention:
         return choose(jax.random.split(key)[1], scores, objective, config)
 
@@ -271,11 +270,10 @@ def _no_steps(config: SelectionConfig) -> None:
 
 
 def _selection(
-    label: str, score: Callable, learned: bool = True, paper: str | None = None
+    label: str, score: Callable, choose: Callable = selection.learned, paper: str | None = None
 ) -> Method:
-    choose = selection.learned if learned else selection.zeroed
-    steps = _refit_steps if learned else _no_steps
-    run = _scored(score, choose, steps)
+    learns = choose in (selection.learned, attribution.learned_from_edges)
+    run = _scored(score, choose, _refit_steps if learns else _no_steps)
     return Method(label, _selection_config, run, paper, score=score)
 
 
@@ -284,11 +282,20 @@ METHODS = {
     "hard_concrete_paper": Method("paper's search", _paper_config, _search, "Hard Concrete"),
     "reinforce": Method("REINFORCE", _reinforce_config, _reinforce, "SFE / REINFORCE"),
     "ig_zeroed": _selection(
-        "IG, zeroed", integrated_gradients.score, learned=False, paper="Integrated Gradients"
+        "IG, zeroed", integrated_gradients.score, selection.zeroed, paper="Integrated Gradients"
     ),
     "ig_learned": _selection("IG, learned", integrated_gradients.score),
-    "ablation_zeroed": _selection("ablation, zeroed", ablation.score, learned=False),
+    "ablation_zeroed": _selection("ablation, zeroed", ablation.score, selection.zeroed),
     "ablation_learned": _selection("ablation, learned", ablation.score),
+    "attribution_edges": _selection(
+        "attribution, edges", attribution.edges, attribution.set_to_edges
+    ),
+    "attribution_learned": _selection(
+        "attribution, learned", attribution.edges, attribution.learned_from_edges
+    ),
+    "attribution_middle": _selection(
+        "attribution, middle", attribution.middle, attribution.set_to_middle
+    ),
     "greedy": Method("greedy", _greedy_config, _greedy),
     "random": _selection("random", random_masks.score),
     "exhaustive": Method("exhaustive", _exhaustive_config, _exhaustive, most=EXHAUSTIVE_MOST),

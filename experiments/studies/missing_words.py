@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jaxmask.report import Table
 from jaxmask.tasks import number_agreement
 from jaxmask.text.examples import Task, Unknown, drops
-from jaxmask.text.vocabulary import UNKNOWN, Vocabulary, shown
+from jaxmask.text.vocabulary import UNKNOWN, Words, shown
 
 MOST_WORDS = 12  # rows of the table of missing words
 MOST_LINES = 4  # line numbers for each word
@@ -17,11 +17,17 @@ LONGEST_WORD = 24  # characters of a word in a table
 SHORT_WORD = 7  # characters of the shortest word that has a suggestion: short words are all alike
 ENDINGS = ("ing", "ed", "es", "en", "s", "d", "n", "e")  # words that differ only in these are forms
 
-# Why a pair is dropped, by the field of `Unknown` that has its missing words.
-REASONS = {
-    "pair": "with a form that isn't in the vocabulary",
-    "position_word": "whose word at the position isn't in the vocabulary",
-    "others": f"with another word that isn't in the vocabulary, which has no {UNKNOWN}",
+# Title of the table of words that pairs are lost to, and what it means, by what tokens are.
+LOST = {
+    "words": (
+        "Words that aren't in the vocabulary",
+        "A pair is dropped if one of its forms or the word at its position is missing; ",
+    ),
+    "tokens": (
+        "Forms that are the beginning of the other form",
+        "A pair is decided at the first token in which its forms differ. It is dropped if the "
+        "tokens of one are the beginning of the other's.",
+    ),
 }
 
 
@@ -40,6 +46,15 @@ class MissingWord(NamedTuple):
     word: str
     places: tuple[str, ...]
     rivals: frozenset[str] = frozenset()
+
+
+def reasons_of(vocabulary: Words) -> dict[str, str]:
+    """Why a pair is dropped, by the field of `Unknown` that has its missing words."""
+    return {
+        "pair": f"with {vocabulary.lost_form}",
+        "position_word": "whose word at the position isn't in the vocabulary",
+        "others": f"with another word that isn't in the vocabulary, which has no {UNKNOWN}",
+    }
 
 
 def missing_words(task: Task, missing: Sequence[Unknown]) -> list[MissingWord]:
@@ -80,7 +95,7 @@ def place(task: Task, number: int) -> str:
     return f"{file}{task.lines[number]}"
 
 
-def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
+def word_table(found: Sequence[MissingWord], vocabulary: Words) -> Table:
     """The words that aren't in the vocabulary, with suggestions."""
     rows = []
     for role, word, places, rivals in found[:MOST_WORDS]:
@@ -92,20 +107,22 @@ def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
                 role,
                 str(len(places)),
                 ", ".join(lines[:MOST_LINES] + more),
-                suggestion(word, vocabulary, rivals),
+                suggestion(word, vocabulary, rivals) if vocabulary.unit == "words" else "",
             )
         )
     left_out = len(found) - MOST_WORDS
-    others = (
-        f"other words are read as {UNKNOWN}."
-        if UNKNOWN in vocabulary
-        else f"so it is if another word is missing, as the vocabulary has no {UNKNOWN}."
-    )
+    title, note = LOST[vocabulary.unit]
+    if vocabulary.unit == "words":
+        note += (
+            f"other words are read as {UNKNOWN}."
+            if UNKNOWN in vocabulary.index
+            else f"so it is if another word is missing, as the vocabulary has no {UNKNOWN}."
+        )
     return Table(
-        "Words that aren't in the vocabulary",
+        title,
         ("Word", "Role", "Pairs", "Lines", "Suggestion"),
         tuple(rows),
-        f"A pair is dropped if one of its forms or the word at its position is missing; {others}"
+        note
         + (
             f" {left_out} more words aren't shown here; --left-out FILE lists all dropped pairs."
             if left_out > 0
@@ -114,7 +131,7 @@ def word_table(found: Sequence[MissingWord], vocabulary: Vocabulary) -> Table:
     )
 
 
-def suggestion(word: str, vocabulary: Vocabulary, rivals: frozenset[str] = frozenset()) -> str:
+def suggestion(word: str, vocabulary: Words, rivals: frozenset[str] = frozenset()) -> str:
     """A suggestion in place of a word that isn't in the vocabulary; may be empty.
 
     Args:
@@ -126,17 +143,17 @@ def suggestion(word: str, vocabulary: Vocabulary, rivals: frozenset[str] = froze
         return "this stands for any unknown word: write a word"
     composed = unicodedata.normalize("NFC", word)
     for variant in (composed, word.lower(), word.capitalize(), word.upper()):
-        if variant in vocabulary and variant not in rivals:
+        if variant in vocabulary.index and variant not in rivals:
             return f"the vocabulary has '{variant}'"
     bare = word.strip(string.punctuation)
-    if bare and bare in vocabulary and bare not in rivals:
+    if bare and bare in vocabulary.index and bare not in rivals:
         return f"the vocabulary has '{bare}': separate punctuation by spaces"
     usual = SHORT_WORD <= len(word) <= LONGEST_WORD
     near = _near(word, vocabulary, rivals) if usual else ""
     return f"did you mean '{near}'?" if near else ""
 
 
-def _near(word: str, vocabulary: Vocabulary, rivals: frozenset[str]) -> str:
+def _near(word: str, vocabulary: Words, rivals: frozenset[str]) -> str:
     """A word of the vocabulary that differs by a slip of the pen; empty if there is none.
 
     It has the same first letter, small or capital, and isn't another form of the word: to change
@@ -181,7 +198,7 @@ def _distance(one: str, other: str) -> int:
 
 
 def dropped_pairs(
-    task: Task, missing: Sequence[Unknown], vocabulary: Vocabulary
+    task: Task, missing: Sequence[Unknown], vocabulary: Words
 ) -> list[tuple[str, str, str, str]]:
     """For each dropped pair its place, the reason, the missing words, and the pair itself.
 
@@ -190,12 +207,12 @@ def dropped_pairs(
         missing: for each pair, its words that aren't in the vocabulary.
         vocabulary: of the model.
     """
-    rows = []
+    rows, reasons = [], reasons_of(vocabulary)
     for number, words in enumerate(missing):
         field = drops(words, vocabulary)
         if field is not None:
             stimulus = task.stimuli[number]
             pair = f"{' '.join(stimulus.words)} | {' | '.join(stimulus.pair)}"
             culprits = " ".join(dict.fromkeys(getattr(words, field)))
-            rows.append((place(task, number), f"a pair {REASONS[field]}", culprits, pair))
+            rows.append((place(task, number), f"a pair {reasons[field]}", culprits, pair))
     return rows

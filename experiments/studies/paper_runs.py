@@ -26,6 +26,7 @@ from experiments.shared.option_types import (
 )
 from experiments.shared.options import (
     ContextOptions,
+    StateOptions,
     StepOptions,
     TextOptions,
     data_name,
@@ -37,7 +38,6 @@ from experiments.studies import needed_units
 from experiments.studies.needed_units import Goal
 from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import check_writable
-from jaxmask.intervention import Kind
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import encode_text
 from jaxmask.pipeline.plan import Design, Plan, TextSample
@@ -48,7 +48,7 @@ from jaxmask.search import SearchConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class PaperOptions(TextOptions, StepOptions, ContextOptions):
+class PaperOptions(TextOptions, StepOptions, ContextOptions, StateOptions):
     """Options of the scripts that run all of Table 4."""
 
     model: Annotated[tuple[Model, ...], NotEmpty] = ("demo",)
@@ -75,7 +75,12 @@ class PaperOptions(TextOptions, StepOptions, ContextOptions):
         check(self)
         config = SearchConfig().replace(**self.lengths())
         return Request(
-            Plan(config, Design(context=self.context), seeds=self.seeds, text=self.draw_text(0)),
+            Plan(
+                config,
+                Design(self.kind_at("single"), self.context_name()),
+                seeds=self.seeds,
+                text=self.draw_text(0),
+            ),
             self.alpha,
             self.kl_weight,
             self.data,
@@ -95,7 +100,7 @@ class Request(NamedTuple):
     """All settings of Table 4 on a model.
 
     Attributes:
-        plan: what the settings have in common.
+        plan: what the settings have in common: all of their kind of intervention but its place.
         alpha: largest fraction of the units; None for the smallest that reaches the accuracy.
         kl_weight: weight of the KL in the regularised settings.
         data: folder of the original files; None to generate the stimuli.
@@ -119,7 +124,7 @@ class Request(NamedTuple):
         if self.alpha is not None:
             config = config.replace(alpha=self.alpha, beta=self.alpha)
         design = self.plan.design._replace(
-            kind=Kind(place=place), data=data_name(self.data_of(task))
+            kind=self.plan.design.kind._replace(place=place), data=data_name(self.data_of(task))
         )
         return self.plan._replace(config=config, design=design)
 

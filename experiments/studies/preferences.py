@@ -1,7 +1,7 @@
 """What an untouched model prefers on the pairs of a task, and what that means for a search."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from experiments.studies.missing_words import place
 from jaxmask.report import Table
 from jaxmask.report.cells import wilson
 from jaxmask.text.examples import Encoded, Task
-from jaxmask.text.vocabulary import END_OF_SENTENCE, Vocabulary
+from jaxmask.text.vocabulary import END_OF_SENTENCE, Words
 
 FEW = 20  # fewer pairs to flip in a direction than this are reported
 SMALL = 10  # pairs of a group, of which fewer say little about its rate
@@ -80,7 +80,7 @@ def _group_cells(correct: np.ndarray, odds: np.ndarray, known: bool) -> tuple[st
     return (pairs, rate, f"{margin.mean():.2f}", *flips)
 
 
-def advice(task: Task, encoded: Encoded, odds: np.ndarray, vocabulary: Vocabulary) -> list[str]:
+def advice(task: Task, encoded: Encoded, odds: np.ndarray, vocabulary: Words) -> list[str]:
     """Problems of the data that make a search difficult, each with advice.
 
     Args:
@@ -93,7 +93,7 @@ def advice(task: Task, encoded: Encoded, odds: np.ndarray, vocabulary: Vocabular
         *_about_directions(task, odds),
         *_about_rates(task, encoded, odds),
         *_about_sentences(task),
-        *_about_capitals(task, vocabulary),
+        *(_about_capitals(task, vocabulary.index) if vocabulary.unit == "words" else ()),
     ]
 
 
@@ -175,25 +175,25 @@ def _about_sentences(task: Task) -> Iterator[str]:
             yield f"{what}: {len(numbers)}{line}. {remark}"
 
 
-def _about_capitals(task: Task, vocabulary: Vocabulary) -> Iterator[str]:
+def _about_capitals(task: Task, known: Collection[str]) -> Iterator[str]:
     """Files in lower case for a model that distinguishes capitals, and the other way round."""
     first = Counter(stimulus.words[0] for stimulus in task.stimuli)
     lower = {word: number for word, number in first.items() if word[:1].islower()}
-    capital = sum(number for word, number in lower.items() if word.capitalize() in vocabulary)
+    capital = sum(number for word, number in lower.items() if word.capitalize() in known)
     if sum(lower.values()) >= MOST_LOWER * len(task.stimuli) and 2 * capital > len(task.stimuli):
-        word = next(word for word in lower if word.capitalize() in vocabulary)
+        word = next(word for word in lower if word.capitalize() in known)
         yield (
             f"sentences begin with a word in lower case, such as '{word}', but the model knows "
             f"'{word.capitalize()}' too, which begins the sentences that it was trained on. Write "
             "first words with a capital (python -m experiments.import_pairs has --case)."
         )
-    if not any(word != word.lower() for word in vocabulary.words):
+    if not any(word != word.lower() for word in known):
         words = {word for s in task.stimuli for word in (*s.words, *s.pair)}
-        known = sorted(w for w in words if w not in vocabulary and w.lower() in vocabulary)
-        if known:
+        upper = sorted(w for w in words if w not in known and w.lower() in known)
+        if upper:
             yield (
                 f"the model knows words in lower case only, and the file has capitals, such as "
-                f"'{known[0]}'. Write all words in lower case (python -m "
+                f"'{upper[0]}'. Write all words in lower case (python -m "
                 "experiments.import_pairs has --case)."
             )
 

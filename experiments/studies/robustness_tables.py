@@ -128,7 +128,7 @@ def model_table(summary: Mapping[str, Any]) -> Table:
     if _is_paper_s(summary):
         note += f" Paper: {theirs.models} models of 2 x 650 units, {theirs.runs} searches each."
     header = ("Model", "Perpl.", "Right", "Accuracy", "Units", "Greedy", "Acc.")
-    return Table(f"Robustness ({_title(summary)})", header, tuple(rows), note)
+    return Table(f"Robustness ({report.subject(summary)})", header, tuple(rows), note)
 
 
 def overlap_table(summary: Mapping[str, Any]) -> Table:
@@ -173,7 +173,7 @@ def snapshot_table(summary: Mapping[str, Any]) -> Table:
         for entry in summary["snapshots"]
     )
     return Table(
-        f"Snapshots of a training run ({_title(summary)})",
+        f"Snapshots of a training run ({report.subject(summary)})",
         ("Snapshot", "Perpl.", "Right", "Accuracy", "Units", "Greedy", "Acc."),
         rows,
         "The search turns whatever a model prefers into the other form: where it is right hardly "
@@ -205,7 +205,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """What goes into ``table.md``: the tables, and the units of each model."""
     units = (_unit_table(summary, entry) for entry in _entries(summary))
     text = [report.to_markdown(table) for table in (*tables(summary), *units)]
-    return f"# Robustness: {_title(summary)}\n\n" + "\n".join(text)
+    return f"# Robustness: {report.subject(summary)}\n\n" + "\n".join(text)
 
 
 def figure(summary: Mapping[str, Any]) -> Figure:
@@ -231,7 +231,7 @@ def figure(summary: Mapping[str, Any]) -> Figure:
             name: Needed(np.array([n for n, _ in points]), np.array([ok for _, ok in points]))
             for name, points in (("search", ours), ("greedy selection", greedy))
         },
-        f"{_title(summary)}: {how}, over a training run",
+        f"{report.subject(summary)}: {how}, over a training run",
     )
 
 
@@ -287,7 +287,3 @@ def _unit_table(summary: Mapping[str, Any], entry: Entry) -> Table:
     greedy = " ".join(map(str, entry["greedy"]["units"]))
     note = f"{table.note} Greedy selection's: {greedy}.".strip()
     return table._replace(title=f"Units of {entry['name']}", note=note)
-
-
-def _title(summary: Mapping[str, Any]) -> str:
-    return f"{summary['task'].replace('_', ' ')}, {Kind.of_settings(summary).title}"

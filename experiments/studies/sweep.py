@@ -23,7 +23,8 @@ from jaxmask.text.examples import Task
 # What a summary says once; all else differs from setting to setting.
 SHARED = (
     "task", "method", "intervention", "site", "reach", "values", "surrogate", "shared_mask",
-    "context", "model", "examples", "seconds", "versions", "device",
+    "kl_at_most", "kl_positions", "site_units", "context", "model", "examples", "seconds",
+    "versions", "device",
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmask import report
-from jaxmask.intervention import Kind
 from jaxmask.report import Table, figures
 from jaxmask.report.figures import Curve
 
@@ -22,17 +21,19 @@ def table(summary: Mapping[str, Any]) -> Table:
             report.plus_minus(one["n_units"], 1),
             report.plus_minus(one["accuracy"], 1),
             report.plus_minus(one["kl"], 3),
+            report.plus_minus(one["kl_elsewhere"], 3),
             f"{sum(run['converged'] for run in one['runs'])}/{len(one['runs'])}",
         )
         for one in summary["settings"]
     )
     return Table(
-        f"Accuracy by number of units ({_title(summary)})",
-        ("KL weight", "Alpha", "Allowed", "Units", "Accuracy", "KL", "Conv."),
+        f"Accuracy by number of units ({report.subject(summary, model=True)})",
+        ("KL weight", "Alpha", "Allowed", "Units", "Accuracy", "KL", "elsewhere", "Conv."),
         rows,
-        f"Held-out accuracy in percent, KL in nats; mean ± standard deviation over "
+        f"Held-out accuracy in percent; KL in nats, and the part of it that the target's position "
+        f"doesn't give; mean ± standard deviation over "
         f"{len(summary['settings'][0]['runs'])} seeds. Allowed: units, of "
-        f"{summary['model']['layers'] * summary['model']['hidden']}, by alpha. Conv.: runs that "
+        f"{report.site_units(summary)}, by alpha. Conv.: runs that "
         "keep the constraint and whose accuracy no longer rose.",
     )
 
@@ -41,8 +42,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """What goes into ``table.md``."""
     model, examples = summary["model"], summary["examples"]
     return (
-        f"# {_title(summary)}\n\nModel fingerprint {model['fingerprint']}. {examples['train']} "
-        f"examples to search, {examples['evaluation']} held out (by {examples['split']}), "
+        f"# {report.subject(summary, model=True)}\n\n"
+        f"Model fingerprint {model['fingerprint']}. {examples['train']} examples to search, "
+        f"{examples['evaluation']} held out (by {examples['split']}), "
         f"{examples['dropped']} dropped. Method {summary['method']}, surrogate "
         f"{summary['surrogate']}, context {summary['context']}.\n\n"
         f"{report.to_markdown(table(summary))}"
@@ -59,9 +61,4 @@ def figure(summary: Mapping[str, Any]) -> Figure:
         curves[f"KL weight {kl_weight:g}"] = Curve(units, accuracy.T)
     seeds = len(summary["settings"][0]["runs"])
     how = f"\nmean and range over {seeds} seeds, at each alpha" if seeds > 1 else ""
-    return figures.accuracy_against_units(curves, _title(summary) + how)
-
-
-def _title(summary: Mapping[str, Any]) -> str:
-    task = summary["task"].replace("_", " ")
-    return f"{summary['model']['name']}, {task}, {Kind.of_settings(summary).title}"
+    return figures.accuracy_against_units(curves, report.subject(summary, model=True) + how)

@@ -116,7 +116,7 @@ def zeroed(
         >>> selection.zeroed(jax.random.key(0), score, objective, config).mask.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
     """
-    mask = jnp.broadcast_to(_first(score, config), (DIRECTIONS, len(score)))
+    mask = jnp.broadcast_to(first(score, config), (DIRECTIONS, len(score)))
     return Intervention(mask, jnp.broadcast_to(objective.value_range.zero, mask.shape))
 
 
@@ -148,16 +148,57 @@ def learned(
         (True, True)
     """
     start_key, refit_key = jax.random.split(key)
-    mask = _first(score, config)
+    start = parameters.first_values(start_key, len(score))
+    return refitted(refit_key, first(score, config), start, objective, config)
+
+
+def refitted(
+    key: Key[Array, ""],
+    mask: Float[Array, " units"],
+    values: Float[Array, "directions units"],
+    objective: Objective,
+    config: SelectionConfig,
+) -> Intervention:
+    """Gives the units of a mask values by `jaxmask.search.exchange.refit`.
+
+    Args:
+        key: of the batches.
+        mask: zeros and ones.
+        values: to begin with, before `jaxmask.intervention.to_baseline`.
+        objective: how the model responds.
+        config: settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask.baselines import selection
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = selection.SelectionConfig(alpha=0.5, refit_steps=20)
+        >>> key, mask, values = jax.random.key(0), jnp.array([0.0, 1.0]), jnp.zeros((2, 2))
+        >>> found = jax.jit(selection.refitted)(key, mask, values, objective, config)
+        >>> bool(found.baseline[0, 1] > 0), bool(found.baseline[1, 1] < 0)
+        (True, True)
+    """
     refit = RefitConfig(
-        kl_weight=losses.kl_weight(config.kl_weight),
+        kl_term=losses.KLTerm(losses.kl_weight(config.kl_weight)),
         steps=config.refit_steps,
         rows=config.batch_size,
         kl=config.kl,
     )
-    start = parameters.first_values(start_key, len(score))
-    return from_values(mask, exchange.refit(refit_key, mask[None], start, objective, refit))
+    return from_values(mask, exchange.refit(key, mask[None], values, objective, refit))
 
 
-def _first(score: Float[Array, " units"], config: SelectionConfig) -> Float[Array, " units"]:
+def first(score: Float[Array, " units"], config: SelectionConfig) -> Float[Array, " units"]:
+    """The mask of the first ``floor(alpha k)`` units.
+
+    Args:
+        score: of each unit.
+        config: settings.
+
+    Example:
+        >>> first(jnp.array([0.1, 0.7]), SelectionConfig(alpha=0.5)).tolist()
+        [0.0, 1.0]
+    """
     return masks.top(score, masks.budget(len(score), config.alpha))

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Place, Site, places, units
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.model_folder import check_fields, read_json
-from jaxmask.text.examples import CONTEXTS, Task
+from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import shown
 
 FORMAT = "jaxmask intervention 1"
@@ -278,9 +278,10 @@ def _where(place: Place, words: int, position: int | None) -> Bool[np.ndarray, "
 
 def _kind(settings: Mapping[str, Any], model: LanguageModel) -> Kind:
     """The kind of intervention that settings describe, which also have to name a context."""
-    if (context := settings.get("context")) not in tuple(CONTEXTS):
+    if (context := settings.get("context")) not in model.contexts:
         raise InterventionFileError(
-            f"settings: expected context {' or '.join(CONTEXTS)}, found {reprlib.repr(context)}"
+            f"settings: expected context {' or '.join(model.contexts)}, "
+            f"found {reprlib.repr(context)}"
         )
     _site(settings, model)
     try:

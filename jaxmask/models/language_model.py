@@ -10,20 +10,24 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import Intervention, Kind, Range, Site
+from jaxmask.intervention import Intervention, Kind, Range, Site, Values
 from jaxmask.objective import Objective
-from jaxmask.text.examples import Encoded, Examples, Task
+from jaxmask.text.examples import Encoded, Examples, Stimulus, Task, Unknown
 from jaxmask.text.ordinary_text import Text
-from jaxmask.text.vocabulary import Vocabulary
+from jaxmask.text.vocabulary import Words
 
 # From a family's name, as config.json has it, to the module that reads and writes its models:
 #
-#     load(folder: Path, fields: dict[str, Any]) -> LanguageModel
+#     load(folder: Path, fields: dict[str, Any], dtype: Any) -> LanguageModel
 #     save(folder: Path, model: LanguageModel, dtype: Any) -> dict[str, Any]
 #
-# ``fields`` are those of config.json without "family"; `save` writes all other files of the folder
-# and returns the fields that describe the model, without "name" and "family".
-FAMILIES: dict[str, str] = {"lstm": "jaxmask.models.lstm.storage"}
+# ``fields`` are those of config.json without "family"; ``dtype`` is the type that matrices are to
+# have in memory, float32 unless the user asks for another. `save` writes all other files of the
+# folder and returns the fields that describe the model, without "name" and "family".
+FAMILIES: dict[str, str] = {
+    "lstm": "jaxmask.models.lstm.storage",
+    "transformer": "jaxmask.models.transformer.storage",
+}
 
 
 class ModelError(ValueError):
@@ -43,6 +47,7 @@ class Reading(NamedTuple):
         >>> from jaxmask.models.lstm.model import LSTMModel
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
         >>> from jaxmask.text import examples
+        >>> from jaxmask.text.vocabulary import Vocabulary
         >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "barks", "bark"))
         >>> config = LSTMConfig(vocabulary=6, embedding=2, hidden=4, layers=1)
         >>> params = init_params(jax.random.key(0), config)
@@ -63,13 +68,15 @@ class Reading(NamedTuple):
 class LanguageModel(Protocol):
     """A frozen language model and what can be done with it.
 
-    A *context* is the model's state after it has read one of `jaxmask.text.examples.CONTEXTS`, as
-    `read_context` gives it: its type is the family's own.
+    A *context* is what the model has read before a sentence, as `read_context` gives it: its type
+    is the family's own. Examples and texts are rows of tokens, which are words or parts of words;
+    positions, lengths and places are those of tokens, but for `log_probs`, which takes words.
 
     Example:
         >>> import jax
         >>> from jaxmask.models.lstm.model import LSTMModel
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
+        >>> from jaxmask.text.vocabulary import Vocabulary
         >>> config = LSTMConfig(vocabulary=3, embedding=2, hidden=4, layers=1)
         >>> params = init_params(jax.random.key(0), config)
         >>> model = LSTMModel("tiny", config, params, Vocabulary(("<unk>", "<eos>", "the")))
@@ -93,18 +100,26 @@ class LanguageModel(Protocol):
         """16 hexadecimal digits that differ between models whose numbers differ."""
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The words that the model knows."""
+    def vocabulary(self) -> Words:
+        """The tokens that the model knows."""
 
     @property
     def sites(self) -> Mapping[str, Site]:
         """The states that can be replaced, by name; the default site is the first."""
 
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Names of what may be read before each sentence; the default is the first."""
+
+    @property
+    def usual_values(self) -> Values:
+        """What units can be set to unless a person chooses otherwise."""
+
     def description(self) -> dict[str, Any]:
         """The model in JSON's types, as ``summary.json`` has it.
 
         It has at least ``name``, ``fingerprint``, ``layers``, ``hidden`` (units of a layer) and
-        ``vocabulary`` (number of words).
+        ``vocabulary`` (number of tokens).
         """
 
     def encode(self, task: Task) -> Encoded:
@@ -114,8 +129,22 @@ class LanguageModel(Protocol):
             TaskDataError: no stimulus is left.
         """
 
+    def unknown_words(self, stimulus: Stimulus) -> Unknown:
+        """The words for which `encode` drops a stimulus, or that it replaces."""
+
+    def beginning(self, context: str) -> tuple[str, ...]:
+        """The texts of the tokens that are read as a context.
+
+        Raises:
+            ModelError: there is no such context.
+        """
+
     def read_context(self, name: str) -> Any:
-        """The state after reading one of `jaxmask.text.examples.CONTEXTS` from the start."""
+        """What the model has read before each sentence: one of ``contexts``.
+
+        Raises:
+            ModelError: there is no such context.
+        """
 
     def log_odds(self, examples: Examples, context: Any) -> Float[np.ndarray, " examples"]:
         """Log p(pair[0]) - log p(pair[1]) in nats, by the untouched model, for each example.
@@ -181,7 +210,7 @@ class LanguageModel(Protocol):
         """Log-probabilities, in nats, of the next word after each word of a text.
 
         Args:
-            words: of the text; words out of vocabulary are read as ``<unk>``.
+            words: of the text; words that the model doesn't know are read as ``<unk>``.
             kind: of intervention.
             context: the state before the first word.
             intervention: mask and baseline, one number a unit; None leaves the model untouched.

@@ -18,6 +18,16 @@ CHUNK = 2048  # largest number of words in a chunk
 ROWS = 320  # rows of hidden whose logits over the whole vocabulary training holds at a time
 
 
+def exact(a: Float[Array, "m n"], b: Float[Array, "n k"]) -> Float[Array, "m k"]:
+    """A product in full precision, for results whose small differences matter.
+
+    Example:
+        >>> exact(jnp.ones((1, 2)), jnp.ones((2, 1))).tolist()
+        [[2.0]]
+    """
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
 @jax.custom_vjp
 def linear_logsumexp(
     hidden: Float[Array, "batch hidden"],
@@ -77,14 +87,15 @@ def _pass(hidden: Array, weight: Array, bias: Array, with_mean: bool) -> tuple[A
         start = jnp.minimum(number * chunk, words - chunk)
         rows = jax.lax.dynamic_slice_in_dim(weight, start, chunk)
         new_word = start + jnp.arange(chunk) >= number * chunk
-        logits = hidden @ rows.T + jax.lax.dynamic_slice_in_dim(bias, start, chunk)[None]
+        rows = rows.astype(hidden.dtype)
+        logits = exact(hidden, rows.T) + jax.lax.dynamic_slice_in_dim(bias, start, chunk)[None]
         logits = jnp.where(new_word, logits, -jnp.inf)
         new = jnp.maximum(highest, logits.max(axis=-1))
         shrink = jnp.exp(highest - new)
         mass = jnp.exp(logits - new[:, None])
         total = total * shrink + mass.sum(axis=-1)
         if with_mean:
-            weighted = weighted * shrink[:, None] + mass @ rows
+            weighted = weighted * shrink[:, None] + exact(mass, rows)
         return new, total, weighted
 
     start = (

@@ -24,11 +24,20 @@ MAX_NAME = 100
 _WITHOUT_FAMILY = "lstm"  # of a configuration from before there were families
 
 
-def load_model(folder: str | Path) -> LanguageModel:
-    """Reads a model folder; weights become float32 whatever they are stored as.
+def load_model(folder: str | Path, dtype: Any = np.float32) -> LanguageModel:
+    """Reads a model folder of jaxmask, or one of Hugging Face with a transformer.
+
+    A folder of Hugging Face is known by the ``model_type`` of its configuration; the name of the
+    model is then that of the folder.
+
+    Args:
+        folder: to read.
+        dtype: what matrices become whatever they are stored as: float32 or, for large transformers,
+            bfloat16.
 
     Raises:
         ModelError: a file is missing or ill-formed, the family is unknown, or the files disagree.
+        VocabularyError: the vocabulary or tokenizer can't be used.
 
     Example:
         >>> load_model(BUNDLED_MODEL).sites["hidden"].units
@@ -41,6 +50,8 @@ def load_model(folder: str | Path) -> LanguageModel:
         fields = read_json(file)
     except (OSError, ValueError) as fault:
         raise not_a_configuration(file, fault) from fault
+    if "family" not in fields and "model_type" in fields:
+        fields |= {"family": "transformer", "name": folder.resolve().name}
     family = fields.pop("family", _WITHOUT_FAMILY)
     if not isinstance(family, str) or family not in FAMILIES:
         raise ModelError(
@@ -49,7 +60,7 @@ def load_model(folder: str | Path) -> LanguageModel:
     if "name" not in fields:
         raise not_a_configuration(file, "name: missing")
     check_name(fields["name"], str(file))
-    return import_module(FAMILIES[family]).load(folder, fields)
+    return import_module(FAMILIES[family]).load(folder, fields, np.dtype(dtype))
 
 
 def save_model(folder: str | Path, model: LanguageModel, dtype: Any = np.float32) -> None:

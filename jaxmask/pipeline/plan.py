@@ -75,8 +75,7 @@ class Design(NamedTuple):
 
     Attributes:
         kind: what an intervention is.
-        context: name of what the model reads before each sentence, see
-            `jaxmask.text.examples.CONTEXTS`.
+        context: name of what the model reads before each sentence, one of its ``contexts``.
         split: which examples are held out.
         data: where the stimuli are from, for the record.
 

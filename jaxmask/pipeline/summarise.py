@@ -55,16 +55,19 @@ def summarise(
         **plan.design.kind.settings(),
         "surrogate": config.surrogate,
         "kl_weight": config.kl_weight,
+        "kl_at_most": config.kl_at_most,
+        "kl_positions": config.kl_positions,
         "alpha": config.alpha,
         "beta": config.beta,
         "shared_mask": config.shared_mask,
         "context": plan.design.context,
-        "model": prepared.model.description(),
+        "model": {**prepared.model.description(), "hidden": site.width},
+        "site_units": site.units,
         "examples": examples_of(prepared),
         "runs": runs,
         **{
-            name: report.mean_std([run[name] for run in runs])
-            for name in ("accuracy", "n_units", "kl")
+            name: report.mean_std([run[name] for run in runs if run[name] is not None])
+            for name in ("accuracy", "n_units", "kl", "kl_elsewhere")
         },
         "prevalence": report.prevalence(runs, site, task.directions),
         "seconds": seconds,
@@ -121,6 +124,7 @@ def _measured(
     history = run.search.history
     directions = prepared.task.directions
     stopped = int(search.stopped_at(history, config))
+    elsewhere = float(run.evaluations.kl_elsewhere)
     return {
         "accuracy": report.percent(run.evaluations.accuracy),
         "train_accuracy": report.percent(run.train_accuracy),
@@ -130,6 +134,7 @@ def _measured(
         },
         "expected_l0": float(history.steps.expected_l0[-1]),
         "kl": float(run.evaluations.kl),
+        "kl_elsewhere": None if np.isnan(elsewhere) else elsewhere,
         "text_kl": {
             where: {
                 name: float(kl[direction])

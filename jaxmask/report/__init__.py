@@ -21,7 +21,9 @@ from jaxmask.report.tables import (
     prevalence,
     run_table,
     setting_of,
+    site_units,
     stops,
+    subject,
     summary_row,
     unit_table,
 )
@@ -29,5 +31,6 @@ from jaxmask.report.tables import (
 __all__ = [
     "NO_EXAMPLES", "PAPER_MODEL", "Setting", "Summary", "Table", "directions", "markdown_report",
     "mean_only", "mean_std", "paper_pair", "paper_result", "percent", "plus_minus", "prevalence",
-    "run_table", "setting_of", "shorten", "stops", "summary_row", "to_markdown", "unit_table",
+    "run_table", "setting_of", "shorten", "site_units", "stops", "subject", "summary_row",
+    "to_markdown", "unit_table",
 ]  # fmt: skip

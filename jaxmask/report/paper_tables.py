@@ -55,7 +55,7 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
         >>> summary |= {"n_units": report.mean_std([5]), "kl": report.mean_std([0.03])}
         >>> summary |= {"model": {"name": "m", "layers": 2, "hidden": 650}}
         >>> results_table([summary], {}).rows[2]
-        ('', 'difference', '+1.0', '-0.7', '-0.004', '')
+        ('', 'difference', '+1.0', '-0.7', '-0.004', '', '')
     """
     rows = []
     for summary in summaries:
@@ -68,6 +68,7 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
                 setting_name(setting),
                 "ours",
                 *(report.plus_minus(x, d) for x, d in zip(ours, digits, strict=True)),
+                report.plus_minus(summary.get("kl_elsewhere", report.mean_std([])), 3),
                 "" if needed is None else str(needed),
             )
         )
@@ -79,20 +80,26 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
                 "paper",
                 *(report.paper_pair(x, d) for x, d in zip(theirs, digits, strict=True)),
                 "",
+                "",
             )
         )
         deltas = (x["mean"] - y[0] for x, y in zip(ours, theirs, strict=True))
         rows.append(
-            ("", "difference", *(f"{x:+.{d}f}" for x, d in zip(deltas, digits, strict=True)), "")
+            (
+                *("", "difference"),
+                *(f"{x:+.{d}f}" for x, d in zip(deltas, digits, strict=True)),
+                *("", ""),
+            )
         )
     model = summaries[0]["model"]
     return Table(
         f"Table 4: {model['name']}",
-        ("Setting", "", "Accuracy", "Units", "KL", "Greedy"),
+        ("Setting", "", "Accuracy", "Units", "KL", "elsewhere", "Greedy"),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units; paper: "
         f"{report.PAPER_MODEL}. Greedy: units that greedy forward selection needs to reach the "
-        "accuracy of the paper on the training examples. KL in nats.",
+        "accuracy of the paper on the training examples. KL in nats; elsewhere: the part of it "
+        "that the target's position doesn't give.",
     )
 
 
@@ -115,13 +122,13 @@ def dynamics_table(summaries: Mapping[str, Summary]) -> Table:
     """
     rows = []
     for name, summary in summaries.items():
-        runs, model = summary["runs"], summary["model"]
+        runs = summary["runs"]
         relaxed = [run["relaxed"] for run in runs]
         means = {name: report.mean_std([x[name] for x in relaxed]) for name in relaxed[0]}
         rows.append(
             (
                 name,
-                f"{summary['alpha'] * model['layers'] * model['hidden']:.1f}",
+                f"{summary['alpha'] * report.site_units(summary):.1f}",
                 report.plus_minus(report.mean_std([run["expected_l0"] for run in runs]), 1),
                 report.mean_only(means["sampled_accuracy"]),
                 report.mean_only(means["hard_accuracy"]),

@@ -126,6 +126,8 @@ def summary_row(summary: Summary) -> Table:
     The row of the paper stands under ours if the paper has one for this setting. "Expected" is the
     expected number of units of the relaxed mask, which the constraint bounds ("expected_l0" of the
     runs, None for methods without a relaxed mask). "Units" is the number of units of the hard mask.
+    "Elsewhere", where it was measured, is the part of the KL that the target's position doesn't
+    give.
 
     Args:
         summary: of a run.
@@ -139,7 +141,7 @@ def summary_row(summary: Summary) -> Table:
         >>> summary_row(summary).rows
         (('ours', '90.0 ± 0.0', '90.0', '2.0 ± 0.0', '2.5', '0.100 ± 0.000'),)
     """
-    names = directions(summary)
+    names, elsewhere = directions(summary), _kl_elsewhere(summary)
     ours = (
         "ours",
         plus_minus(summary["accuracy"], 1),
@@ -149,6 +151,7 @@ def summary_row(summary: Summary) -> Table:
             mean_std([r["expected_l0"] for r in summary["runs"] if r["expected_l0"] is not None])
         ),
         plus_minus(summary["kl"], 3),
+        *([plus_minus(elsewhere, 3)] if elsewhere else []),
     )
     rows = [ours]
     theirs = paper_result(summary)
@@ -161,16 +164,55 @@ def summary_row(summary: Summary) -> Table:
                 paper_pair(theirs.units, 1),
                 "",
                 paper_pair(theirs.kl, 3),
+                *([""] * bool(elsewhere)),
             )
         )
     model = summary["model"]
     return Table(
         f"Summary ({_name(summary)})",
-        ("", "Accuracy", *(f"To {n}" for n in names), "Units", "Expected", "KL"),
+        (
+            *("", "Accuracy", *(f"To {n}" for n in names), "Units", "Expected", "KL"),
+            *(["elsewhere"] * bool(elsewhere)),
+        ),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units."
-        + (f" Paper: {PAPER_MODEL}." if theirs else ""),
+        + (f" Paper: {PAPER_MODEL}." if theirs else "")
+        + " Elsewhere: the part of the KL that the target's position doesn't give."
+        * bool(elsewhere),
     )
+
+
+def _kl_elsewhere(summary: Summary) -> Mapping[str, float | None] | None:
+    """Its mean and deviation; None if it wasn't measured."""
+    statistics = summary.get("kl_elsewhere")
+    return None if statistics is None or statistics["mean"] is None else statistics
+
+
+def site_units(summary: Summary) -> int:
+    """The number of units that can be replaced, which summaries of earlier versions don't name.
+
+    Example:
+        >>> model = {"layers": 2, "hidden": 650}
+        >>> site_units({"model": model}), site_units({"model": model, "site_units": 2600})
+        (1300, 2600)
+    """
+    model = summary["model"]
+    return summary.get("site_units", model["layers"] * model["hidden"])
+
+
+def subject(summary: Summary, model: bool = False) -> str:
+    """The task and the kind of intervention of a run, for a title.
+
+    Args:
+        summary: of a run, or of several runs of one kind.
+        model: whether the title begins with the name of the model.
+
+    Example:
+        >>> subject({"task": "gender_bias", "intervention": "every", "site": "cell"})
+        'gender bias, every-step, cell states, reach time'
+    """
+    name = f"{summary['task'].replace('_', ' ')}, {Kind.of_settings(summary).title}"
+    return f"{summary['model']['name']}, {name}" if model else name
 
 
 def setting_of(summary: Summary) -> Setting:
@@ -183,7 +225,7 @@ def setting_of(summary: Summary) -> Setting:
         >>> setting_of({"task": "gender_bias", "intervention": "every", "kl_weight": 1.0})
         ('gender_bias', 'every', True)
     """
-    return summary["task"], summary["intervention"], summary["kl_weight"] > 0
+    return summary["task"], summary["intervention"], _regularised(summary)
 
 
 def run_table(summary: Summary) -> Table:
@@ -253,7 +295,8 @@ def markdown_report(summary: Summary) -> str:
     lines = (
         f"# {summary['task'].replace('_', ' ').capitalize()}",
         f"Model {model['name']} (fingerprint {model['fingerprint']}): {model['layers']} x "
-        f"{model['hidden']} units, {model['vocabulary']} words"
+        f"{model['hidden']} units, {model['vocabulary']} "
+        f"{'tokens' if 'tokenizer' in model else 'words'}"
         + (
             "."
             if examples["model_accuracy"] is None
@@ -298,5 +341,8 @@ def _accuracy_toward(summary: Summary, direction: str) -> dict[str, float | None
 
 def _name(summary: Summary) -> str:
     """The setting of a run, for the title of a table."""
-    regularised = "KL-regularised" if summary["kl_weight"] > 0 else "no KL"
-    return f"{summary['task'].replace('_', ' ')}, {Kind.of_settings(summary).title}, {regularised}"
+    return f"{subject(summary)}, {'KL-regularised' if _regularised(summary) else 'no KL'}"
+
+
+def _regularised(summary: Summary) -> bool:
+    return summary["kl_weight"] > 0 or summary.get("kl_at_most") is not None

@@ -9,6 +9,7 @@ from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.search.history import History, converged, steps_taken, stopped_at
 from jaxmask.search.losses import kl_weight
 from jaxmask.search.masks import budget
+from jaxmask.search.objective_checks import check_objective
 from jaxmask.search.one_run import HardState, found, harden, refine, run
 from jaxmask.search.parameters import shrinking_target
 from jaxmask.search.relax import (
@@ -23,7 +24,7 @@ from jaxmask.search.relax import (
 
 __all__ = [
     "PAPER", "ExchangeInfo", "HardState", "History", "Relaxation", "SearchConfig", "SearchInfo",
-    "SearchState", "budget", "check", "converged", "found", "harden", "init", "kl_weight",
-    "refine", "relaxation", "run", "settings", "shrinking_target", "step", "steps_taken",
-    "stopped_at", "thresholded",
+    "SearchState", "budget", "check", "check_objective", "converged", "found", "harden", "init",
+    "kl_weight", "refine", "relaxation", "run", "settings", "shrinking_target", "step",
+    "steps_taken", "stopped_at", "thresholded",
 ]  # fmt: skip

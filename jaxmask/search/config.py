@@ -1,10 +1,11 @@
 """The settings of a search: what they mean, what they may be, and how files hold them."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import flax
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmask.objective import KL, ExactKL, NoKL, SampledKL
@@ -21,6 +22,7 @@ class SearchConfig(flax.struct.PyTreeNode):
         alpha: largest fraction of units to intervene on, in (0, 1] (Eq. 4).
         beta: largest mean probability of a gate strictly between 0 and 1 (constraint 7).
         kl_weight: weight of the mean KL from the untouched model (Eq. 8), in the ratio's units.
+        kl_at_most: limit of this KL in nats, a further constraint; None for none.
         temperature: of the Hard Concrete gates.
         support: (l, r) of the Hard Concrete gates.
         location_rate: learning rate of the locations of the gates (Adam).
@@ -37,6 +39,8 @@ class SearchConfig(flax.struct.PyTreeNode):
         steps: gradient steps on the relaxed mask.
         batch_size: rows of the batch of a step.
         kl: how the KL of such a batch is computed.
+        kl_positions: whether the KL counts at ``all`` positions of a sentence, or only
+            ``elsewhere`` than at the target, where a decision can't flip without a change.
         surrogate: a name of `jaxmask.search.losses.SURROGATES`.
         shared_mask: one mask for both directions, or one for each.
         exchange_rounds: largest number of rounds that refine the hard mask.
@@ -53,6 +57,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     alpha: float = 0.02
     beta: float = 0.02
     kl_weight: float = 1.0
+    kl_at_most: float | None = None
     temperature: float = hard_concrete.TEMPERATURE
     support: tuple[float, float] = hard_concrete.SUPPORT
     location_rate: float = 0.05
@@ -67,11 +72,22 @@ class SearchConfig(flax.struct.PyTreeNode):
     steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
     kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
+    kl_positions: Literal["all", "elsewhere"] = flax.struct.field(pytree_node=False, default="all")
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
     shared_mask: bool = flax.struct.field(pytree_node=False, default=True)
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=256)
     refit_steps: int = flax.struct.field(pytree_node=False, default=2)
+
+    def kl_term(self) -> losses.KLTerm:
+        """How the KL counts in what the search minimises.
+
+        Example:
+            >>> SearchConfig(kl_at_most=0.1).kl_term().at_most
+            0.1
+        """
+        weight = jnp.asarray(losses.kl_weight(self.kl_weight), jnp.float32)
+        return losses.KLTerm(weight, self.kl_at_most, self.kl_positions)
 
 
 # The paper's objective as written: the ratio, the final limits from the first step on, the
@@ -109,6 +125,12 @@ def check(config: SearchConfig) -> None:
         check_range(name, getattr(config, name), 0.0, 1.0)
     for name in ("kl_weight", "location_rate", "value_rate", "multiplier_rate"):
         check_range(name, getattr(config, name), 0.0)
+    if config.kl_at_most is not None:
+        check_range("kl_at_most", config.kl_at_most, 0.0, above=True)
+        if isinstance(config.kl, NoKL):
+            raise ValueError("kl: expected SampledKL(rows) or ExactKL() beside a kl_at_most")
+    if config.kl_positions not in ("all", "elsewhere"):
+        raise ValueError(f"kl_positions: expected all or elsewhere, found {config.kl_positions!r}")
     for name in ("exchange_rounds", "refit_steps"):
         check_range(name, getattr(config, name), 0.0)
     if isinstance(config.kl, SampledKL):
@@ -148,4 +170,6 @@ def _in_json(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return [_in_json(part) for part in value]
-    return value if isinstance(value, bool | int | float | str) else np.asarray(value).tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return np.asarray(value).tolist()

@@ -39,7 +39,7 @@ class RefitConfig(flax.struct.PyTreeNode):
     """How the values of a hard mask are refitted.
 
     Attributes:
-        kl_weight: weight of the KL beside failures, see `jaxmask.search.kl_weight`.
+        kl_term: how the KL counts beside failures.
         steps: gradient steps.
         rows: rows of the batch of a step.
         kl: how the KL of such a batch is computed.
@@ -47,12 +47,12 @@ class RefitConfig(flax.struct.PyTreeNode):
     Example:
         >>> from jaxmask.objective import SampledKL
         >>> from jaxmask.search.exchange import RefitConfig
-        >>> config = RefitConfig(jnp.zeros(()), steps=2, rows=64, kl=SampledKL(8))
+        >>> config = RefitConfig(losses.KLTerm(jnp.zeros(())), steps=2, rows=64, kl=SampledKL(8))
         >>> config.kl_of(512)
         SampledKL(rows=64)
     """
 
-    kl_weight: Float[Array, ""]
+    kl_term: losses.KLTerm
     steps: int = flax.struct.field(pytree_node=False)
     rows: int = flax.struct.field(pytree_node=False)
     kl: KL = flax.struct.field(pytree_node=False)
@@ -235,7 +235,7 @@ def _propose(
         inside = sets.inside.astype(values.dtype)
         outcome = _respond(inside, sets.values, objective, others, kl_key, kl)
         failed = losses.smoothed_failures(outcome)
-        return _of_masks(member, failed, config.refit.kl_weight * outcome.kl)
+        return _of_masks(member, failed, config.refit.kl_term.penalty(outcome))
 
     trial = trials.try_exchanges(
         trials.first_sets(mask, values, linear),
@@ -271,10 +271,11 @@ def judge(
         >>> import jax.numpy as jnp
         >>> from jaxmask.objective import NoKL
         >>> from jaxmask.search import exchange
+        >>> from jaxmask.search.losses import KLTerm
         >>> from jaxmask.objective import LinearObjective
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
-        >>> refit = exchange.RefitConfig(jnp.zeros(()), steps=2, rows=2, kl=NoKL())
+        >>> refit = exchange.RefitConfig(KLTerm(jnp.zeros(())), steps=2, rows=2, kl=NoKL())
         >>> config = exchange.ExchangeConfig(refit, rows=2)
         >>> mask, values = jnp.array([[0.0, 1.0]]), jnp.array([[0.0, 4.0], [0.0, 4.0]])
         >>> judge = jax.jit(exchange.judge)
@@ -287,7 +288,7 @@ def judge(
     flipped = losses.flipped(outcome).sum(axis=1)
     failed = (outcome.weight.sum(axis=1) - flipped + losses.smoothed_failures(outcome)) / 2
     member = masks.membership(len(mask), batch.direction)
-    loss = _of_masks(member, failed, config.refit.kl_weight * outcome.kl)
+    loss = _of_masks(member, failed, config.refit.kl_term.penalty(outcome))
     return unjudged(mask, values)._replace(loss=loss, accuracy=member @ flipped)
 
 
@@ -312,10 +313,11 @@ def refit(
         >>> import jax.numpy as jnp
         >>> from jaxmask.objective import NoKL
         >>> from jaxmask.search import exchange
+        >>> from jaxmask.search.losses import KLTerm
         >>> from jaxmask.objective import LinearObjective
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
-        >>> config = exchange.RefitConfig(jnp.zeros(()), steps=5, rows=2, kl=NoKL())
+        >>> config = exchange.RefitConfig(KLTerm(jnp.zeros(())), steps=5, rows=2, kl=NoKL())
         >>> key, mask, refit = jax.random.key(0), jnp.array([[0.0, 1.0]]), jax.jit(exchange.refit)
         >>> values = refit(key, mask, jnp.zeros((2, 2)), objective, config)
         >>> bool(values[0, 1] > 0), bool(values[1, 1] < 0)
@@ -327,7 +329,7 @@ def refit(
         sample_key, kl_key = jax.random.split(key)
         batch = objective.sample(sample_key, config.rows)
         outcome = _respond(mask, values, objective, batch, kl_key, config.kl)
-        return losses.smoothed_failures(outcome).sum() + config.kl_weight * outcome.kl
+        return losses.smoothed_failures(outcome).sum() + config.kl_term.penalty(outcome)
 
     def step(carry: tuple, key: Array) -> tuple:
         values, state = carry

@@ -6,7 +6,9 @@ The normaliser of the softmax cancels. An intervention succeeds if the log-ratio
 """
 
 from collections.abc import Callable
+from typing import Literal
 
+import flax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -112,6 +114,59 @@ def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
         0.0498
     """
     return weight / scale(ratio)
+
+
+class KLTerm(flax.struct.PyTreeNode):
+    """How the KL counts in what a search minimises.
+
+    Attributes:
+        weight: of the KL, see `kl_weight`.
+        at_most: limit of the KL in nats; None for no limit.
+        positions: ``all`` counts the KL at all positions of a sentence (Eq. 8), ``elsewhere``
+            leaves out the target's, where a decision can't flip without a change (static).
+
+    Example:
+        >>> nothing = jnp.zeros((1, 1))
+        >>> outcome = Outcome(nothing, nothing, jnp.array(0.5), jnp.array(0.25))
+        >>> KLTerm(jnp.array(0.1)).of(outcome).item()
+        0.5
+        >>> KLTerm(jnp.array(0.1), at_most=0.2, positions="elsewhere").penalty(outcome).item()
+        0.275
+    """
+
+    weight: Float[Array, ""]
+    at_most: float | Float[Array, ""] | None = None
+    positions: Literal["all", "elsewhere"] = flax.struct.field(pytree_node=False, default="all")
+
+    def of(self, outcome: Outcome) -> Float[Array, ""]:
+        """The KL that counts.
+
+        Raises:
+            ValueError: it is to leave out the target, and the objective doesn't say what is left.
+        """
+        if self.positions == "all":
+            return outcome.kl
+        if outcome.kl_elsewhere is None:
+            raise ValueError(
+                "kl_positions: expected 'all', as this objective doesn't report a kl_elsewhere, "
+                f"found {self.positions!r}"
+            )
+        return outcome.kl_elsewhere
+
+    def excess(self, outcome: Outcome) -> Float[Array, ""]:
+        """By what fraction of its limit the KL is above it; below 0 where it is below.
+
+        There has to be a limit.
+        """
+        return self.of(outcome) / jnp.asarray(self.at_most, jnp.float32) - 1.0
+
+    def penalty(self, outcome: Outcome) -> Float[Array, ""]:
+        """What the KL adds to a loss: ``weight KL + max(0, KL / at_most - 1)``.
+
+        Failures count 1 at most: a KL that is twice its limit costs as much as all decisions.
+        """
+        weighted = self.weight * self.of(outcome)
+        return weighted if self.at_most is None else weighted + jax.nn.relu(self.excess(outcome))
 
 
 def failure(log_ratio: Float[Array, "*examples"]) -> Float[Array, "*examples"]:

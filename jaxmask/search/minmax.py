@@ -57,18 +57,22 @@ def project(
 
     Args:
         multipliers: after an update.
-        violations: of the constraints; a constraint holds where the violation is below 0.
+        violations: of the constraints; a constraint holds where the violation is below 0. Those
+            that are known by an estimate only aren't given: the multipliers of these don't
+            decrease so.
         decay: in [0, 1], the fraction that a multiplier loses in a step; 1 sets it to 0.
 
     Example:
         >>> multipliers = {"l0": jnp.array(4.0), "fractional": jnp.array(-1.0)}
         >>> violations = {"l0": jnp.array(-0.1), "fractional": jnp.array(0.2)}
         >>> {name: float(m) for name, m in project(multipliers, violations, 0.25).items()}
-        {'fractional': 0.0, 'l0': 3.0}
+        {'l0': 3.0, 'fractional': 0.0}
     """
 
-    def settle(multiplier: Array, violation: Array) -> Array:
-        kept = jnp.where(violation < 0.0, 1.0 - decay, 1.0)
-        return jnp.maximum(multiplier, 0.0) * kept
+    def settle(name: str, multiplier: Array) -> Array:
+        positive = jnp.maximum(multiplier, 0.0)
+        if name not in violations:
+            return positive
+        return positive * jnp.where(violations[name] < 0.0, 1.0 - decay, 1.0)
 
-    return jax.tree.map(settle, multipliers, violations)
+    return {name: settle(name, multiplier) for name, multiplier in multipliers.items()}

@@ -16,13 +16,12 @@ Source: De Cao et al., Sections 3.1 to 3.5.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
 from jaxmask.finite import take
 from jaxmask.intervention import Intervention, from_values
 from jaxmask.objective import Objective
-from jaxmask.search import exchange, losses, masks, relax
+from jaxmask.search import exchange, masks, relax
 from jaxmask.search.config import SearchConfig
 from jaxmask.search.exchange import ExchangeConfig, ExchangeInfo, Hard, RefitConfig
 from jaxmask.search.history import History
@@ -113,7 +112,7 @@ def refine(
     """
     key, round_key = jax.random.split(state.key)
     refit = RefitConfig(
-        kl_weight=jnp.asarray(losses.kl_weight(config.kl_weight), jnp.float32),
+        kl_term=config.kl_term(),
         steps=config.refit_steps,
         rows=config.batch_size,
         kl=config.kl,

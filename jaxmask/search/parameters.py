@@ -120,7 +120,7 @@ def update(
         params: ``location``, ``values`` and ``multipliers``.
         moments: state of the optimiser.
         gradient: in all of ``params``.
-        violations: of the constraints, by name.
+        violations: of the constraints that are known exactly, by name.
         transformation: from `optimizer`.
         config: settings.
 

@@ -4,8 +4,10 @@ Minimised over the locations of the gates and the baselines, maximised over the 
 
     E[surrogate(log-ratio)] + kl_weight KL
         + m_0 (mean P(z != 0) / alpha - 1) + m_1 (mean P(0 < z < 1) / beta - 1)
+        + m_2 (KL / kl_at_most - 1)
 
-with gates ``z ~ HardConcrete(location)`` and baselines ``b = to_baseline(values)``. A violation is
+with gates ``z ~ HardConcrete(location)`` and baselines ``b = to_baseline(values)``; the last term
+is there where the KL has a limit. A violation is
 measured against its limit, so that one rate of ascent suits all limits. The limits shrink
 geometrically from ``initial_alpha`` to ``alpha`` and ``beta``, which goes beyond the paper.
 
@@ -24,6 +26,7 @@ from jaxmask.intervention import DIRECTIONS, Intervention, to_baseline
 from jaxmask.objective import NoKL, Objective
 from jaxmask.search import hard_concrete, losses, masks, parameters
 from jaxmask.search.config import SearchConfig, check
+from jaxmask.search.objective_checks import check_outcome
 
 
 class SearchState(NamedTuple):
@@ -126,7 +129,10 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     params = {
         "location": jnp.full((rows, objective.n_units), location),
         "values": parameters.first_values(values_key, objective.n_units),
-        "multipliers": {name: jnp.zeros(()) for name in _CONSTRAINTS},
+        "multipliers": {
+            name: jnp.zeros(())
+            for name in (*_CONSTRAINTS, *(["kl"] if config.kl_at_most is not None else []))
+        },
     }
     start = jnp.zeros((), jnp.int32)
     moments = _optimizer(start, config).init(params)
@@ -148,6 +154,9 @@ def step(
     Returns:
         The state after the step, and what the step observed.
 
+    Raises:
+        ValueError: the shapes of what the objective returns don't belong together.
+
     Example:
         >>> import jax
         >>> import jax.numpy as jnp
@@ -164,7 +173,7 @@ def step(
     key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
     batch = objective.sample(batch_key, config.batch_size)
     surrogate = losses.SURROGATES[config.surrogate]
-    scale = losses.scale(surrogate)
+    scale, kl = losses.scale(surrogate), config.kl_term()
     target = parameters.shrinking_target(state.step, config.alpha, config)
     limits = {
         "l0": target,
@@ -177,14 +186,18 @@ def step(
         gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
         intervention = Intervention(gates, to_baseline(values)[batch.direction])
         outcome = objective(intervention, batch, kl_key, config.kl)
+        check_outcome(outcome, batch)
         loss = (surrogate(outcome.log_ratio) * outcome.weight).sum() / scale
-        loss += losses.kl_weight(config.kl_weight) * outcome.kl
+        loss += kl.weight * kl.of(outcome)
         violations = {
             name: probability(location, config.temperature, config.support).mean() / limits[name]
             - 1.0
             for name, probability in _CONSTRAINTS.items()
         }
-        penalty = sum(params["multipliers"][name] * violations[name] for name in violations)
+        multipliers = params["multipliers"]
+        penalty = sum(multipliers[name] * violations[name] for name in violations)
+        if kl.at_most is not None:  # an estimate, unlike the others
+            penalty += multipliers["kl"] * kl.excess(outcome)
         return loss + penalty, (loss, outcome, violations)
 
     gradient, (loss, outcome, violations) = jax.grad(lagrangian, has_aux=True)(state.params)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, Words, shown
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
         ([[2, 3]], ('girls',))
     """
     for number, stimulus in enumerate(task.stimuli):
-        _check(stimulus, f"{task.name}, stimulus {number}")
+        check(stimulus, f"{task.name}, stimulus {number}")
     missing = [unknown_words(stimulus, vocabulary) for stimulus in task.stimuli]
     reasons = [drops(words, vocabulary) for words in missing]
     kept = [s for s, reason in zip(task.stimuli, reasons, strict=True) if reason is None]
@@ -259,7 +259,7 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     if not kept:
         raise TaskDataError(
             f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
-            f"among {len(task.stimuli)}; not in the vocabulary: {_shorten(dropped.words)}"
+            f"among {len(task.stimuli)}; not in the vocabulary: {shorten(dropped.words)}"
         )
     groups = tuple(sorted({s.group for s in task.stimuli}))
     unknown = sum(
@@ -286,7 +286,7 @@ def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
     )
 
 
-def drops(words: Unknown, vocabulary: Vocabulary) -> str | None:
+def drops(words: Unknown, vocabulary: Words) -> str | None:
     """The field of `Unknown` whose words drop an example; None if the example is kept.
 
     Example:
@@ -298,7 +298,7 @@ def drops(words: Unknown, vocabulary: Vocabulary) -> str | None:
     for field in ("pair", "position_word"):
         if getattr(words, field):
             return field
-    return "others" if words.others and UNKNOWN not in vocabulary else None
+    return "others" if words.others and UNKNOWN not in vocabulary.index else None
 
 
 def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Examples:
@@ -319,8 +319,21 @@ def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Ex
     return examples._replace(direction=(log_odds > 0).astype(np.int32))
 
 
-def _check(stimulus: Stimulus, place: str) -> None:
-    """Raises a `TaskDataError` that names ``place`` if the stimulus is ill-formed."""
+def check(stimulus: Stimulus, place: str) -> None:
+    """Checks that a stimulus is well-formed.
+
+    Args:
+        stimulus: to check.
+        place: its name in the message.
+
+    Raises:
+        TaskDataError: names the place, and says what was expected.
+
+    Example:
+        >>> check(Stimulus((), 0, ("greets", "greet"), 1, "simple"), "pairs.tsv, line 2")
+        Traceback (most recent call last):
+        jaxmask.text.examples.TaskDataError: pairs.tsv, line 2: expected a sentence, found no words
+    """
     if not stimulus.words:
         raise TaskDataError(f"{place}: expected a sentence, found no words")
     if len(stimulus.words) > LONGEST:
@@ -338,7 +351,13 @@ def _check(stimulus: Stimulus, place: str) -> None:
         raise TaskDataError(f"{place}: expected correct to be -1, 0 or 1, found {stimulus.correct}")
 
 
-def _shorten(words: tuple[str, ...], most: int = 10) -> str:
+def shorten(words: Sequence[str], most: int = 10) -> str:
+    """The first few of some words, as one text.
+
+    Example:
+        >>> shorten(("greets", "greet", "admires"), most=2)
+        'greets, greet and 1 more'
+    """
     return ", ".join(map(shown, words[:most])) + (
         f" and {len(words) - most} more" if words[most:] else ""
     )

@@ -3,8 +3,9 @@
 The index of a word is the number of its line in ``vocab.txt``, counted from 0.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 UNKNOWN = "<unk>"
 END_OF_SENTENCE = "<eos>"
@@ -35,6 +36,39 @@ def shown(text: str, most: int = 80) -> str:
     return repr(text[:most])[1:-1] + ("..." if text[most:] else "")
 
 
+class Words(Protocol):
+    """What a model reads and predicts: its tokens, and how words become tokens.
+
+    A token is a word in a `Vocabulary`, and part of a word in a `jaxmask.text.tokenizer.Tokenizer`.
+
+    Attributes:
+        unit: what tokens are, in the plural.
+        lost_form: what is wrong with a form if its pair can't be measured, in a few words.
+
+    Example:
+        >>> vocabulary: Words = Vocabulary(["<unk>", "<eos>", "boys", "run"])
+        >>> [vocabulary.words[token] for token in vocabulary.encode(["boys", "run"])]
+        ['boys', 'run']
+    """
+
+    unit: str
+    lost_form: str
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The text of each token."""
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """The token of each word that is one token."""
+
+    def __len__(self) -> int:
+        """The number of tokens."""
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """The tokens of a text."""
+
+
 class Vocabulary:
     """A fixed list of distinct words with an index for each.
 
@@ -54,6 +88,9 @@ class Vocabulary:
         >>> vocabulary.encode(["boys", "swim"])
         [2, 0]
     """
+
+    unit = "words"
+    lost_form = "a form that isn't in the vocabulary"
 
     def __init__(self, words: Iterable[str], source: str = "vocabulary") -> None:
         self.words = tuple(words)

@@ -115,7 +115,7 @@ def _check_folder(folder, summary):
     config = json.loads((folder / "config.json").read_text())
     assert config == {
         "task": "number_agreement", "model": "tiny", "fingerprint": summary["model"]["fingerprint"],
-        "data": "generated", "intervention": "single", "site": "hidden", "reach": "time",
+        "data": "generated", "intervention": "single", "site": "hidden", "reach": "all",
         "values": "free", "context": "eos", "evaluation": 300, "split": "example", "split_seed": 0,
         "kl_weight": 0.0,
         "rule": Rule(every=20)._asdict(),

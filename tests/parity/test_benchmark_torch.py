@@ -11,8 +11,8 @@ from jaxmask import search
 from jaxmask.intervention import Intervention, Range, to_baseline
 from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.models.lstm.objective import build
-from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.packing import pack
 from jaxmask.objective import ExactKL, NoKL
 from jaxmask.search import SearchConfig, hard_concrete, losses
 

@@ -54,7 +54,7 @@ def test_settings_are_all_that_decides_the_results(model, task):
     search = found.pop("search")
     assert found == {
         "task": "number_agreement", "model": "tiny", "fingerprint": tiny.fingerprint,
-        "data": "mine.tsv", "intervention": "every", "site": "hidden", "reach": "time",
+        "data": "mine.tsv", "intervention": "every", "site": "hidden", "reach": "all",
         "values": "free", "context": "primer", "evaluation": 9,
         "split": "word", "split_seed": 3, "method": "hard_concrete_paper", "seeds": 4,
         "text": "text.txt", "text_sentences": 50,

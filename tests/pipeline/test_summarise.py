@@ -16,13 +16,15 @@ from jaxmask.pipeline.summarise import observations, separate, summarise
 
 SECONDS = {"total": 2.0, "compile": 1.0}
 FIELDS = [
-    "task", "method", "intervention", "site", "reach", "values", "surrogate", "kl_weight", "alpha",
-    "beta", "shared_mask", "context", "model", "examples", "runs", "accuracy", "n_units", "kl",
-    "prevalence", "seconds", "versions", "device",
+    "task", "method", "intervention", "site", "reach", "values", "surrogate", "kl_weight",
+    "kl_at_most", "kl_positions", "alpha", "beta", "shared_mask", "context", "model", "site_units",
+    "examples", "runs", "accuracy", "n_units", "kl", "kl_elsewhere", "prevalence",
+    "seconds", "versions", "device",
 ]  # fmt: skip
 RUN = {
     "seed", "accuracy", "train_accuracy", "accuracy_by_direction", "n_units", "units", "values",
-    "expected_l0", "kl", "text_kl", "relaxed", "steps", "stopped_at", "seconds", "converged",
+    "expected_l0", "kl", "kl_elsewhere", "text_kl", "relaxed",
+    "steps", "stopped_at", "seconds", "converged",
 }  # fmt: skip
 NESTED = {
     "model": {"name", "fingerprint", "layers", "hidden", "vocabulary"},
@@ -31,6 +33,7 @@ NESTED = {
         "toward",
     },
     "accuracy": {"mean", "std"}, "n_units": {"mean", "std"}, "kl": {"mean", "std"},
+    "kl_elsewhere": {"mean", "std"},
     "seconds": {"total", "compile"}, "versions": {"jaxmask", "jax"},
 }  # fmt: skip
 

@@ -108,6 +108,16 @@ def test_summary_row_beside_the_papers():
     assert paper == ("paper", "91.5 ± 0.7", "", "", "5.7 ± 0.9", "", "0.035 ± 0.006")
 
 
+def test_summary_row_with_the_kl_elsewhere():
+    elsewhere = report.mean_std([0.01, 0.03])
+    table = report.summary_row(summary(three_runs(), kl_elsewhere=elsewhere))
+    assert (table.header[-1], *(row[-1] for row in table.rows)) == (
+        "elsewhere", "0.020 ± 0.014", "",
+    )  # fmt: skip
+    unknown = report.summary_row(summary(three_runs(), kl_elsewhere=report.mean_std([])))
+    assert unknown == report.summary_row(summary(three_runs()))
+
+
 def test_the_papers_row_follows_the_setting():
     table = report.summary_row(summary(three_runs(), intervention="every", kl_weight=0.0))
     assert table.rows[1][1] == "96.8 ± 0.6"

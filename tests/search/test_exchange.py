@@ -14,6 +14,7 @@ from jaxmask.intervention import EDGE, Intervention, to_baseline
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.search import exchange, losses
 from jaxmask.search.exchange import ExchangeConfig, RefitConfig
+from jaxmask.search.losses import KLTerm
 
 
 def rounds(
@@ -26,9 +27,11 @@ def rounds(
     rows=1000,
     refit_steps=0,
     kl=SampledKL(10),
+    kl_at_most=None,
 ):
     """States after 1, 2, ... ``count`` rounds, and what was observed."""
-    refit = RefitConfig(jnp.asarray(kl_weight, jnp.float32), refit_steps, 100, kl)
+    term = KLTerm(jnp.asarray(kl_weight, jnp.float32), kl_at_most)
+    refit = RefitConfig(term, refit_steps, 100, kl)
     config = ExchangeConfig(refit, rows)
 
     def one(present, key):
@@ -234,11 +237,24 @@ def test_the_kl_keeps_expensive_units_out():
     assert np.sum(found[-1] * cheap[-1]) < 3
 
 
+def test_exchanges_keep_the_kl_below_its_limit():
+    objective = toy.toy(units=10)
+    mask, values = toy.start(objective, 3)
+    cheap, _, _ = rounds_jit(objective, mask, values, count=5)
+    dear = objective.replace(cost=jnp.where(cheap[-1, 0] > 0, 1.0, 0.01))
+
+    def kl(masks, values):
+        return float(exact(dear, masks[-1], values[-1])[1])
+
+    free = kl(*rounds_jit(dear, mask, values, count=5)[:2])
+    assert 0.4 * free > kl(*rounds_jit(dear, mask, values, count=5, kl_at_most=0.4 * free)[:2])
+
+
 def test_refitting_lowers_the_loss_and_leaves_units_outside_alone():
     objective = toy.toy(cost=0.05)
     mask, values = toy.start(objective, 4)
     found = exchange.refit(
-        jax.random.key(0), mask, values, objective, RefitConfig(0.3, 30, 100, SampledKL(10))
+        jax.random.key(0), mask, values, objective, RefitConfig(KLTerm(0.3), 30, 100, SampledKL(10))
     )
     before, after = exact(objective, mask, values), exact(objective, mask, found)
     assert after[0] + 0.3 * after[1] < before[0] + 0.3 * before[1] - 0.01

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmask.intervention import every_step, single_step
 from jaxmask.models.lstm import network
-from jaxmask.models.lstm.packing import Packed
+from jaxmask.models.packing import Packed
 from jaxmask.text.examples import Examples
 
 CONFIG = network.LSTMConfig(vocabulary=29, embedding=5, hidden=4, layers=2)

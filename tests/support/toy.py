@@ -22,11 +22,11 @@ class Toy(LinearObjective):
     def __call__(self, intervention, batch, key=None, kl=ExactKL()):
         calls.append(intervention.mask.shape)
         batch, intervention = devices.spread((batch, intervention))
-        log_ratio, weight, cost = super().__call__(intervention, batch, key, kl)
+        log_ratio, weight, *costs = super().__call__(intervention, batch, key, kl)
         return Outcome(
             jnp.concatenate([log_ratio, jnp.full_like(log_ratio, 99.0)], axis=1),
             jnp.concatenate([weight, jnp.zeros_like(weight)], axis=1),
-            cost,
+            *costs,
         )
 
 

@@ -13,14 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, Kind, Range, Site, places
+from jaxmask.intervention import Intervention, Kind, Range, Site, Values, places
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
 from jaxmask.models.lstm import network, objective, ranges, reading, text_kl
 from jaxmask.models.lstm.forward import Action, forward, read_states
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
 from jaxmask.models.lstm.objective import LSTMObjective
-from jaxmask.text.examples import CONTEXTS, Encoded, Examples, Task, encode
+from jaxmask.text.examples import (
+    CONTEXTS,
+    Encoded,
+    Examples,
+    Stimulus,
+    Task,
+    Unknown,
+    encode,
+    unknown_words,
+)
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -74,6 +83,16 @@ class LSTMModel(NamedTuple):
             "hidden+cell": Site("hidden+cell", layers, width, ("hidden", "cell")),
         }
 
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Names of what may be read before each sentence: `jaxmask.text.examples.CONTEXTS`."""
+        return tuple(CONTEXTS)
+
+    @property
+    def usual_values(self) -> Values:
+        """What units can be set to unless a person chooses otherwise: ``free``."""
+        return "free"
+
     def description(self) -> dict[str, Any]:
         """Name, fingerprint and sizes, as ``summary.json`` has them."""
         return {
@@ -88,9 +107,29 @@ class LSTMModel(NamedTuple):
         """The stimuli of a task as word indices; see `jaxmask.text.examples.encode`."""
         return encode(task, self.vocabulary)
 
+    def unknown_words(self, stimulus: Stimulus) -> Unknown:
+        """The words that aren't known; see `jaxmask.text.examples.unknown_words`."""
+        return unknown_words(stimulus, self.vocabulary)
+
+    def beginning(self, context: str) -> tuple[str, ...]:
+        """The words of one of `jaxmask.text.examples.CONTEXTS`.
+
+        Raises:
+            ModelError: there is no such context.
+        """
+        if context not in CONTEXTS:
+            raise ModelError(
+                f"{self.name}: context: expected {' or '.join(CONTEXTS)}, found {context!r}"
+            )
+        return CONTEXTS[context]
+
     def read_context(self, name: str) -> LSTMState:
-        """The state after reading one of `jaxmask.text.examples.CONTEXTS`, from a zero state."""
-        return reading.read_context(self.params, self.vocabulary.encode(CONTEXTS[name]))
+        """The state after reading one of `jaxmask.text.examples.CONTEXTS`, from a zero state.
+
+        Raises:
+            ModelError: there is no such context.
+        """
+        return reading.read_context(self.params, self.vocabulary.encode(self.beginning(name)))
 
     def log_odds(self, examples: Examples, context: LSTMState) -> Float[np.ndarray, " examples"]:
         """Log p(pair[0]) - log p(pair[1]) in nats, by the untouched model, for each example.

@@ -6,7 +6,6 @@ values with it, the benchmark its speed.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import flax
 import jax
@@ -18,15 +17,9 @@ from jaxmask.intervention import Intervention, Kind, Range
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.forward import Action, forward
 from jaxmask.models.lstm.network import LSTMState, Params
+from jaxmask.models.naive import Response, response
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome
 from jaxmask.text.examples import Examples
-
-
-class Response(NamedTuple):
-    """Of each example: log p(d) - log p(t), and the mean KL over the sentence's positions."""
-
-    log_ratio: Float[Array, " examples"]
-    kl: Float[Array, " examples"]
 
 
 @partial(jax.jit, static_argnames="kind")
@@ -39,7 +32,7 @@ def respond(
     kind: Kind = Kind(),
 ) -> Response:
     """The response of each example to its own row of mask and baseline (Eqs. 2 and 8)."""
-    size, time = examples.tokens.shape
+    size = len(examples.tokens)
     start = LSTMState(*(jnp.broadcast_to(x, (size, x.shape[-1])) for x in context))
 
     def predictions(intervention: Intervention | None) -> Float[Array, "examples time vocabulary"]:
@@ -48,15 +41,7 @@ def respond(
         return jax.nn.log_softmax(logits)
 
     original, intervened = predictions(None), predictions(intervention)
-    last = jnp.take_along_axis(intervened, (examples.length - 1)[:, None, None], axis=1)[:, 0]
-    of_pair = jnp.take_along_axis(last, examples.pair, axis=1)
-    turned_to = jnp.take_along_axis(of_pair, examples.direction[:, None], axis=1)[:, 0]
-    kl = jnp.sum(jnp.exp(original) * (original - intervened), axis=-1)
-    inside = (jnp.arange(time)[None, :] < examples.length[:, None]).astype(kl.dtype)
-    return Response(
-        of_pair.sum(axis=1) - 2 * turned_to,
-        jnp.sum(kl * inside, axis=1) / examples.length.astype(kl.dtype),
-    )
+    return response(original, intervened, examples)
 
 
 class NaiveBatch(flax.struct.PyTreeNode):
@@ -107,12 +92,13 @@ class NaiveObjective(flax.struct.PyTreeNode):
     ) -> Outcome:
         """Intervenes on a batch; see `jaxmask.objective.Objective`."""
         intervention = intervention.within(self.value_range)
-        response = respond(
+        found = respond(
             self.params, batch.examples, batch.where, self.context, intervention, self.kind
         )
         weight = jnp.full((len(batch.where), 1), 1.0 / len(batch.where))
-        mean_kl = jnp.zeros(()) if isinstance(kl, NoKL) else response.kl.mean()
-        return Outcome(response.log_ratio[:, None], weight, mean_kl)
+        asked = 0.0 if isinstance(kl, NoKL) else 1.0
+        kls = (asked * found.kl.mean(), asked * found.kl_elsewhere.mean())
+        return Outcome(found.log_ratio[:, None], weight, *kls)
 
 
 def build(

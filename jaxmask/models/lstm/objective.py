@@ -5,14 +5,14 @@
 objective, which the tests keep as oracle) it
 
 - reads everything up to the first intervened word once, not once a gradient
-  (`jaxmask.models.lstm.packing`);
+  (`jaxmask.models.packing`);
 - replaces layer 1's input projection by a table with a row for each word of the task;
 - computes a log-ratio from one difference of decoder rows, not from the whole vocabulary;
 - needs of the original distribution only its expected decoder row and its log-normaliser
   (`jaxmask.models.kl`);
 - estimates the mean KL over positions from one random position of some of the rows;
 - computes what rows share once, where all rows of a direction are intervened on alike
-  (`jaxmask.models.lstm.prefix_tree`).
+  (`jaxmask.models.prefix_tree`).
 """
 
 import flax
@@ -22,13 +22,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range, intervene
+from jaxmask.models import prefix_tree, sampling
 from jaxmask.models.kl import Predictions, divergence
-from jaxmask.models.lstm import network, prefix_tree, sampling, untouched
+from jaxmask.models.lstm import network, tree_reading, untouched
 from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.packing import Stratum, pack
-from jaxmask.models.lstm.prefix_tree import Tree
-from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL, evenly
+from jaxmask.models.packing import Stratum, pack
+from jaxmask.models.prefix_tree import Tree
+from jaxmask.models.sampling import Batch
+from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
@@ -36,23 +38,7 @@ from jaxmask.text.examples import Examples
 # memory doesn't grow with the examples.
 _STATES_AT_ONCE = 2048
 
-
-class Batch(flax.struct.PyTreeNode):
-    """Rows of an objective, grouped by stratum.
-
-    Attributes:
-        rows: of the objective.
-        weight: of their pairs.
-        direction: index of the form that the decisions of each row are to turn to.
-        counts: how many rows of each stratum (static).
-        as_tree: are these all rows, and those of a direction intervened on alike (static)?
-    """
-
-    rows: Int[Array, " rows"]
-    weight: Float[Array, "rows pairs"]
-    direction: Int[Array, " rows"]
-    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
-    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
+_KLs = tuple[Float[Array, ""], Float[Array, ""]]  # at all positions, and elsewhere than at targets
 
 
 class LSTMObjective(flax.struct.PyTreeNode):
@@ -92,21 +78,14 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def everything(self, by_direction: bool = False) -> Batch:
         """All rows, once; see `jaxmask.objective.Objective`."""
-        return Batch(
-            jnp.arange(len(self.prefix)),
-            self.pair_weight / self.pair_weight.sum(),
-            self.direction,
-            tuple(stratum.rows for stratum in self.strata),
-            as_tree=by_direction and self.tree is not None,
-        )
+        as_tree = by_direction and self.tree is not None
+        return sampling.everything(self.strata, self.pair_weight, self.direction, as_tree)
 
     def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.lstm.sampling`."""
-        drawn = sampling.draw(key, size, self.strata, self.examples_up_to)
-        pair_weight = self.pair_weight[drawn.rows]
-        share = pair_weight / pair_weight.sum(axis=1, keepdims=True)
-        weight = share * drawn.weight[:, None]
-        return Batch(drawn.rows, weight, self.direction[drawn.rows], drawn.counts)
+        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
+        return sampling.sample(
+            key, size, self.strata, self.examples_up_to, self.pair_weight, self.direction
+        )
 
     def __call__(
         self,
@@ -136,12 +115,12 @@ class LSTMObjective(flax.struct.PyTreeNode):
             for h, rows in zip(hidden, self._by_stratum(batch, batch.rows), strict=True)
         ]
         if isinstance(kl, NoKL):
-            mean_kl = jnp.zeros(())
+            mean_kl = jnp.zeros(()), jnp.zeros(())
         elif key is None or isinstance(kl, ExactKL):
             mean_kl = self._exact_kl(batch, hidden)
         else:
             mean_kl = self._sampled_kl(batch, hidden, key, kl.rows)
-        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, mean_kl)
+        return Outcome(self._log_ratio(batch, jnp.concatenate(final)), batch.weight, *mean_kl)
 
     def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
         """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
@@ -162,7 +141,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
         # Any row of a direction tells how all of them are intervened on.
         ways = jnp.arange(DIRECTIONS)[:, None]
         one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
-        top = prefix_tree.read(
+        top = tree_reading.read(
             tree,
             self.params,
             self.prefix_state,
@@ -171,20 +150,20 @@ class LSTMObjective(flax.struct.PyTreeNode):
             self.kind,
         )
         if isinstance(kl, NoKL):
-            mean_kl = jnp.zeros(())
+            mean_kl = jnp.zeros(()), jnp.zeros(())
         elif key is None or isinstance(kl, ExactKL):
             of_entry = jax.lax.map(
                 lambda entry: self._kl(entry[0][None], entry[1][None])[0],
                 (top, tree.node),
                 batch_size=_STATES_AT_ONCE,
             )
-            mean_kl = jnp.sum(tree.kl_weight * of_entry)
+            weighted = tree.kl_weight * of_entry
+            mean_kl = jnp.sum(weighted), jnp.sum(weighted * tree.elsewhere)
         else:
-            up_to = jnp.cumsum(tree.kl_weight)
-            some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, kl.rows), side="right")
-            some = jnp.minimum(some, len(up_to) - 1)
-            mean_kl = up_to[-1] * self._kl(top[some], tree.node[some]).mean()
-        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, mean_kl)
+            some, total = sampling.in_proportion(key, kl.rows, tree.kl_weight)
+            drawn = self._kl(top[some], tree.node[some])
+            mean_kl = total * drawn.mean(), total * (drawn * tree.elsewhere[some]).mean()
+        return Outcome(self._log_ratio(batch, top[tree.last]), batch.weight, *mean_kl)
 
     def _by_stratum(self, batch: Batch, x: Array) -> list[Array]:
         """Cuts an array of batch rows into one array a stratum."""
@@ -238,26 +217,31 @@ class LSTMObjective(flax.struct.PyTreeNode):
             original, top, network.decoder_weight(self.params), self.params["decoder"]["bias"]
         )
 
-    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> Float[Array, ""]:
-        total = jnp.zeros(())
+    def _exact_kl(self, batch: Batch, hidden: list[Array]) -> _KLs:
+        total = elsewhere = jnp.zeros(())
         weights = self._by_stratum(batch, batch.weight.sum(axis=1))
         for h, rows, weight in zip(
             hidden, self._by_stratum(batch, batch.rows), weights, strict=True
         ):
             n, length, width = h.shape
             kl = self._kl(h.reshape(n * length, width), self.node[rows, :length].reshape(-1))
-            inside = (jnp.arange(length)[None] <= self.steps[rows][:, None]).astype(kl.dtype)
+            kl = kl.reshape(n, length)
+            step, last = jnp.arange(length)[None], self.steps[rows][:, None]
             positions = (self.steps[rows] + 1).astype(kl.dtype)
-            mean = jnp.sum(kl.reshape(n, length) * inside, axis=1) / positions
-            total += jnp.sum(weight * self.kl_share[rows] * mean)
-        return total
+
+            def mean(inside: Array) -> Array:
+                of_row = jnp.sum(kl * inside.astype(kl.dtype), axis=1) / positions  # noqa: B023
+                return jnp.sum(weight * self.kl_share[rows] * of_row)  # noqa: B023
+
+            total, elsewhere = total + mean(step <= last), elsewhere + mean(step < last)
+        return total, elsewhere
 
     def _sampled_kl(
         self, batch: Batch, hidden: list[Array], key: Key[Array, ""], kl_rows: int
-    ) -> Float[Array, ""]:
+    ) -> _KLs:
         by_stratum = self._by_stratum(batch, batch.rows)
         drawn = sampling.draw_positions(key, kl_rows, [self.steps[rows] for rows in by_stratum])
-        tops, nodes, weights = [], [], []
+        tops, nodes, weights, elsewhere = [], [], [], []
         for h, rows, weight, some in zip(
             hidden,
             by_stratum,
@@ -268,8 +252,9 @@ class LSTMObjective(flax.struct.PyTreeNode):
             tops.append(h[some.row, some.step])
             nodes.append(self.node[rows[some.row], some.step])
             weights.append(weight[some.row] * some.factor * self.kl_share[rows[some.row]])
-        kl = self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
-        return jnp.sum(jnp.concatenate(weights) * kl)
+            elsewhere.append(some.step < self.steps[rows[some.row]])
+        kl = jnp.concatenate(weights) * self._kl(jnp.concatenate(tops), jnp.concatenate(nodes))
+        return jnp.sum(kl), jnp.sum(kl * jnp.concatenate(elsewhere).astype(kl.dtype))
 
 
 def build(
@@ -292,11 +277,11 @@ def build(
             choice of at least one word a sentence.
         context: the state before the first word of every sentence.
         kind: of interventions; ``where`` takes the place of its ``place``.
-        both_directions: see `jaxmask.models.lstm.packing.pack`; objectives of several models of one
+        both_directions: see `jaxmask.models.packing.pack`; objectives of several models of one
             size then share compiled programs, at the price of more rows wherever all are computed.
 
     Raises:
-        ValueError: a direction is unknown, or see `jaxmask.models.lstm.packing.pack`.
+        ValueError: see `jaxmask.models.packing.pack`.
 
     Example:
         >>> from jaxmask.models.lstm.network import LSTMConfig, init_params, zero_state
@@ -311,8 +296,6 @@ def build(
         >>> outcome.log_ratio.shape, bool(abs(outcome.kl) < 1e-6)
         ((1, 1), True)
     """
-    if (examples.direction < 0).any():
-        raise ValueError("the directions of the examples aren't known yet")
     packed = pack(examples, where, both_directions=both_directions)
     return LSTMObjective(
         params=params,
@@ -328,7 +311,7 @@ def build(
         pair=jnp.asarray(packed.pair),
         pair_weight=jnp.asarray(packed.pair_weight),
         examples_up_to=jnp.asarray(np.cumsum(packed.pair_weight.sum(axis=1)).astype(np.int32)),
-        tree=prefix_tree.grow(packed),
+        tree=prefix_tree.grow(packed, tree_reading.DEEPEST),
         strata=packed.strata,
         once=packed.once,
         value_range=Range.same(network.site_units(params, kind)),

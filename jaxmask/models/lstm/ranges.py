@@ -1,18 +1,14 @@
 """What the units of an LSTM can be set to: all that a state can be, or what it usually is."""
 
-from collections import Counter
-
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from jaxmask.intervention import Kind, Range
+from jaxmask.models import ranges
 from jaxmask.models.lstm import network, reading
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.text.examples import Examples
-
-DEVIATIONS = 3.0  # on either side of the mean, where nothing bounds a state
-PERCENTILES = (1.0, 99.0)
 
 
 def value_range(
@@ -49,31 +45,14 @@ def value_range(
     """
     if kind.values == "free" and kind.states == ("hidden",):
         return Range.same(network.site_units(params, kind))
-    words = examples.tokens.tolist()
-    seen = Counter(
-        tuple(words[example][: time + 1]) for example, time in np.argwhere(where).tolist()
-    )
+    seen = ranges.beginnings(examples, where)
     states = LSTMState(*map(jnp.asarray, reading.read_all(params, context, tuple(seen))))
     of_units = np.asarray(network.of_site(states, kind), np.float64)
     times = np.array(list(seen.values()), np.float64)
     if kind.values == "natural":
-        return _between(*_percentiles(of_units, times))
-    mean = np.average(of_units, axis=0, weights=times)
-    far = DEVIATIONS * np.sqrt(np.average((of_units - mean) ** 2, axis=0, weights=times))
-    low, high = mean - far, mean + far
+        return ranges.between_percentiles(of_units, times)
+    low, high = ranges.around_mean(of_units, times)
     if "hidden" in kind.states:
         hidden = slice(0, states.hidden.shape[-1])
-        low[hidden], high[hidden] = -1.0, 1.0
-    return _between(low, high)
-
-
-def _percentiles(
-    values: Float[np.ndarray, "states units"], weights: Float[np.ndarray, " states"]
-) -> Float[np.ndarray, "ends units"]:
-    """`PERCENTILES` of each unit, over states with weights."""
-    shares = np.array(PERCENTILES) / 100.0
-    return np.quantile(values, shares, axis=0, weights=weights, method="inverted_cdf")
-
-
-def _between(low: Float[np.ndarray, " units"], high: Float[np.ndarray, " units"]) -> Range:
-    return Range(*(jnp.asarray(end, jnp.float32) for end in (low, high)))
+        low, high = low.at[hidden].set(-1.0), high.at[hidden].set(1.0)
+    return Range(low, high)

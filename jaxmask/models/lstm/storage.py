@@ -4,6 +4,8 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig, param_shapes
@@ -52,12 +54,15 @@ def check_sizes(config: LSTMConfig, source: str) -> None:
         )
 
 
-def load(folder: Path, fields: dict[str, Any]) -> LSTMModel:
+def load(folder: Path, fields: dict[str, Any], dtype: Any = np.float32) -> LSTMModel:
     """Reads an LSTM from a model folder; see `jaxmask.models.language_model.FAMILIES`.
 
     Raises:
-        ModelError: a file is missing or ill-formed, or weights, sizes and vocabulary disagree.
+        ModelError: a file is missing or ill-formed, or weights, sizes and vocabulary disagree, or
+            ``dtype`` isn't float32.
     """
+    if dtype != np.float32:
+        raise ModelError(f"{folder}: an LSTM: expected the dtype float32, found {dtype}")
     check_files(folder, [FILE, VOCABULARY])
     file = folder / CONFIG
     try:

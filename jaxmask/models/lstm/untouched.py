@@ -15,7 +15,7 @@ from jaxmask.intervention import Kind
 from jaxmask.models.kl import Predictions, predictions
 from jaxmask.models.lstm import network, reading
 from jaxmask.models.lstm.network import LSTMState, Params
-from jaxmask.models.lstm.packing import Packed
+from jaxmask.models.packing import Packed
 
 _NODES_AT_ONCE = 1024  # memory doesn't grow with the examples
 

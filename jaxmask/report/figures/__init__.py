@@ -8,6 +8,7 @@ from jaxmask.report.figures.curves import (
     Needed,
     Snapshots,
     accuracy_against_units,
+    frontier,
     training_curves,
     units_against_perplexity,
 )
@@ -16,6 +17,6 @@ from jaxmask.report.figures.style import STYLES, save
 
 __all__ = [
     "ACTIVATION_COLOURS", "STYLES", "Activations", "Curve", "Needed", "Snapshots",
-    "accuracy_against_units", "activations", "heat_maps", "save", "training_curves",
+    "accuracy_against_units", "activations", "frontier", "heat_maps", "save", "training_curves",
     "units_against_perplexity",
 ]  # fmt: skip

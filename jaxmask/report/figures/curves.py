@@ -131,6 +131,45 @@ def accuracy_against_units(curves: Mapping[str, Curve], title: str = "") -> Figu
     return figure
 
 
+def frontier(
+    by_units: Mapping[str, Curve],
+    by_kl: Mapping[str, Curve],
+    other: tuple[float, float, float] | None = None,
+    title: str = "",
+) -> Figure:
+    """Accuracy over the number of units, and over the KL: a line for each kind of intervention.
+
+    Args:
+        by_units: a curve for each kind, by its name.
+        by_kl: the same kinds, with the mean KL in nats in place of the number of units.
+        other: units, KL and accuracy of a result to compare with, drawn as a cross.
+        title: above the figure.
+
+    Example:
+        >>> accuracy = np.array([[40.0, 80.0]])
+        >>> units, kl = Curve(np.array([1, 2]), accuracy), Curve(np.array([0.1, 0.2]), accuracy)
+        >>> figure = frontier({"hidden": units}, {"hidden": kl})
+        >>> [axes.get_xlabel() for axes in figure.axes]
+        ['units', 'KL (nats)']
+    """
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, curves in zip(panels, (by_units, by_kl), strict=True):
+        for number, (name, curve) in enumerate(curves.items()):
+            draw_band(axes, curve.units, curve.accuracy, STYLES[number % len(STYLES)], name)
+    panels[0].set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[1].set(xlabel="KL (nats)", xlim=(0, None))
+    handles, labels = panels[0].get_legend_handles_labels()
+    if other is not None:
+        for axes, x in zip(panels, other[:2], strict=True):
+            cross = axes.plot(x, other[2], "kx", markersize=8, label="the paper, another model")
+        handles, labels = [*handles, *cross], [*labels, "the paper, another model"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def units_against_perplexity(
     snapshots: Snapshots, needed: Mapping[str, Needed], title: str = ""
 ) -> Figure:

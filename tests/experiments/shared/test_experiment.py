@@ -106,7 +106,7 @@ def test_a_run_reports_what_was_dropped(tmp_path, capsys):
     unknown = summary["examples"]["unknown"]
     assert unknown > 0
     printed = capsys.readouterr().out
-    assert "dropped: 18 pairs with words that aren't in the vocabulary" in printed
+    assert "dropped: 18 pairs that the vocabulary can't express" in printed
     assert f"read as <unk>: {unknown} other words that aren't in the vocabulary" in printed
     assert f"18 dropped, {unknown} words read as <unk>." in (tmp_path / "out/table.md").read_text()
 

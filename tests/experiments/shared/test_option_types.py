@@ -69,6 +69,7 @@ def sound(kind: type, folder: Path) -> Any:
         "out": folder / "new",
         "run": folder,
         "reference": folder,
+        "sweeps": (folder,),
         "text": (folder / "file.txt",),
         "model": str(folder),
         "data": folder / "file.txt",

@@ -9,7 +9,7 @@ from experiments.studies import convergence, methods
 from experiments.studies.convergence import Rule, Watch
 from experiments.studies.methods import METHODS, Bench, Size, key_of
 from jaxmask import search
-from jaxmask.baselines import ablation, greedy, integrated_gradients, random_masks
+from jaxmask.baselines import ablation, attribution, greedy, integrated_gradients, random_masks
 from jaxmask.baselines.greedy import GreedyConfig
 from jaxmask.baselines.reinforce import ReinforceConfig
 from jaxmask.baselines.selection import SelectionConfig
@@ -106,6 +106,9 @@ def test_one_greedy_run_gives_all_sizes(bench):
         ("ig_learned", integrated_gradients.run_learned),
         ("ablation_zeroed", ablation.run),
         ("ablation_learned", ablation.run_learned),
+        ("attribution_edges", attribution.run),
+        ("attribution_learned", attribution.run_learned),
+        ("attribution_middle", attribution.run_middle),
         ("random", random_masks.run),
     ],
 )

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.strict import optimized_jit
 
 from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.lstm import forward as lstm_forward
@@ -18,7 +19,7 @@ TIED = network.LSTMConfig(vocabulary=11, embedding=4, hidden=4, layers=2, tied=T
 BATCH, TIME = 3, 5
 TOKENS = jax.random.randint(jax.random.key(0), (BATCH, TIME), 0, 11)
 
-forward = jax.jit(lstm_forward.forward)
+forward = optimized_jit(lstm_forward.forward)
 
 
 def model(config=CONFIG):
@@ -119,7 +120,7 @@ def test_states_after_every_token_are_those_of_each_beginning(site):
     kind = Kind(site, reach="all")
     params, start, where = model(), state(), PLACES["random"]
     change = intervention(kind=kind)
-    states = jax.jit(read_states)(params, start, TOKENS, Action(change, where, kind))
+    states = optimized_jit(read_states)(params, start, TOKENS, Action(change, where, kind))
     for end in range(1, TIME + 1):
         _, expected = forward(params, start, TOKENS[:, :end], Action(change, where[:, :end], kind))
         np.testing.assert_allclose(states.hidden[:, end - 1], expected.hidden, atol=1e-5)
@@ -157,7 +158,7 @@ def test_a_mask_of_ones_leaves_only_the_baseline():
     params, change = model(), intervention()
     change = change._replace(mask=jnp.ones_like(change.mask))
     gates = network.input_gates(params, network.embed(params, TOKENS))
-    hidden, final = jax.jit(unroll)(params, state(), gates, Action(change))
+    hidden, final = optimized_jit(unroll)(params, state(), gates, Action(change))
     np.testing.assert_array_equal(
         hidden, np.broadcast_to(change.baseline[:, None], (BATCH, TIME, CONFIG.units))
     )
@@ -188,7 +189,7 @@ def test_the_flax_module_is_the_pure_forward(config):
     shapes = jax.tree.map(lambda x: (x.shape, x.dtype), variables["params"])
     assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), network.param_shapes(config))
     params, start, change = model(config), state(config), intervention(config)
-    apply = jax.jit(module.apply)
+    apply = optimized_jit(module.apply)
     jax.tree.map(
         np.testing.assert_array_equal,
         apply({"params": params}, TOKENS),
@@ -213,7 +214,7 @@ def test_dropout_needs_a_key():
     assert np.any(noisy[0] != plain)
     module = LSTMLanguageModel(CONFIG, dropout_rate=0.5)
     inputs = {"params": params}, TOKENS, start
-    np.testing.assert_array_equal(jax.jit(module.apply)(*inputs)[0], plain)
+    np.testing.assert_array_equal(optimized_jit(module.apply)(*inputs)[0], plain)
     rngs = {"dropout": jax.random.key(0)}
     assert np.any(module.apply(*inputs, rngs=rngs)[0] != plain)
 

@@ -4,16 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.comparing import close, scalars
 from support.small_model import CONFIG, examples, keys_of, model, places, unpack
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, Kind, Range
-from jaxmask.models import logsumexp
+from jaxmask.models import logsumexp, packing, prefix_tree
 from jaxmask.models.lstm import naive as naive
-from jaxmask.models.lstm import objective, packing, prefix_tree
+from jaxmask.models.lstm import objective
 from jaxmask.models.lstm.objective import build
-from jaxmask.models.lstm.packing import pack
 from jaxmask.models.lstm.reading import read_context
+from jaxmask.models.packing import pack
 from jaxmask.objective import ExactKL, NoKL, SampledKL
 
 TIED = CONFIG._replace(embedding=4, tied=True)
@@ -84,16 +85,6 @@ class Setting:
         )
 
 
-def scalars(log_ratio, weight, kl):
-    """Something to differentiate that depends on all there is."""
-    return jnp.sum(weight * jax.nn.sigmoid(log_ratio)) + 0.7 * kl
-
-
-def close(found, expected, tolerance):
-    """Within ``tolerance`` of the largest of the expected numbers."""
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
-
-
 @pytest.mark.parametrize(
     "case",
     [pytest.param(c, marks=pytest.mark.slow) if c in IN_THE_LONG_RUN else c for c in CASES],
@@ -111,7 +102,8 @@ def test_equals_the_naive_objective_in_value_and_gradient(case):
     def slow(one):
         response = setting.naive(one)
         size = setting.examples.size
-        return scalars(response.log_ratio, 1 / size, response.kl.mean()), response
+        kls = response.kl.mean(), response.kl_elsewhere.mean()
+        return scalars(response.log_ratio, 1 / size, *kls), response
 
     (found, outcome), found_gradient = jax.jit(jax.vmap(jax.value_and_grad(fast, has_aux=True)))(
         many
@@ -122,6 +114,7 @@ def test_equals_the_naive_objective_in_value_and_gradient(case):
     )
     assert np.asarray(response.kl.mean(axis=1)).min() > 0.01  # or there is nothing to compare
     np.testing.assert_allclose(outcome.kl, response.kl.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(outcome.kl_elsewhere, response.kl_elsewhere.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     close(found_gradient.mask, gradient.mask, 1e-4)
     close(found_gradient.baseline, gradient.baseline, 1e-4)
@@ -197,20 +190,21 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
         sampled = objective(intervention, batch, kl_key, SampledKL(5))
         share = jnp.sum(sampled.weight * jax.nn.sigmoid(sampled.log_ratio))
         none = objective(intervention, batch, None, NoKL()).kl
-        return jnp.stack([share, sampled.kl, sampled.weight.sum(), none])
+        return jnp.stack([share, sampled.kl, sampled.kl_elsewhere, sampled.weight.sum(), none])
 
     @jax.jit
     def exact(objective):
         batch = objective.everything()
         outcome = objective(one.toward(batch.direction), batch)
-        return jnp.stack([jnp.sum(outcome.weight * jax.nn.sigmoid(outcome.log_ratio)), outcome.kl])
+        share = jnp.sum(outcome.weight * jax.nn.sigmoid(outcome.log_ratio))
+        return jnp.stack([share, outcome.kl, outcome.kl_elsewhere])
 
     keys = jax.random.split(jax.random.key(0), 3000)
     found = np.asarray(jax.jit(jax.vmap(observe, (None, 0)))(setting.fast, keys))
-    np.testing.assert_allclose(found[:, 2], 1.0, rtol=1e-5)
-    np.testing.assert_array_equal(found[:, 3], 0.0)  # no KL if none is asked for
-    error = np.abs(found[:, :2].mean(axis=0) - exact(setting.fast))
-    standard_error = found[:, :2].std(axis=0) / np.sqrt(len(keys))
+    np.testing.assert_allclose(found[:, 3], 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(found[:, 4], 0.0)  # no KL if none is asked for
+    error = np.abs(found[:, :3].mean(axis=0) - exact(setting.fast))
+    standard_error = found[:, :3].std(axis=0) / np.sqrt(len(keys))
     assert (standard_error > 0).all()
     assert (error < 4 * standard_error).all()
 
@@ -241,14 +235,16 @@ def test_a_kl_from_some_entries_of_the_tree_is_unbiased(setting):
 
     def mean_kl(objective, key, kl):
         batch = objective.everything(by_direction=True)
-        return objective(one.toward(batch.direction), batch, key, kl).kl
+        outcome = objective(one.toward(batch.direction), batch, key, kl)
+        return jnp.stack([outcome.kl, outcome.kl_elsewhere])
 
     keys = jax.random.split(jax.random.key(0), 2000)
     found = jax.jit(jax.vmap(lambda o, key: mean_kl(o, key, SampledKL(5)), (None, 0)))(
         setting.fast, keys
     )
-    error = abs(float(found.mean() - mean_kl(setting.fast, None, ExactKL())))
-    assert 0 < error < 4 * float(found.std()) / np.sqrt(len(keys))
+    error = np.abs(found.mean(axis=0) - mean_kl(setting.fast, None, ExactKL()))
+    assert (error > 0).all()
+    assert (error < 4 * found.std(axis=0) / np.sqrt(len(keys))).all()
 
 
 def test_rows_for_both_directions_change_nothing_but_shapes(setting):
@@ -310,9 +306,8 @@ def test_what_rows_share_can_be_computed_once(case, monkeypatch):
     assert float(observe(True, NoKL()).kl) == 0.0
 
 
-def test_a_tree_that_would_be_too_deep_is_not_grown(setting, monkeypatch):
-    monkeypatch.setattr(prefix_tree, "DEEPEST", 2)
-    assert prefix_tree.grow(pack(setting.examples, setting.where)) is None
+def test_a_tree_that_would_be_too_deep_is_not_grown(setting):
+    assert prefix_tree.grow(pack(setting.examples, setting.where), 2) is None
     deep = setting.fast.replace(tree=None)
     assert not deep.everything(by_direction=True).as_tree
     assert setting.fast.everything(by_direction=True).as_tree

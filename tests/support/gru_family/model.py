@@ -11,7 +11,7 @@ import numpy as np
 from jaxmask.intervention import Range, Site, intervene, places
 from jaxmask.models.language_model import Reading
 from jaxmask.objective import NoKL, Outcome
-from jaxmask.text.examples import CONTEXTS, Examples, encode
+from jaxmask.text.examples import CONTEXTS, Examples, encode, unknown_words
 from jaxmask.text.vocabulary import Vocabulary
 
 
@@ -112,6 +112,14 @@ class GRUModel(NamedTuple):
     def sites(self):
         return {"hidden": Site("hidden", 1, self.params["decode"].shape[1])}
 
+    @property
+    def contexts(self):
+        return tuple(CONTEXTS)
+
+    @property
+    def usual_values(self):
+        return "free"
+
     def description(self):
         site = self.sites["hidden"]
         return {
@@ -121,6 +129,12 @@ class GRUModel(NamedTuple):
 
     def encode(self, task):
         return encode(task, self.vocabulary)
+
+    def unknown_words(self, stimulus):
+        return unknown_words(stimulus, self.vocabulary)
+
+    def beginning(self, context):
+        return CONTEXTS[context]
 
     def read_context(self, name):
         state = jnp.zeros(self.params["decode"].shape[1])

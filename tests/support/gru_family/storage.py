@@ -7,7 +7,7 @@ from jaxmask.text.vocabulary import Vocabulary
 from support.gru_family.model import GRUModel
 
 
-def load(folder, fields):
+def load(folder, fields, dtype):
     with np.load(folder / "weights.npz") as weights:
         params = {name: jnp.asarray(weights[name]) for name in weights}
     return GRUModel(fields["name"], params, Vocabulary.load(folder / "vocab.txt"))

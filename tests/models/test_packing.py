@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.small_model import examples, keys_of, places, unpack
 
-from jaxmask.models.lstm.packing import MOST_STRATA, pack, stratify
+from jaxmask.models.packing import MOST_STRATA, pack, stratify
 
 PLACES = ("single", "every", "random")
 
@@ -44,7 +44,7 @@ def test_nodes_are_the_distinct_beginnings_of_sentences():
 def test_strata_cover_all_rows_in_order(lengths):
     steps = np.sort(np.array(lengths))[::-1]
     count = np.random.default_rng(0).integers(1, 5, len(steps)).astype(np.float32)
-    strata = stratify(steps, count)
+    strata = stratify(steps, count, MOST_STRATA)
     assert len(strata) == min(MOST_STRATA, len(set(lengths)))
     assert [s.start for s in strata] == [0, *(s.stop for s in strata[:-1])]
     assert strata[-1].stop == len(steps)
@@ -57,13 +57,13 @@ def test_strata_cover_all_rows_in_order(lengths):
 
 def test_strata_are_merged_where_it_costs_least():
     steps = np.repeat([4, 3, 2, 1], [50, 50, 1, 50])
-    merged = stratify(steps, np.ones(len(steps)))
+    merged = stratify(steps, np.ones(len(steps)), MOST_STRATA)
     # The single row of 2 steps joins rows of 3 steps: one padded step in all.
     assert [s.rows for s in merged] == [50, 51, 50]
     assert [s.steps for s in merged] == [4, 3, 1]
     # What counts is how often rows are drawn: rows of 2 steps with many examples stay apart.
     examples = np.where(steps == 2, 1000.0, 1.0)
-    assert [s.steps for s in stratify(steps, examples)] == [4, 2, 1]
+    assert [s.steps for s in stratify(steps, examples, MOST_STRATA)] == [4, 2, 1]
 
 
 def nowhere(where, length):

@@ -9,13 +9,80 @@ are drawn without regard to order, and where neighbours aren't alike, no less ex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxmask.models.lstm.packing import Stratum
+from jaxmask.models.packing import Stratum
 from jaxmask.objective import evenly
+
+
+class Batch(flax.struct.PyTreeNode):
+    """Rows of an objective, grouped by stratum.
+
+    Attributes:
+        rows: of the objective.
+        weight: of their pairs.
+        direction: index of the form that the decisions of each row are to turn to.
+        counts: how many rows of each stratum (static).
+        as_tree: are these all rows, and those of a direction intervened on alike (static)?
+    """
+
+    rows: Int[Array, " rows"]
+    weight: Float[Array, "rows pairs"]
+    direction: Int[Array, " rows"]
+    counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    as_tree: bool = flax.struct.field(pytree_node=False, default=False)
+
+
+def everything(
+    strata: Sequence[Stratum],
+    pair_weight: Float[Array, "rows pairs"],
+    direction: Int[Array, " rows"],
+    as_tree: bool,
+) -> Batch:
+    """All rows, once.
+
+    Args:
+        strata: of the objective.
+        pair_weight: number of examples of each row's pairs.
+        direction: of the rows.
+        as_tree: see `Batch`.
+    """
+    return Batch(
+        jnp.arange(len(direction)),
+        pair_weight / pair_weight.sum(),
+        direction,
+        tuple(stratum.rows for stratum in strata),
+        as_tree,
+    )
+
+
+def sample(
+    key: Key[Array, ""],
+    size: int,
+    strata: Sequence[Stratum],
+    examples_up_to: Int[Array, " all_rows"],
+    pair_weight: Float[Array, "all_rows pairs"],
+    direction: Int[Array, " all_rows"],
+) -> Batch:
+    """About ``size`` rows, each with all of its pairs; arguments are those of `draw`.
+
+    Args:
+        key: for the draws.
+        size: how many rows, about.
+        strata: of the objective.
+        examples_up_to: number of examples in each row of the objective and those before.
+        pair_weight: number of examples of each row's pairs.
+        direction: of the rows.
+    """
+    drawn = draw(key, size, strata, examples_up_to)
+    of_rows = pair_weight[drawn.rows]
+    share = of_rows / of_rows.sum(axis=1, keepdims=True)
+    weight = share * drawn.weight[:, None]
+    return Batch(drawn.rows, weight, direction[drawn.rows], drawn.counts)
 
 
 class Draw(NamedTuple):
@@ -105,3 +172,26 @@ def draw_positions(
         drawn.append(Positions(row, jnp.minimum(at, of_stratum[row]), count / n))
         before += count
     return drawn
+
+
+def in_proportion(
+    key: Key[Array, ""], size: int, weight: Float[Array, " entries"]
+) -> tuple[Int[Array, " {size}"], Float[Array, ""]]:
+    """Entries drawn as often as they weigh, and the sum of all weights.
+
+    The sum times the mean of anything over these entries estimates its weighted sum over all
+    entries, without bias.
+
+    Args:
+        key: for the draws.
+        size: how many entries.
+        weight: of each entry, not negative.
+
+    Example:
+        >>> some, total = in_proportion(jax.random.key(0), 2, jnp.array([0.0, 3.0]))
+        >>> some.tolist(), float(total)
+        ([1, 1], 3.0)
+    """
+    up_to = jnp.cumsum(weight)
+    some = jnp.searchsorted(up_to, up_to[-1] * evenly(key, size), side="right")
+    return jnp.minimum(some, len(up_to) - 1), up_to[-1]

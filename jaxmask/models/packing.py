@@ -79,7 +79,11 @@ class Packed(NamedTuple):
 
 
 def pack(
-    examples: Examples, where: Bool[np.ndarray, "examples time"], *, both_directions: bool = False
+    examples: Examples,
+    where: Bool[np.ndarray, "examples time"],
+    *,
+    both_directions: bool = False,
+    most_strata: int | None = None,
 ) -> Packed:
     """Packs examples for interventions at ``where``.
 
@@ -89,9 +93,11 @@ def pack(
         both_directions: give each sentence a row for either direction, with pairs of weight 0 where
             no decision is to be turned to it. Which decisions are depends on the model: with these
             rows all shapes are those of any model that knows the same words.
+        most_strata: as many strata at most; `MOST_STRATA` if not given.
 
     Raises:
-        ValueError: an example is intervened on nowhere or outside its sentence, or there are none.
+        ValueError: a direction is unknown, an example is intervened on nowhere or outside its
+            sentence, or there are no examples.
 
     Example:
         >>> one = np.zeros(1, np.int32)
@@ -100,6 +106,8 @@ def pack(
         >>> packed.prefixes, packed.nodes, packed.steps
         (((2,),), ((2,), (2, 3)), array([1], dtype=int32))
     """
+    if (examples.direction < 0).any():
+        raise ValueError("the directions of the examples aren't known yet")
     inside = np.arange(where.shape[1]) < examples.length[:, None]
     if not len(where) or not where.any(axis=1).all() or (where & ~inside).any():
         raise ValueError("every example needs a place of intervention, inside its sentence")
@@ -163,20 +171,20 @@ def pack(
         direction=np.array([key[3] for key in order], np.int32),
         pair=pair,
         pair_weight=pair_weight,
-        strata=stratify(steps, pair_weight.sum(axis=1)),
+        strata=stratify(steps, pair_weight.sum(axis=1), most_strata or MOST_STRATA),
     )
 
 
 def stratify(
-    steps: Int[np.ndarray, " rows"], examples: Float[np.ndarray, " rows"]
+    steps: Int[np.ndarray, " rows"], examples: Float[np.ndarray, " rows"], most: int
 ) -> tuple[Stratum, ...]:
-    """Cuts rows, sorted by falling number of steps, into at most `MOST_STRATA` strata.
+    """Cuts rows, sorted by falling number of steps, into at most ``most`` strata.
 
     A stratum computes as many steps as its longest row; where there are more lengths than strata,
     neighbouring lengths are merged, cheapest first.
     """
     cuts = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(steps)]
-    while len(cuts) - 1 > MOST_STRATA:
+    while len(cuts) - 1 > most:
         bounds = list(zip(cuts, cuts[1:], cuts[2:], strict=False))
         padding = [
             examples[mid:low].sum() * (steps[high] - steps[mid]) for high, mid, low in bounds

@@ -1,0 +1,1 @@
+"""Transformer language models in the formats of Hugging Face: GPT-2, NeoX, Llama, Gemma, ..."""
