@@ -120,9 +120,10 @@ def _parts(pairs: Counter) -> list[dict[str, int]]:
         if first is second:
             continue
         turn = first[one] == second[other]
-        for form, number in second.items():
-            first[form] = 1 - number if turn else number
-            part_of[form] = first
+        large, small = (first, second) if len(first) >= len(second) else (second, first)
+        for form, number in small.items():
+            large[form] = 1 - number if turn else number
+            part_of[form] = large
     return list({id(part): part for part in part_of.values()}.values())
 
 

@@ -6,7 +6,8 @@ that recognise a file, the first one is taken.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 from jaxmask.files.importers.contrasts import (
     Contrast,
@@ -37,6 +38,7 @@ GROUPS = (
 
 _TWO_NAMES = re.compile(r"\b([A-Z]\w+),? and ([A-Z]\w+)\b")
 _YEARS = re.compile(r"^(.*\b(\d\d)(\d\d)\b.*) \2$")
+_LONGEST = 1000  # characters of a sentence that is searched for years
 
 
 class Format(NamedTuple):
@@ -152,8 +154,7 @@ def _greater_than(records: Records, spelling: Spelling) -> Iterator[Contrast | N
     The forms are years halfway from the first year to the end and to the beginning of its century.
     """
     for line, row in records.objects():
-        text = row.get("clean")
-        found = _YEARS.match(text.strip()) if isinstance(text, str) else None
+        found = _years(row.get("clean"))
         if found is None or not 2 <= int(found[3]) <= 97:
             yield Note(line, NO_YEARS)
             continue
@@ -164,6 +165,12 @@ def _greater_than(records: Records, spelling: Spelling) -> Iterator[Contrast | N
             place = next(n for n, word in enumerate(contrast.words) if found[3] in word)
             contrast = contrast._replace(first=earlier, position=place)
         yield contrast
+
+
+def _years(text: Any) -> re.Match | None:
+    """The words before a century, the century, and the year in an earlier year of it."""
+    short = isinstance(text, str) and len(text) <= _LONGEST
+    return _YEARS.match(text.strip()) if short else None
 
 
 def _winogender(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
@@ -208,13 +215,13 @@ def _is_sentence_pairs(records: Records) -> bool:
 def _is_ioi(records: Records) -> bool:
     if {"io", "s"} <= {*records.names}:
         return True
-    texts = [str(row.get("clean", "")) for _, row in records.objects()][:20]
+    texts = [str(row.get("clean", "")) for _, row in islice(records.objects(), 20)]
     return any(texts) and all(_TWO_NAMES.search(text) for text in texts)
 
 
 def _is_greater_than(records: Records) -> bool:
-    texts = [str(row.get("clean", "")) for _, row in records.objects()][:20]
-    return any(texts) and all(_YEARS.match(text.strip()) for text in texts)
+    texts = [row.get("clean") for _, row in islice(records.objects(), 20)]
+    return any(texts) and all(map(_years, texts))
 
 
 def _is_verdicts(records: Records) -> bool:

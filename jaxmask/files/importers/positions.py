@@ -65,13 +65,13 @@ class _Seen:
     """What all sentences of a file say of their right forms.
 
     Attributes:
-        around: the directions of right forms, by the words around a place.
+        around: the directions of right forms, as bits, by the words around a place.
         items: the sentences of each line or item, with the directions of their right forms.
         tells: how often each word stands before right forms of either direction, in its group.
     """
 
     def __init__(self, contrasts: Sequence[Contrast], classes: Sequence[int]) -> None:
-        self.around: dict[tuple, set[int]] = defaultdict(set)
+        self.around: dict[int, int] = defaultdict(int)
         self.items: dict[int, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
         self.tells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
         of_group: dict[str, set[int]] = defaultdict(set)
@@ -82,7 +82,7 @@ class _Seen:
         for one, c in zip(contrasts, classes, strict=True):
             if one.right and one.position is None:
                 for key in _around(one):
-                    self.around[key].add(c)
+                    self.around[key] |= 1 << c
                 self.items[one.line].append((one.words, c))
                 for word in {*one.words} - forms:
                     self.tells[self.group(one), word][c] += 1
@@ -99,7 +99,7 @@ class _Seen:
         """
         counts = [self.tells[self.group(one), word] for word in one.words]
         weights = [(n[c] - n[1 - c]) / math.sqrt(max(1, sum(n))) for n in counts]
-        turning = [place for place, key in enumerate(_around(one)) if len(self.around[key]) > 1]
+        turning = [place for place, key in enumerate(_around(one)) if self.around[key] == 3]
         if turning:
             return Position(max(turning, key=lambda place: (weights[place], -place)), TURNS)
         for words, other in self.items[one.line]:
@@ -114,6 +114,6 @@ class _Seen:
         return Position(min(together, key=lambda place: sum(counts[place])), TELLS)
 
 
-def _around(one: Contrast) -> list[tuple]:
-    """For each word, the words before and after it."""
-    return [(one.words[:place], one.words[place + 1 :]) for place in range(len(one.words))]
+def _around(one: Contrast) -> list[int]:
+    """For each word, a hash of the words before and after it, which takes little memory."""
+    return [hash((one.words[:place], one.words[place + 1 :])) for place in range(len(one.words))]
