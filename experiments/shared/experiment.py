@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.shared import checkpoints, hosts
+from experiments.shared import checkpoints, device, hosts
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
 from jaxmask import report, search
@@ -74,9 +74,9 @@ def experiment(
 
 
 def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
-    """Opens the run folder, and says in three lines what is searched."""
+    """Opens the run folder, and says in a few lines what is searched, and where."""
     hosts.by_first(lambda: open_run(to.folder, to.settings))
-    for line in introduction(prepared, plan):
+    for line in (*introduction(prepared, plan), device.line()):
         console().print(line, soft_wrap=True)
     console().print()
 

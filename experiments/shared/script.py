@@ -13,7 +13,7 @@ import jax
 import tyro
 
 from converters.torch_pickle import CheckpointError
-from experiments.shared import hosts, option_types
+from experiments.shared import device, hosts, option_types
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import PRECISION
 from jaxmask.files.intervention_file import InterventionFileError
@@ -49,6 +49,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     chosen = parse(options, script, description)
     try:
         option_types.check(chosen)
+        device.check()
         work(chosen)
     except SplitError as fault:
         sys.exit(f"error: --{fault}")
