@@ -6,6 +6,8 @@ ALPHA_SINGLE ?= 0.0485
 ALPHA_EVERY ?= 0.005
 RESULTS ?= results/demo
 PAPER ?= results/paper
+# CUDA=1 installs JAX for NVIDIA GPUs: make env CUDA=1
+CUDA ?=
 # Options for installing torch, e.g. TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
 # where the default would be a build for GPUs.
 TORCH ?= torch==2.13.0
@@ -16,6 +18,7 @@ TRANSFORMERS ?= transformers>=5.17
 WORKERS ?= 2
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile
 
+comma := ,
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
 NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
 
@@ -58,7 +61,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "jaxmask needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -e '.[experiments]'
+	.venv/bin/python $(PIP) -e '.[experiments$(if $(CUDA),$(comma)cuda)]'
 	@touch $@
 
 .venv/.tested: .venv/.installed

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxmask.intervention import Intervention, Range, intervene
+from jaxmask.products import exact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,5 +240,5 @@ class LinearObjective(flax.struct.PyTreeNode):
         log_ratio = margin + jnp.sum(self.effect[batch.row] * moved, axis=1)
         weight = jnp.full((len(batch.row), 1), 1 / len(batch.row))
         cost = jnp.broadcast_to(self.cost, self.n_units)
-        mean_cost = jnp.zeros(()) if isinstance(kl, NoKL) else jnp.mean(moved**2 @ cost)
+        mean_cost = jnp.zeros(()) if isinstance(kl, NoKL) else jnp.mean(exact(moved**2, cost))
         return Outcome(log_ratio[:, None], weight, mean_cost, mean_cost)

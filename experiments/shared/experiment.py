@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments.shared import checkpoints, hosts
+from experiments.shared import checkpoints, device, hosts
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
 from experiments.shared.drawing import save_figure
@@ -79,14 +79,14 @@ def experiment(
 
 
 def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
-    """Opens the run folder, and says in a few lines what is searched.
+    """Opens the run folder, and says in a few lines what is searched, and where.
 
     What would end the run after its searches, such as a text without a known word, ends it here.
     """
     if plan.text is not None:
         encode_text(plan.text.sentences, prepared.model)
     hosts.by_first(lambda: open_run(to.folder, to.settings))
-    for line in introduction(prepared, plan):
+    for line in (*introduction(prepared, plan), device.line()):
         console().print(line, soft_wrap=True)
     console().print()
 

@@ -42,6 +42,7 @@ from jaxmask.text.examples import Task
 
 TaskName = Literal["number_agreement", "gender_bias", "minimal_pairs"]
 MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
+PRECISION = "highest"  # of products on accelerators, in scripts
 
 
 def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
@@ -285,8 +286,11 @@ class TextOptions:
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """Where results go."""
+    """Where results go, and how products are computed."""
 
+    precision: Literal["highest", "high", "default"] = PRECISION
+    """Digits of products on a GPU or TPU: all, or fewer. Where small differences matter, products
+    have all of them anyway."""
     checkpoint_minutes: Weight = 1.0
     """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
     out: ResultFolder | None = None

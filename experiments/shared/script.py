@@ -13,8 +13,9 @@ import jax
 import tyro
 
 from converters.torch_pickle import CheckpointError
-from experiments.shared import hosts, option_types
+from experiments.shared import device, hosts, option_types
 from experiments.shared.option_types import OptionError
+from experiments.shared.options import PRECISION
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.language_model import ModelError
@@ -48,6 +49,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     chosen = parse(options, script, description)
     try:
         option_types.check(chosen)
+        device.check()
         work(chosen)
     except SplitError as fault:
         sys.exit(f"error: --{fault}")
@@ -62,7 +64,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
 
 
 def parse(options: type, script: str, description: str) -> Any:
-    """Options from the command line; also sets up the process, JAX's cache and hosts."""
+    """Options from the command line; also sets up the process: JAX's cache, precision, hosts."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
     jax.config.update("jax_compilation_cache_dir", str(cache))
     # All programs are kept, as a start compiles dozens of small ones.
@@ -74,6 +76,8 @@ def parse(options: type, script: str, description: str) -> Any:
         description=_described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
     )
+    precision = getattr(chosen, "precision", PRECISION)
+    jax.config.update("jax_default_matmul_precision", None if precision == "default" else precision)
     hosts.join()
     # What is imported stays: without this, tracing would set off garbage collections that search
     # all of it and take a tenth of a start.

@@ -24,7 +24,7 @@ from jaxmask.text.examples import Task
 SHARED = (
     "task", "method", "intervention", "site", "reach", "values", "surrogate", "shared_mask",
     "kl_at_most", "kl_positions", "site_units", "context", "model", "examples", "seconds",
-    "versions", "device",
+    "versions", "device", "precision",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxmask.intervention import Intervention
 from jaxmask.objective import NoKL, Objective
+from jaxmask.products import exact
 from jaxmask.search import losses, masks, trials
 
 
@@ -78,4 +79,4 @@ def respond(intervention: Intervention, objective: Objective, batch: Any) -> Res
     outcome = objective(intervention.toward(batch.direction), batch, None, NoKL())
     member = masks.by_direction(batch.direction)
     flipped = losses.flipped(outcome).sum(axis=1)
-    return Response(member @ flipped, member @ losses.smoothed_failures(outcome))
+    return Response(exact(member, flipped), exact(member, losses.smoothed_failures(outcome)))

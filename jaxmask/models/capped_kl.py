@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxmask.models import logsumexp
 from jaxmask.models.kl import Predictions
-from jaxmask.models.logsumexp import exact
+from jaxmask.products import exact
 
 
 def predictions(

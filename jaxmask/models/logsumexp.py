@@ -14,18 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxmask.products import exact
+
 CHUNK = 2048  # largest number of words in a chunk
 ROWS = 320  # rows of hidden whose logits over the whole vocabulary training holds at a time
-
-
-def exact(a: Float[Array, "m n"], b: Float[Array, "n k"]) -> Float[Array, "m k"]:
-    """A product in full precision, for results whose small differences matter.
-
-    Example:
-        >>> exact(jnp.ones((1, 2)), jnp.ones((2, 1))).tolist()
-        [[2.0]]
-    """
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 @jax.custom_vjp

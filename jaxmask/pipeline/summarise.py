@@ -97,6 +97,7 @@ def environment() -> dict[str, Any]:
     return {
         "versions": {"jaxmask": jaxmask.__version__, "jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
+        "precision": jax.config.values["jax_default_matmul_precision"] or "default",
     }
 
 

@@ -27,6 +27,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, from_values, to_baseline
 from jaxmask.objective import KL, Objective, Outcome, SampledKL
+from jaxmask.products import exact
 from jaxmask.search import losses, masks, trials
 from jaxmask.search.trials import Sets
 
@@ -289,7 +290,7 @@ def judge(
     failed = (outcome.weight.sum(axis=1) - flipped + losses.smoothed_failures(outcome)) / 2
     member = masks.membership(len(mask), batch.direction)
     loss = _of_masks(member, failed, config.refit.kl_term.penalty(outcome))
-    return unjudged(mask, values)._replace(loss=loss, accuracy=member @ flipped)
+    return unjudged(mask, values)._replace(loss=loss, accuracy=exact(member, flipped))
 
 
 def refit(
@@ -349,4 +350,4 @@ def _respond(
 
 def _of_masks(member: Array, failed: Array, kl: Array) -> Float[Array, " masks"]:
     """The loss of each row of the mask. The KL isn't divided by row: all rows share it."""
-    return member @ failed + kl / len(member)
+    return exact(member, failed) + kl / len(member)

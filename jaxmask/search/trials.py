@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxmask.finite import all_finite
 from jaxmask.intervention import EDGE, Intervention
 from jaxmask.objective import NoKL, Objective, Outcome
+from jaxmask.products import exact
 from jaxmask.search import losses, masks
 
 TRIES = 6  # exchanges that a round tries at most
@@ -151,8 +152,8 @@ def failures_after_adding(
         (True, True)
     """
     member = masks.by_direction(linear.direction)
-    high = member @ (losses.failure(log_ratio[:, None] + linear.high) * weight[:, None])
-    low = member @ (losses.failure(log_ratio[:, None] + linear.low) * weight[:, None])
+    high = exact(member, losses.failure(log_ratio[:, None] + linear.high) * weight[:, None])
+    low = exact(member, losses.failure(log_ratio[:, None] + linear.low) * weight[:, None])
     return high, low
 
 

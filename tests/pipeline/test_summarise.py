@@ -19,7 +19,7 @@ FIELDS = [
     "task", "method", "intervention", "site", "reach", "values", "surrogate", "kl_weight",
     "kl_at_most", "kl_positions", "alpha", "beta", "shared_mask", "context", "model", "site_units",
     "examples", "runs", "accuracy", "n_units", "kl", "kl_elsewhere", "prevalence",
-    "seconds", "versions", "device",
+    "seconds", "versions", "device", "precision",
 ]  # fmt: skip
 RUN = {
     "seed", "accuracy", "train_accuracy", "accuracy_by_direction", "n_units", "units", "values",

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxmask.intervention import Kind
+from jaxmask.products import exact
 
 Params = dict  # the tree above
 JaxOrNumpy = TypeVar("JaxOrNumpy", Array, np.ndarray)
@@ -219,7 +220,8 @@ def top_layer(
 
 def decode(params: Params, top: Float[Array, "*batch hidden"]) -> Float[Array, "*batch vocabulary"]:
     """Logits of all words from the top layer's hidden state."""
-    return affine(top, decoder_weight(params).T, params["decoder"]["bias"])
+    product = exact(top, decoder_weight(params).T)
+    return product + jnp.broadcast_to(params["decoder"]["bias"], product.shape)
 
 
 def pair_difference(

@@ -31,6 +31,7 @@ from jaxmask.models.packing import Stratum, pack
 from jaxmask.models.prefix_tree import Tree
 from jaxmask.models.sampling import Batch
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
+from jaxmask.products import exact
 from jaxmask.runs import devices
 from jaxmask.text.examples import Examples
 
@@ -124,7 +125,7 @@ class LSTMObjective(flax.struct.PyTreeNode):
 
     def _log_ratio(self, batch: Batch, top: Float[Array, "rows hidden"]) -> Array:
         """The log-ratio of each row's pairs, from the top layer's states at the row's end."""
-        differences = top @ self.difference.T + self.difference_bias[None]
+        differences = exact(top, self.difference.T) + self.difference_bias[None]
         difference = jnp.take_along_axis(differences, self.pair[batch.rows], axis=1)
         # pair[0] - pair[1]; d is pair[1] where the decision is to be turned to pair[0].
         return jnp.where(batch.direction[:, None] == 0, -difference, difference)

@@ -172,5 +172,5 @@ def log_probs(
         1.0
     """
     weight, bias = network.decoder_weight(params), params["decoder"]["bias"]
-    logits = jnp.einsum("nh,nfh->nf", top, weight[words]) + bias[words]
+    logits = jnp.einsum("nh,nfh->nf", top, weight[words], precision="highest") + bias[words]
     return logits - linear_logsumexp(top, weight, bias)[:, None]
