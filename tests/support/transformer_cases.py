@@ -123,7 +123,7 @@ def write(folder: Path, case: str, dtype: type = np.float32, words: Sequence[str
     if words:
         config["vocab_size"] = len(words) + 1
         for name, array in tensors.items():
-            if array.shape[0] == VOCABULARY:
+            if any(part in name for part in ("wte", "embed", "lm_head")):
                 tensors[name] = tensor(case, name, (len(words) + 1, *array.shape[1:]))
     save_file(
         {name: array.astype(dtype) for name, array in tensors.items()},
