@@ -90,6 +90,9 @@ class Tokenizer:
 
         Raises:
             VocabularyError: a file is missing or isn't UTF-8, or is no tokenizer.
+
+        Example:
+            See `jaxmask.models.transformer.storage.load`.
         """
         file, more = Path(folder) / TOKENIZER, Path(folder) / SETTINGS
         settings: Any = {}
