@@ -151,7 +151,8 @@ class TransformerModel:
         """The tokens before every sentence.
 
         Raises:
-            ModelError: there is no such context, or the tokenizer has no such token.
+            ModelError: there is no such context, the tokenizer has no such token, or the weights
+                have no row for it.
         """
         if name not in self.contexts:
             raise ModelError(
@@ -160,12 +161,14 @@ class TransformerModel:
         if name == "none":
             return ()
         if name == "own":
+            self._check_tokens(np.array(self.vocabulary.own_beginning, int))
             return self.vocabulary.own_beginning
         if self.vocabulary.bos is None:
             raise ModelError(
                 f"{self.name}: context: expected own or none, as the tokenizer names no token for "
                 "the beginning of a sequence, found 'bos'"
             )
+        self._check_tokens(np.array(self.vocabulary.bos))
         return (self.vocabulary.bos,)
 
     def log_odds(self, examples: Examples, context: Context) -> Float[np.ndarray, " examples"]:
