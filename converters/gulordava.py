@@ -22,14 +22,42 @@ import jax.numpy as jnp
 import numpy as np
 
 from converters.rnn_model import check_attributes, find_tensors
+from converters.state_dict import parse_names, suggested_names
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
+from converters.vocabulary_file import Marks, read_vocabulary
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig
 from jaxmask.models.model_folder import save_model, some
 from jaxmask.models.weights import unflatten
-from jaxmask.text.vocabulary import Vocabulary, VocabularyError, shown
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, VocabularyError, shown
+
+
+class Foreign(NamedTuple):
+    """How the files of another program are read, where their content doesn't say it.
+
+    Attributes:
+        names: for the encoder, the rnn and the decoder the name of the module, if it is another.
+        marks: of the vocabulary.
+    """
+
+    names: Mapping[str, str] = {}
+    marks: Marks = Marks()
+
+
+class Converted(NamedTuple):
+    """A model, and how it was read.
+
+    Attributes:
+        model: as a model folder holds it.
+        table: the parameter that each tensor became.
+        notes: what was unwrapped, renamed or understood in the files, in lines of text.
+    """
+
+    model: LSTMModel
+    table: "list[Mapped]"
+    notes: list[str]
 
 
 class Mapped(NamedTuple):
@@ -48,28 +76,37 @@ class Mapped(NamedTuple):
     dtype: str
 
 
-def convert(model_file: str | Path, vocab_file: str | Path, name: str | None = None) -> LSTMModel:
+def convert(
+    model_file: str | Path,
+    vocab_file: str | Path,
+    name: str | None = None,
+    foreign: Foreign = Foreign(),  # noqa: B008
+) -> LSTMModel:
     """Reads a checkpoint and its vocabulary; writes nothing.
 
     Args:
         model_file: what ``torch.save`` wrote.
-        vocab_file: one word a line, in the order of the model's indices.
+        vocab_file: the words in the order of the model's indices, see `converters.vocabulary_file`.
         name: of the model; if not given, the name of the checkpoint's file without its ending.
+        foreign: what the files don't say themselves.
 
     Raises:
         CheckpointError: the checkpoint can't be read, or isn't such a model.
         VocabularyError: the vocabulary can't be read, or has another size than the model.
     """
-    return convert_with_table(model_file, vocab_file, name)[0]
+    return convert_with_account(model_file, vocab_file, name, foreign).model
 
 
-def convert_with_table(
-    model_file: str | Path, vocab_file: str | Path, name: str | None = None
-) -> tuple[LSTMModel, list[Mapped]]:
-    """`convert`, with a table of the parameter that each tensor became."""
+def convert_with_account(
+    model_file: str | Path,
+    vocab_file: str | Path,
+    name: str | None = None,
+    foreign: Foreign = Foreign(),  # noqa: B008
+) -> Converted:
+    """`convert`, with an account of how the files were read."""
     checkpoint = read_checkpoint(model_file)
-    vocabulary = Vocabulary.load(vocab_file)
-    described, settings = find_tensors(checkpoint)
+    vocabulary, of_vocabulary = read_vocabulary(vocab_file, foreign.marks)
+    described, settings, notes = find_tensors(checkpoint, foreign.names)
     arrays = read_tensors(checkpoint, described)
     config = find_config(arrays, str(model_file))
     check_sizes(settings, config, str(model_file))
@@ -86,7 +123,9 @@ def convert_with_table(
         for source, array in arrays.items()
     ]
     name = Path(model_file).stem if name is None else name
-    return LSTMModel(name, config, unflatten(flat), vocabulary), table
+    notes = [f"{model_file}: {note}" for note in notes]
+    notes += [f"{vocab_file}: {note}" for note in of_vocabulary]
+    return Converted(LSTMModel(name, config, unflatten(flat), vocabulary), table, notes)
 
 
 def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -102,7 +141,11 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
     faults = [f"{name}: missing" for name in expected if name not in described]
     faults += [f"{shown(name)}: unknown" for name in described.keys() - set(expected)]
     if faults:
-        raise CheckpointError(f"{checkpoint.source}: {some(sorted(faults))}")
+        names = suggested_names(described)
+        raise CheckpointError(
+            f"{checkpoint.source}: {some(sorted(faults))}"
+            + (f"; name the modules: python -m converters.gulordava ... {names}" if names else "")
+        )
     arrays, total = {}, 0
     for name in expected:
         arrays[name] = read_tensor(checkpoint, described[name], name)
@@ -142,7 +185,14 @@ def find_config(arrays: Mapping[str, np.ndarray], source: str) -> LSTMConfig:
                 f"{source}: {name}: expected a matrix, found shape {arrays[name].shape}"
             )
     words, width = arrays["encoder.weight"].shape
-    hidden = arrays["rnn.weight_hh_l0"].shape[1]
+    rows, hidden = arrays["rnn.weight_hh_l0"].shape
+    alike = all(array.shape[:1] == (rows,) for name, array in arrays.items() if name[:3] == "rnn")
+    if alike and rows in (hidden, 3 * hidden):
+        kind = "1 gate: a plain RNN" if rows == hidden else "3 gates: a GRU"
+        raise CheckpointError(
+            f"{source}: rnn.weight_hh_l0: expected the 4 gates of an LSTM, {4 * hidden} rows for "
+            f"{hidden} columns, found {rows} rows, {kind}; only LSTMs can be converted"
+        )
     layers = sum(name.startswith("rnn.weight_hh") for name in arrays)
     shapes = {
         "encoder.weight": (words, width),
@@ -237,14 +287,32 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("vocab", metavar="VOCAB.txt", help="one word a line, in index order")
     parser.add_argument("out", metavar="OUT_DIR", help="folder for weights, sizes and vocabulary")
     parser.add_argument("--name", help="the model's name (default: MODEL.pt without its ending)")
+    parser.add_argument(
+        "--names", nargs="+", default=[], metavar="ROLE=NAME",
+        help="names of the modules: encoder=embedding rnn=lstm decoder=fc",
+    )  # fmt: skip
+    parser.add_argument("--unknown", default=UNKNOWN, help="the vocabulary's mark of unknown words")
+    parser.add_argument(
+        "--end", default=END_OF_SENTENCE, help="the vocabulary's mark of the end of a sentence"
+    )
+    parser.add_argument(
+        "--duplicates", choices=("refuse", "first", "last"), default="refuse",
+        help="which of several equal words counts",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
         check_writable(options.out)
-        model, table = convert_with_table(options.model, options.vocab, options.name)
+        marks = Marks(options.unknown, options.end, options.duplicates)
+        foreign = Foreign(parse_names(options.names), marks)
+        model, table, notes = convert_with_account(
+            options.model, options.vocab, options.name, foreign
+        )
         save_model(options.out, model)
     except (CheckpointError, VocabularyError, ModelError, RunFolderError, OSError) as fault:
         sys.exit(f"error: {fault}")
     c = model.config
+    for note in notes:
+        print(note)
     print(format_table(table))
     print(
         f"{model.name}: {c.vocabulary} words, {c.embedding} embedding columns, {c.layers} x "

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from converters.inert_pickle import Record, brief
-from converters.torch_pickle import Checkpoint, CheckpointError, describes_tensor
+from converters.state_dict import as_mapping, checked, renamed, unwrap
+from converters.torch_pickle import Checkpoint, CheckpointError
 
 CLASSES = {
     "encoder": "torch.nn.modules.sparse.Embedding",
@@ -27,32 +28,41 @@ SETTINGS: dict[str, dict[str, Any]] = {
 FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
-def find_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
-    """The tensors, not decoded yet, by their names in a state dict, and the settings by module.
+def find_tensors(
+    checkpoint: Checkpoint, names: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, dict], list[str]]:
+    """The tensors, not decoded yet, by our names; the settings by module; and what was renamed.
+
+    Args:
+        checkpoint: to search.
+        names: see `converters.state_dict.renamed`.
 
     Raises:
         CheckpointError: the checkpoint is neither a state dict nor such a module.
     """
-    entries = as_mapping(checkpoint.root)
-    if entries is not None:
-        names = [name for name in entries if not isinstance(name, str)]
-        if names or not any(describes_tensor(value) for value in entries.values()):
-            raise CheckpointError(f"{checkpoint.source}: a dictionary, but not a state dict")
-        return entries, {}
-    return module_tensors(checkpoint)
+    root, notes = unwrap(checkpoint.root)
+    tensors = checked(checkpoint, root)
+    settings: dict[str, dict] = {}
+    if tensors is None:
+        tensors, settings = module_tensors(checkpoint, root, names)
+    tensors, more = renamed(tensors, names)
+    return tensors, settings, notes + more
 
 
-def module_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, dict]]:
-    """The tensors and settings of a pickled ``RNNModel``."""
-    source, root = checkpoint.source, checkpoint.root
+def module_tensors(
+    checkpoint: Checkpoint, root: Any, names: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, dict]]:
+    """The tensors and settings of a pickled ``RNNModel``, whose modules may have other names."""
+    source, ours = checkpoint.source, {name: role for role, name in names.items()}
     attributes = module_attributes(root, "the model", source)
     check_attributes(attributes, SETTINGS[""], "", source)
     children = attributes["_modules"]
     settings = {"": attributes}
     tensors = own_tensors(attributes, "")
-    for child, module in children.items():
+    for name, module in children.items():
+        child = ours.get(name, name)
         if child not in CLASSES:
-            raise CheckpointError(f"{source}: unknown module {brief(child)} in the model")
+            raise CheckpointError(f"{source}: unknown module {brief(name)} in the model")
         inner = module_attributes(module, child, source)
         if module.name != CLASSES[child]:
             raise CheckpointError(
@@ -85,25 +95,6 @@ def own_tensors(attributes: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Parameters and buffers of one module; None stands for a parameter it doesn't have."""
     both = attributes["_parameters"] | attributes["_buffers"]
     return {f"{prefix}{key}": value for key, value in both.items() if value is not None}
-
-
-def as_mapping(value: Any) -> dict | None:
-    """A dict or OrderedDict as a dict; None for anything else."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, Record) or value.name != "collections.OrderedDict":
-        return None
-    match value.args:
-        case () | ([],):
-            return value.items
-        case (list(pairs),) if all(is_pair(pair) for pair in pairs):  # as Python 2 pickles it
-            return dict(pairs) | value.items
-    return None
-
-
-def is_pair(value: Any) -> bool:
-    """Is this a name and what it names?"""
-    return isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
 
 
 def check_attributes(

@@ -31,9 +31,9 @@ from experiments.benchmarks.subject import (
 )
 from experiments.benchmarks.tables import markdown, tables
 from experiments.shared.console import console, print_table
+from experiments.shared.drawing import save_figure
 from experiments.shared.script import run_script
 from jaxmask.files.run_folder import check_run_folder, write_run
-from jaxmask.report import figures
 
 MEASURES: Mapping[Section, Callable[[Benchmark], dict[str, Any]]] = {
     "gradient": gradient.measure,
@@ -77,7 +77,8 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
             for table in tables({"model": model, section: summary[section]}):
                 print_table(table)
     summary["seconds"] = {"total": time.perf_counter() - started}
-    write_run(folder, config, summary, table=markdown, more=lambda: draw(summary, folder))
+    write_run(folder, config, summary, table=markdown)
+    draw(summary, folder)
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary
 
@@ -85,8 +86,8 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
 def draw(summary: dict[str, Any], folder: Path) -> None:
     """Draws how costs grow, if that was measured."""
     if "scaling" in summary:
-        figure = scaling.figure(summary["scaling"])
-        figures.save(figure, folder / "figures" / "scaling.png")
+        file = folder / "figures" / "scaling.png"
+        save_figure(file, lambda: scaling.figure(summary["scaling"]))
 
 
 def versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from experiments.shared.console import console, print_table
+from experiments.shared.drawing import save_figure
 from experiments.shared.option_types import (
     Count,
     Fraction,
@@ -44,7 +45,6 @@ from jaxmask.files.run_folder import check_run_folder, write_run
 from jaxmask.models.language_model import site_of
 from jaxmask.pipeline.plan import Design
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.report import figures
 
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
@@ -129,17 +129,11 @@ def work(options: CompareOptions) -> dict[str, Any]:
     results = run_all(comparison.jobs(prepared.site.units), comparison, prepared, folder)
     summary = summarise(comparison, prepared, results, time.perf_counter() - started)
     evaluations = comparison_tables.take_evaluations(summary)
-    drawing = comparison_tables.figure(summary)
-    write_run(
-        folder,
-        settings,
-        summary,
-        evaluations,
-        comparison_tables.markdown,
-        lambda: figures.save(drawing, folder / "figures" / "accuracy_against_units.png"),
-    )
+    write_run(folder, settings, summary, evaluations, comparison_tables.markdown)
     print_table(comparison_tables.accuracy_table(summary))
     print_table(comparison_tables.speed_table(summary))
+    file = folder / "figures" / "accuracy_against_units.png"
+    save_figure(file, lambda: comparison_tables.figure(summary))
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from experiments.shared import checkpoints, hosts
 from experiments.shared.console import console, print_table
+from experiments.shared.drawing import save_figure
 from experiments.shared.experiment import open_output, save_interventions, watched
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
 from experiments.shared.options import Options, TaskOptions, load_task, suited
@@ -21,7 +22,6 @@ from experiments.studies.sweep import Sweep
 from jaxmask.files.run_folder import open_run, write_run
 from jaxmask.pipeline.measure import measure
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.report import figures
 from jaxmask.runs import ensemble
 
 
@@ -76,8 +76,6 @@ def work(options: ParetoOptions) -> dict[str, Any]:
             made_with = part.plan.settings(task, model)
             there = to.folder / "interventions" / part.label
             save_interventions(there, part.results, one, prepared, made_with)
-        figure = sweep_tables.figure(summary)
-        figures.save(figure, to.folder / "figures" / "accuracy_against_units.png")
 
     metrics = sweep.observations(parts)
     content = sweep_tables.markdown
@@ -86,6 +84,8 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     )
     checkpoints.remove(to.folder)
     print_table(sweep_tables.table(summary))
+    file = to.folder / "figures" / "accuracy_against_units.png"
+    save_figure(file, lambda: sweep_tables.figure(summary))
     console().print(
         f"{summary['seconds']['total']:.0f} s in all; written to {to.folder}", soft_wrap=True
     )

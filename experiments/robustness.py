@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments import train_language_model
 from experiments.shared.console import console, print_table
+from experiments.shared.drawing import save_figure
 from experiments.shared.option_types import (
     Count,
     DataFolder,
@@ -52,7 +53,7 @@ from jaxmask.files.run_folder import check_run_folder, write_run
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Design, Plan
 from jaxmask.pipeline.summarise import environment
-from jaxmask.report import figures, paper
+from jaxmask.report import paper
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
@@ -188,10 +189,10 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
         study.settings(),
         summary,
         table=robustness_tables.markdown,
-        more=lambda: draw(summary, options.out / "figures"),
     )
     for table in robustness_tables.tables(summary):
         print_table(table)
+    draw(summary, options.out / "figures")
     console().print(f"{seconds['total']:.0f} s; written to {options.out}", soft_wrap=True)
     return summary
 
@@ -199,8 +200,8 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
 def draw(summary: dict[str, Any], folder: Path) -> None:
     """Draws the units needed over perplexity, if there are snapshots."""
     if summary["snapshots"]:
-        figure = robustness_tables.figure(summary)
-        figures.save(figure, folder / "units_and_perplexity.png")
+        file = folder / "units_and_perplexity.png"
+        save_figure(file, lambda: robustness_tables.figure(summary))
 
 
 def check_perplexities(snapshots: list[Named], valid: Path | None) -> None:

@@ -88,7 +88,8 @@ def print_table(table: Table) -> None:
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
     for name, cells in zip(table.header, columns, strict=True):
         numeric = any(cell[:1].isdigit() or cell[:1] == "-" for cell in cells)
-        grid.add_column(escape(name), justify="right" if numeric else "left")
+        side = "right" if numeric else "left"
+        grid.add_column(escape(name), justify=side, overflow="fold")
     for row in table.rows:
         grid.add_row(*(escape(cell) for cell in row))
     out = console()

@@ -4,18 +4,19 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from experiments.shared import checkpoints, device, hosts
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
+from experiments.shared.drawing import save_figure
 from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, write_run
 from jaxmask.intervention import units
-from jaxmask.pipeline.measure import Results, measure
+from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
@@ -26,6 +27,10 @@ from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
@@ -74,7 +79,12 @@ def experiment(
 
 
 def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
-    """Opens the run folder, and says in a few lines what is searched, and where."""
+    """Opens the run folder, and says in a few lines what is searched, and where.
+
+    What would end the run after its searches, such as a text without a known word, ends it here.
+    """
+    if plan.text is not None:
+        encode_text(plan.text.sentences, prepared.model)
     hosts.by_first(lambda: open_run(to.folder, to.settings))
     for line in (*introduction(prepared, plan), device.line()):
         console().print(line, soft_wrap=True)
@@ -105,14 +115,22 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     ]
     if dropped:
         lines.append(
-            f"dropped, as the vocabulary can't express them: {dropped} pairs; "
-            "experiments.check_data says which"
+            f"dropped: {dropped} pairs that the vocabulary can't express; "
+            "experiments.check_data lists them"
         )
     if prepared.encoded.unknown:
-        lines.append(f"out of vocabulary, read as <unk>: {prepared.encoded.unknown} other words")
+        lines.append(
+            f"read as {UNKNOWN}: {prepared.encoded.unknown} other words that aren't in the "
+            "vocabulary"
+        )
     lines += [f"left out of the data: {count} {what}" for what, count in task.left_out if count]
+    if ends := sum(END_OF_SENTENCE in stimulus.words for stimulus in task.stimuli):
+        lines.append(
+            f"{END_OF_SENTENCE} inside a sentence: {ends} pairs; what is read before each sentence "
+            "is an option (--context)"
+        )
     lines += [
-        f"nothing can be learned toward {name!r}: the model always prefers it"
+        f"no pair can be flipped to {name!r}, because the model always prefers it already"
         for name, (train, _) in counts.items()
         if not train
     ]
@@ -149,9 +167,10 @@ def search_progress(config: SearchConfig, description: str) -> Iterator[Observer
 
 
 def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output) -> dict[str, Any]:
-    """Writes the run folder and prints the tables; returns the summary.
+    """Writes the run folder, prints the tables and draws the figures; returns the summary.
 
-    The summary is written last, and the checkpoints are removed after it.
+    The checkpoints are removed after the summary is written. Figures come last, so that one that
+    fails costs neither files nor tables.
     """
     found = results.search
     seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
@@ -159,7 +178,6 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
 
     def write_others() -> None:
         save_interventions(to.folder / "interventions", results, summary, prepared, to.settings)
-        draw(to.folder / "figures", results, summary, prepared)
 
     hosts.by_first(
         lambda: write_run(to.folder, to.settings, summary, observations(found), more=write_others)
@@ -169,6 +187,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     print_table(report.summary_row(summary))
     for line in report.stops(summary):
         console().print(line, soft_wrap=True)
+    draw(to.folder / "figures", results, summary, prepared)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary
 
@@ -195,22 +214,31 @@ def save_interventions(
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
     """Draws the activations of an example, and how the searches went."""
-    # Imported here: a search starts without waiting for matplotlib.
-    from jaxmask.report import figures
+    save_figure(folder / "activations.png", lambda: _example(results, summary, prepared))
+    save_figure(folder / "search.png", lambda: _curves(results))
+
+
+def _example(results: Results, summary: dict[str, Any], prepared: Prepared) -> "Figure | None":
+    """The activations of the first run's units over a sentence whose decision flips."""
     from jaxmask.report.figures import found_units
 
     first = separate(results.interventions)[0]
-    if units(first.mask):
-        reading = found_units.read(prepared, first)
-        shown = found_units.shown_units(reading, first, summary["prevalence"])
-        good = phenomenon(prepared.task.name).shown
-        row = found_units.example(reading, lambda group: good in (None, group))
-        if row is not None:
-            figure = found_units.example_figure(reading, row, shown)
-            figures.save(figure, folder / "activations.png")
+    if not units(first.mask):
+        return None
+    reading = found_units.read(prepared, first)
+    shown = found_units.shown_units(reading, first, summary["prevalence"])
+    good = phenomenon(prepared.task.name).shown
+    row = found_units.example(reading, lambda group: good in (None, group))
+    return None if row is None else found_units.example_figure(reading, row, shown)
+
+
+def _curves(results: Results) -> "Figure":
+    """How the searches went."""
+    from jaxmask.report import figures
+
     steps = results.search.history.steps
     some = slice(9, None, 10)
-    figure = figures.training_curves(
+    return figures.training_curves(
         np.arange(1, steps.loss.shape[1] + 1)[some],
         100.0 * steps.accuracy[:, some],
         steps.expected_l0[:, some],
@@ -218,4 +246,3 @@ def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prep
         steps.multiplier[:, some],
         steps.target[0, some],
     )
-    figures.save(figure, folder / "search.png")

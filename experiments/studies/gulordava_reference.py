@@ -20,7 +20,8 @@ import numpy as np
 
 from converters.inert_pickle import Record, read_pickle
 from jaxmask.tasks import number_agreement
-from jaxmask.text.examples import TaskDataError, read_text
+from jaxmask.text.examples import TaskDataError
+from jaxmask.text.text_files import read_text
 
 VERB = 5  # index of the verb in a nounpp sentence, from 0
 KINDS = {"original": "original", "generated": "nonce"}  # from the names in the table to the paper's

@@ -2,6 +2,7 @@
 
 import json
 
+from experiments.shared.drawing import file_names
 from experiments.shared.options import load_task
 from experiments.studies import ablations as single_unit
 from experiments.studies import run_figures
@@ -161,7 +162,7 @@ def _pictures(request: Request, model: LanguageModel, run: PaperRun) -> tuple[Pi
     """The figures of the group whose sentences make good figures."""
     task = run.setting[0]
     shown = PHENOMENA[task].shown
-    place = run_figures.file_name(shown or "")
+    place = "" if shown is None else file_names([shown])[shown]
     drawn = run_figures.draw(
         run_figures.read_run(run.folder), model, load_task(task, request.data_of(task))
     )

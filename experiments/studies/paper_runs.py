@@ -164,7 +164,7 @@ def check_all(request: Request, models: list[LanguageModel]) -> None:
         _check_text(request.plan.text, model)
         split = request.plan.design.split
         for task in tasks:
-            split_rows(model.encode(task).examples, split, split.size(task))
+            split_rows(model.encode(task).examples, split, task.name)
 
 
 def run_all(request: Request, model: LanguageModel) -> list[PaperRun]:

@@ -1,20 +1,20 @@
 """Figures of a finished run, from its folder: for each group a heat map and an example."""
 
 import json
-import re
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
 from experiments.shared.console import progress
+from experiments.shared.drawing import file_names, save_figure
 from jaxmask.files.intervention_file import load_intervention
 from jaxmask.files.run_folder import RunFolderError, read_summary
 from jaxmask.intervention import Kind
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Design, Split
 from jaxmask.pipeline.prepare import prepare
-from jaxmask.report import figures
 from jaxmask.report.figures import found_units
 from jaxmask.report.figures.found_units import SentencesRead
 from jaxmask.tasks.registry import PHENOMENA
@@ -79,34 +79,30 @@ def draw(run: FinishedRun, model: LanguageModel, task: Task) -> list[Path]:
     shown = found_units.shown_units(reading, saved.intervention, run.summary["prevalence"])
     if not shown:
         raise RunFolderError(f"{file}: expected units to draw, found none")
-    groups, files = sorted(set(reading.group)), []
+    names, files = file_names(prepared.encoded.groups), []
+    groups = sorted(set(reading.group))
     with progress(len(groups), "drawing") as advance_to:
         for number, group in enumerate(groups):
-            place = file_name(group)
-            for name, figure in _drawings(reading, group, number, shown).items():
-                files.append(run.folder / "figures" / f"{name}_{place}.png")
-                figures.save(figure, files[-1])
+            for name, figure in {"heat_map": _heat_map, "example": _example}.items():
+                file = run.folder / "figures" / f"{name}_{names[group]}.png"
+                if save_figure(file, partial(figure, reading, group, number, shown)):
+                    files.append(file)
             advance_to(number + 1)
     return files
 
 
-def file_name(group: str) -> str:
-    """The name of a group as a part of a file's name."""
-    return re.sub(r"\W+", "_", group)
+def _heat_map(reading: SentencesRead, group: str, number: int, shown: list[int]) -> Figure:
+    """The activations over all sentences of a group; ``number`` changes nothing."""
+    return found_units.heat_map_figure(reading, group, shown)
 
 
-def _drawings(
-    reading: SentencesRead, group: str, number: int, shown: list[int]
-) -> dict[str, Figure]:
-    """The figures of a group by name; examples turn to one direction and the other in turn."""
+def _example(reading: SentencesRead, group: str, number: int, shown: list[int]) -> Figure | None:
+    """An example of a group; the direction of the examples alternates with the group's number."""
     directions = sorted(set(reading.toward))
     row = found_units.example(
         reading, lambda name: name == group, directions[number % len(directions)]
     )
-    drawings = {"heat_map": found_units.heat_map_figure(reading, group, shown)}
-    if row is not None:
-        drawings["example"] = found_units.example_figure(reading, row, shown)
-    return drawings
+    return None if row is None else found_units.example_figure(reading, row, shown)
 
 
 def _config(file: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jaxmask.search import SearchConfig
 from jaxmask.tasks.registry import phenomenon
 from jaxmask.text.examples import Task
 
-HELD_OUT = 0.2  # of the examples, where the paper doesn't say how many
+HELD_OUT = 0.2  # of the examples that the vocabulary has, where the paper doesn't say how many
 
 
 class Split(NamedTuple):
@@ -17,7 +17,8 @@ class Split(NamedTuple):
 
     Attributes:
         evaluation: number of examples held out; if None, as many as the paper held out of the task,
-            or a fifth of the examples where the paper has no such task.
+            or a fifth of the examples that the model's vocabulary has where the paper has no such
+            task.
         by: ``example`` holds out examples, as the paper did; ``word`` holds out words, so that no
             subject (profession) is in both parts.
         seed: of the random choice.
@@ -30,17 +31,29 @@ class Split(NamedTuple):
     by: Literal["example", "word"] = "example"
     seed: int = 0
 
-    def size(self, task: Task) -> int:
+    def size(self, task: str, known: int) -> int:
         """The number of examples of a task that are held out.
 
+        Args:
+            task: its name.
+            known: number of its examples that are left after encoding.
+
         Example:
-            >>> from jaxmask.tasks import gender_bias
-            >>> task = gender_bias.generate()
-            >>> Split().size(task), Split(evaluation=50).size(task)
-            (200, 50)
+            >>> Split().size("gender_bias", 700), Split().size("animacy", 240)
+            (200, 48)
+            >>> Split(evaluation=50).size("animacy", 240)
+            50
         """
-        of_paper = phenomenon(task.name).evaluation
-        return self.evaluation or of_paper or max(1, int(HELD_OUT * len(task.stimuli)))
+        return self.fixed(task) or max(1, int(HELD_OUT * known))
+
+    def fixed(self, task: str) -> int | None:
+        """The number of examples held out, where it doesn't depend on the model's vocabulary.
+
+        Example:
+            >>> Split().fixed("number_agreement"), Split().fixed("animacy")
+            (1000, None)
+        """
+        return self.evaluation or phenomenon(task).evaluation
 
 
 class TextSample(NamedTuple):
@@ -76,7 +89,12 @@ class Design(NamedTuple):
     data: str = "generated"
 
     def settings(self, task: Task, model: LanguageModel) -> dict[str, Any]:
-        """All that decides the examples and their objective, in JSON's types."""
+        """All that decides the examples and their objective, in JSON's types.
+
+        Raises:
+            TaskDataError: the vocabulary can't express any example.
+        """
+        known = 0 if self.split.fixed(task.name) else model.encode(task).examples.size
         return {
             "task": task.name,
             "model": model.name,
@@ -84,7 +102,7 @@ class Design(NamedTuple):
             "data": self.data,
             **self.kind.settings(),
             "context": self.context,
-            "evaluation": self.split.size(task),
+            "evaluation": self.split.size(task.name, known),
             "split": self.split.by,
             "split_seed": self.split.seed,
         }

@@ -125,9 +125,7 @@ def prepare(
     """
     site_of(model, design.kind)
     encoded = model.encode(task)
-    rows = split_rows(
-        encoded.examples, design.split, design.split.size(task)
-    )  # before any computation
+    rows = split_rows(encoded.examples, design.split, task.name)  # before any computation
     context = model.read_context(design.context)
     known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)
@@ -136,14 +134,20 @@ def prepare(
 
 
 def split_rows(
-    encoded: Examples, split: Split, size: int
+    encoded: Examples, split: Split, task: str
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
     """Rows of the examples to search on, and rows of the examples that are held out.
+
+    Args:
+        encoded: the examples of the task that are left after encoding.
+        split: which of them are held out.
+        task: its name.
 
     Raises:
         SplitError: one of the two parts would be empty.
     """
     together = splits.position_words(encoded) if split.by == "word" else None
+    size = split.size(task, encoded.size)
     try:
         return splits.split_rows(encoded, size, split.seed, together)
     except ValueError as fault:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jaxmask.tasks.phenomenon import Phenomenon
-from jaxmask.text.examples import Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.text.examples import Stimulus, Task, TaskDataError, word_list
+from jaxmask.text.text_files import read_text
 from jaxmask.text.vocabulary import shown
 
 NAME = "gender_bias"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmask.tasks.phenomenon import Phenomenon
-from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, read_text, word_list
+from jaxmask.text.examples import LONGEST, Stimulus, Task, TaskDataError, word_list
+from jaxmask.text.text_files import read_text
 from jaxmask.text.vocabulary import shown
 
 NAME = "number_agreement"

@@ -1,14 +1,12 @@
 """Minimal pairs as text and as arrays."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, shown
+from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary, Words, shown
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -41,18 +39,18 @@ people , but we did share a sense of humour " . <eos>
 CONTEXTS = {"eos": (END_OF_SENTENCE,), "none": (), "primer": PRIMER}
 
 LONGEST = 100  # words of a sentence; all sentences are padded to the longest one
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TaskDataError(ValueError):
     """Task data can't be used; the message says where, what was expected and what was found.
 
     Example:
+        >>> vocabulary = Vocabulary(["<unk>", "<eos>"])
         >>> try:
-        ...     read_text(Path("missing.tsv"))
+        ...     encode(Task("t", ("a", "b"), [Stimulus((), 0, ("a", "b"), 0, "g")]), vocabulary)
         ... except TaskDataError as fault:
         ...     print(fault)
-        missing.tsv: expected a file to read, found none (No such file or directory)
+        t, stimulus 0: expected a sentence, found no words
     """
 
 
@@ -156,6 +154,8 @@ class Dropped(NamedTuple):
         position_word: number of examples dropped because the word at ``position`` isn't in the
             vocabulary.
         words: the missing words of those examples, sorted.
+        others: number of examples dropped because of another word, by a vocabulary without
+            `UNKNOWN`.
 
     Example:
         >>> Dropped(pair=2, position_word=1, words=("barrista", "loathe")).total
@@ -165,11 +165,12 @@ class Dropped(NamedTuple):
     pair: int
     position_word: int
     words: tuple[str, ...]
+    others: int = 0
 
     @property
     def total(self) -> int:
         """The number of dropped examples."""
-        return self.pair + self.position_word
+        return self.pair + self.position_word + self.others
 
 
 class Unknown(NamedTuple):
@@ -219,9 +220,9 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     """Turns text into word indices; every ``direction`` is -1, because it isn't known yet.
 
     An example is dropped, and counted, if a form of its pair or its word at ``position`` isn't in
-    the vocabulary. Any other missing word becomes `UNKNOWN`, and is counted too. Groups are
-    numbered before examples are dropped, so that the number of a group doesn't depend on the
-    vocabulary.
+    the vocabulary (`drops`). Any other missing word becomes `UNKNOWN`, and is counted too; by a
+    vocabulary without `UNKNOWN` it drops the example. Groups are numbered before examples are
+    dropped, so that the number of a group doesn't depend on the vocabulary.
 
     Args:
         task: to encode.
@@ -241,24 +242,29 @@ def encode(task: Task, vocabulary: Vocabulary) -> Encoded:
     for number, stimulus in enumerate(task.stimuli):
         check(stimulus, f"{task.name}, stimulus {number}")
     missing = [unknown_words(stimulus, vocabulary) for stimulus in task.stimuli]
-    by_pair = [words.pair for words in missing if words.pair]
-    by_position = [
-        words.position_word for words in missing if words.position_word and not words.pair
-    ]
-    kept = [
-        stimulus
-        for stimulus, words in zip(task.stimuli, missing, strict=True)
-        if not words.pair and not words.position_word
-    ]
-    culprits = {word for words in (*by_pair, *by_position) for word in words}
-    dropped = Dropped(len(by_pair), len(by_position), tuple(sorted(culprits)))
+    reasons = [drops(words, vocabulary) for words in missing]
+    kept = [s for s, reason in zip(task.stimuli, reasons, strict=True) if reason is None]
+    culprits = {
+        word
+        for words, reason in zip(missing, reasons, strict=True)
+        if reason is not None
+        for word in getattr(words, reason)
+    }
+    dropped = Dropped(
+        reasons.count("pair"),
+        reasons.count("position_word"),
+        tuple(sorted(culprits)),
+        reasons.count("others"),
+    )
     if not kept:
         raise TaskDataError(
             f"{task.name}: expected examples with pair and subject in the vocabulary, found none "
             f"among {len(task.stimuli)}; not in the vocabulary: {shorten(dropped.words)}"
         )
     groups = tuple(sorted({s.group for s in task.stimuli}))
-    unknown = sum(len(x.others) for x in missing if not x.pair and not x.position_word)
+    unknown = sum(
+        len(x.others) for x, reason in zip(missing, reasons, strict=True) if reason is None
+    )
     return Encoded(_to_arrays(kept, groups, vocabulary), groups, dropped, unknown)
 
 
@@ -280,6 +286,21 @@ def unknown_words(stimulus: Stimulus, vocabulary: Vocabulary) -> Unknown:
     )
 
 
+def drops(words: Unknown, vocabulary: Words) -> str | None:
+    """The field of `Unknown` whose words drop an example; None if the example is kept.
+
+    Example:
+        >>> with_unknown, without = Vocabulary(["<unk>", "<eos>"]), Vocabulary(["<eos>"])
+        >>> words = Unknown(pair=(), position_word=(), others=("loathed",))
+        >>> drops(words, with_unknown), drops(words, without)
+        (None, 'others')
+    """
+    for field in ("pair", "position_word"):
+        if getattr(words, field):
+            return field
+    return "others" if words.others and UNKNOWN not in vocabulary.index else None
+
+
 def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Examples:
     """The examples with their directions, toward the form that a model finds less probable (Eq. 2).
 
@@ -296,38 +317,6 @@ def directed(examples: Examples, log_odds: Float[np.ndarray, " examples"]) -> Ex
         [0]
     """
     return examples._replace(direction=(log_odds > 0).astype(np.int32))
-
-
-def read_text(file: Path) -> str:
-    """The text of a data file, with the line ends of any system turned into newlines.
-
-    Raises:
-        TaskDataError: the file is missing, isn't UTF-8, or contains control characters.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "pairs.tsv"
-        ...     written = file.write_text("one" + chr(13) + chr(10) + "two", newline="")
-        ...     read_text(file).splitlines()
-        ['one', 'two']
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as fault:
-        raise TaskDataError(
-            f"{file}: expected a file to read, found none ({fault.strerror})"
-        ) from fault
-    except UnicodeDecodeError as fault:
-        raise TaskDataError(
-            f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at {fault.start}"
-        ) from fault
-    if found := _CONTROL.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise TaskDataError(
-            f"{file}, line {line}: expected text, found the control character {found[0]!r}"
-        )
-    return text
 
 
 def check(stimulus: Stimulus, place: str) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxmask.text.vocabulary import Words
+from jaxmask.text.vocabulary import UNKNOWN, VocabularyError, Words
 
 
 class Text(NamedTuple):
@@ -28,12 +28,15 @@ class Text(NamedTuple):
 def encode(sentences: Sequence[Sequence[str]], vocabulary: Words) -> Text:
     """Turns sentences into tokens; words that aren't in a vocabulary of words become ``<unk>``.
 
+    A vocabulary without ``<unk>`` leaves out the sentences with such words.
+
     Args:
         sentences: the words of each sentence.
         vocabulary: of the model.
 
     Raises:
         ValueError: there are no sentences, or a sentence has no words.
+        VocabularyError: all sentences were left out.
 
     Example:
         >>> from jaxmask.text.vocabulary import Vocabulary
@@ -41,6 +44,13 @@ def encode(sentences: Sequence[Sequence[str]], vocabulary: Words) -> Text:
         >>> encode([["Boys", "run"], ["Run"]], vocabulary).tokens.tolist()
         [[2, 3], [0, 0]]
     """
+    if vocabulary.unit == "words" and UNKNOWN not in vocabulary.index:
+        known = [words for words in sentences if all(word in vocabulary.index for word in words)]
+        if sentences and not known:
+            raise VocabularyError(
+                f"vocabulary: expected sentences of known words, as it has no {UNKNOWN}, found none"
+            )
+        sentences = known
     encoded = [vocabulary.encode(words) for words in sentences]
     length = np.array([len(tokens) for tokens in encoded], np.int32)
     if not length.all() or not len(length):

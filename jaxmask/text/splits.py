@@ -67,6 +67,10 @@ def split_rows(
         >>> training.tolist(), evaluation.tolist()
         ([1, 3], [0, 2])
     """
+    if examples.size < 2:
+        raise ValueError(
+            f"evaluation: expected at least 2 examples to split, found {examples.size}"
+        )
     if not 1 <= evaluation < examples.size:
         raise ValueError(
             f"evaluation: expected 1 to {examples.size - 1} of {examples.size} examples, "

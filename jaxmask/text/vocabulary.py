@@ -73,12 +73,13 @@ class Vocabulary:
     """A fixed list of distinct words with an index for each.
 
     Args:
-        words: in the order of their indices; they include `UNKNOWN` and `END_OF_SENTENCE`.
+        words: in the order of their indices; they include `END_OF_SENTENCE`, and `UNKNOWN` if the
+            model has an index for all other words.
         source: the name of the vocabulary in error messages.
 
     Raises:
         VocabularyError: a word is empty, contains white space, or occurs twice; the first word
-            begins with a byte order mark; or one of the two special words is missing.
+            begins with a byte order mark; or `END_OF_SENTENCE` is missing.
 
     Example:
         >>> vocabulary = Vocabulary(["<unk>", "<eos>", "boys", "run"])
@@ -109,9 +110,8 @@ class Vocabulary:
                     f"{self.index[word] + 1}"
                 )
             self.index[word] = number
-        for word in (UNKNOWN, END_OF_SENTENCE):
-            if word not in self.index:
-                raise VocabularyError(f"{source}: {word} is missing")
+        if END_OF_SENTENCE not in self.index:
+            raise VocabularyError(f"{source}: {END_OF_SENTENCE} is missing")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -120,9 +120,21 @@ class Vocabulary:
         return word in self.index
 
     def encode(self, words: Iterable[str]) -> list[int]:
-        """The index of each word; words that aren't in the vocabulary get that of `UNKNOWN`."""
-        unknown = self.index[UNKNOWN]
-        return [self.index.get(word, unknown) for word in words]
+        """The index of each word; words that aren't in the vocabulary get that of `UNKNOWN`.
+
+        Raises:
+            VocabularyError: a word isn't in the vocabulary, and neither is `UNKNOWN`.
+        """
+        unknown = self.index.get(UNKNOWN)
+        if unknown is not None:
+            return [self.index.get(word, unknown) for word in words]
+        try:
+            return [self.index[word] for word in words]
+        except KeyError as fault:
+            raise VocabularyError(
+                f"vocabulary: expected known words, as it has no {UNKNOWN}, found "
+                f"'{shown(fault.args[0])}'"
+            ) from fault
 
     @classmethod
     def load(cls, file: str | Path) -> "Vocabulary":

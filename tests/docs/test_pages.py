@@ -1,12 +1,14 @@
 """What the pages on your phenomenon, your model and sharing print is what is printed."""
 
 import re
+from pathlib import Path
 
 import pytest
 from support import doc_examples
 from support.transformer_cases import write
 
-from experiments import check_data
+from experiments import check_data, import_pairs
+from jaxmask.files.importers.pairs import NAMES
 from jaxmask.models.transformer.families import FAMILIES
 from jaxmask.tasks import minimal_pairs, number_agreement
 
@@ -51,6 +53,11 @@ def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
         check_data.work(check_data.CheckOptions(data=file))
         printed = [line.rstrip() for line in capsys.readouterr().out.rstrip().split("\n")]
         assert printed == expected.rstrip().split("\n")
+    (example,) = [text for text in shown if text.startswith("simple: ")]
+    import_pairs.work(import_pairs.ImportOptions(Path("simple.txt"), Path("simple.tsv")))
+    assert capsys.readouterr().out == example
+    (table,) = re.findall(r"(?ms)^\| format .*?\n\n", (PAGES / "your_phenomenon.md").read_text())
+    assert set(re.findall(r"(?m)^\| `(\w+)`", table)) == set(NAMES)
 
 
 def test_the_page_on_transformers(monkeypatch, tmp_path, capsys):

@@ -5,9 +5,9 @@ from experiments import check_data
 from experiments.shared.option_types import OptionError
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.reading import log_odds, read_context
-from jaxmask.tasks import minimal_pairs, number_agreement
+from jaxmask.pipeline.plan import Split
+from jaxmask.tasks import minimal_pairs
 from jaxmask.text.examples import TaskDataError, encode, unknown_words
-from jaxmask.text.vocabulary import Vocabulary
 
 HEADER = "sentence\tposition\tsingular\tplural\tgroup\tright\n"
 PAIRS = (
@@ -19,13 +19,19 @@ PAIRS = (
     "The boyss near\t2\tgreets\tgreet\tsimple\tplural\n"
     "The girl\t2\tgreets\tsalutes\tsimple\t\n"
     "The boy greets\t2\tgreets\tgreet\tsimple\t\n"
+    "The boy\t2\tgreets\tgreet\tagain\tsingular\n"
 )
 
 
 @pytest.fixture
-def task(tmp_path):
+def file(tmp_path):
     file = tmp_path / "mine.tsv"
     file.write_text(HEADER + PAIRS)
+    return file
+
+
+@pytest.fixture
+def task(file):
     return minimal_pairs.read(file)
 
 
@@ -38,86 +44,29 @@ def test_each_line_is_accounted_for(task, loaded):
     missing = [unknown_words(s, loaded.vocabulary) for s in task.stimuli]
     assert check_data.counts(task, missing, loaded) == [
         "mine: 8 pairs, singular or plural",
+        "left out: pairs that repeat an earlier pair: 1",
         f"model: tiny, {loaded.config.vocabulary} words",
         "kept: 4 pairs",
         "dropped: 1 pair with a form that isn't in the vocabulary",
         "dropped: 3 pairs whose word at the position isn't in the vocabulary",
     ]
-    assert check_data.missing_words(task, missing) == [
-        ("position", "boyss", ("6", "7")),
-        ("position", "Boy", ("5",)),
-        ("form", "salutes", ("8",)),
-    ]
     encoded = encode(task, loaded.vocabulary)
-    kept = sum(not x.pair and not x.position_word for x in missing)
-    assert (encoded.examples.size, encoded.dropped.total) == (kept, len(missing) - kept)
+    assert (encoded.examples.size, encoded.dropped.total) == (4, 4)
 
 
-def test_words_that_become_unknown_come_last(task):
-    words = {*number_agreement.WORDS, "<unk>", "<eos>", "Boy", "boyss", "salutes"} - {"car"}
-    vocabulary = Vocabulary(sorted(words))
-    missing = [unknown_words(s, vocabulary) for s in task.stimuli]
-    assert check_data.missing_words(task, missing) == [("other", "car", ("4",))]
-    table = check_data.word_table(check_data.missing_words(task, missing), vocabulary)
-    assert table.rows[0][:4] == ("car", "other", "1", "4")
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("the", "the vocabulary has 'The'"),
-        ("BOY", "the vocabulary has 'boy'"),
-        ("boy,", "the vocabulary has 'boy': separate punctuation by spaces"),
-        ("barister", "did you mean 'barrister'?"),
-        ("<unk>", "this stands for any unknown word: write a word"),
-        ("zyzzyva", ""),
-        ("...", ""),
-        ("x" * 10**6, ""),
-    ],
-)
-def test_what_to_try(word, expected):
-    vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boy", "barrister"])
-    assert check_data.suggestion(word, vocabulary) == expected
-
-
-def test_the_table_says_what_the_model_prefers(task, loaded):
-    encoded = encode(task, loaded.vocabulary)
-    odds = np.array([1.5, 0.5, -2.0, 3.0])
-    table = check_data.group_table(task, encoded, odds)
-    assert table.header[:4] == ("Group", "Right form", "Pairs", "Right")
-    assert table.rows == (
-        ("nounpp", "", "1", "", "", "1", "0"),
-        ("simple", "singular", "1", "100.0%", "1.50", "0", "1"),
-        ("simple", "plural", "1", "0.0%", "-0.50", "0", "1"),
-        ("simple", "", "1", "", "", "0", "1"),
-        ("all", "", "4", "50.0%", "0.50", "1", "3"),
+def test_the_split_is_said_as_a_search_makes_it(task, loaded):
+    examples = encode(task, loaded.vocabulary).examples
+    assert check_data.split_line(examples, Split(), "mine") == (
+        "split: a search uses 3 pairs and holds out 1 (--evaluation)"
     )
-
-
-def test_without_right_forms_the_log_odds_are_of_the_first(task, loaded):
-    task = task._replace(stimuli=[s._replace(correct=-1) for s in task.stimuli])
-    table = check_data.group_table(task, encode(task, loaded.vocabulary), np.arange(4.0) - 1)
-    assert table.header == ("Group", "Pairs", "Log-odds", "To singular", "To plural")
-    assert table.rows[-1] == ("all", "4", "0.50", "2", "2")
-
-
-def test_advice(task, loaded):
-    encoded = encode(task, loaded.vocabulary)
-    lines = check_data.advice(task, encoded, np.array([1.5, 0.5, 2.0, 3.0]))
-    assert lines[0] == (
-        "no pair can be flipped to singular, because the model already prefers the singular form "
-        "everywhere. Add sentences after which it prefers the plural form."
+    assert check_data.split_line(examples, Split(9), "mine") == (
+        "a search can't split the pairs: --evaluation: expected 1 to 3 of 4 examples, found 9"
     )
-    assert lines[1].startswith("only 4 pairs can be flipped to plural, because the model already ")
-    assert lines[2].startswith("simple, plural: the model is right on 0%")
-    assert lines[3].startswith(
-        "sentences that end with one of their own two forms: 1, the first in line 9"
-    )
-    assert len(lines) == 4
+    line = check_data.split_line(examples.take(np.array([0])), Split(), "mine")
+    assert line.endswith("--evaluation: expected at least 2 examples to split, found 1")
 
 
-def test_the_script(task, model, tmp_path, capsys):
-    file = tmp_path / "mine.tsv"
+def test_the_script(task, file, model, tmp_path, capsys):
     check_data.work(check_data.CheckOptions(data=file, model=str(model)))
     out = capsys.readouterr().out
     loaded = model_folder.load_model(model)
@@ -126,6 +75,7 @@ def test_the_script(task, model, tmp_path, capsys):
     assert out.split("\nall ")[1].split("\n")[0].split()[-2:] == [
         str((odds <= 0).sum()), str((odds > 0).sum()),
     ]  # fmt: skip
+    assert "split: a search uses 3 pairs and holds out 1" in out
     assert max(map(len, out.splitlines())) <= 80
     file.write_text(HEADER + "The Boy\t2\tgreets\tgreet\t\t\n")
     with pytest.raises(TaskDataError, match="found none among 1"):
@@ -133,6 +83,24 @@ def test_the_script(task, model, tmp_path, capsys):
     assert "the vocabulary has 'boy'" in capsys.readouterr().out  # said before
     with pytest.raises(OptionError, match="--data: expected a file of minimal pairs"):
         check_data.work(check_data.CheckOptions(model=str(model)))
+
+
+def test_all_that_gives_no_example_can_be_listed(file, model, tmp_path):
+    options = check_data.CheckOptions(data=file, model=str(model), left_out=tmp_path / "out.tsv")
+    check_data.work(options)
+    rows = [line.split("\t") for line in options.left_out.read_text().splitlines()]
+    assert rows[0] == ["line", "reason", "words", "pair"]
+    assert [(row[0], row[2]) for row in rows[1:]] == [
+        ("10", ""), ("5", "Boy"), ("6", "boyss"), ("7", "boyss"), ("8", "salutes")
+    ]  # fmt: skip
+    assert rows[1][1] == minimal_pairs.REPEATED
+    file.write_text(HEADER + PAIRS + "The boy\n" * 30)
+    with pytest.raises(TaskDataError, match=r"line 11: .*; and 25 more lines with faults"):
+        check_data.work(options)
+    rows = [line.split("\t") for line in options.left_out.read_text().splitlines()]
+    assert [row[0] for row in rows[1:]] == [str(number) for number in range(10, 41)]
+    assert rows[-1][1].startswith("expected 6 columns")
+    assert rows[-1][3] == "The boy"
 
 
 @pytest.mark.slow

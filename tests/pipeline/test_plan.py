@@ -9,10 +9,10 @@ from jaxmask.intervention import Kind
 from jaxmask.models import model_folder
 from jaxmask.objective import ExactKL
 from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
+from jaxmask.pipeline.prepare import prepare
 from jaxmask.search import SearchConfig
-from jaxmask.tasks import minimal_pairs, number_agreement
-
-EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
+from jaxmask.tasks import number_agreement
+from jaxmask.text.examples import Stimulus, Task
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,28 @@ def task():
     return task._replace(stimuli=task.stimuli[::20])
 
 
-def test_a_fifth_is_held_out_where_the_paper_says_nothing(task):
-    pairs = minimal_pairs.read(EXAMPLE)
-    assert Split().size(pairs) == 48
-    assert Split(evaluation=7).size(pairs) == 7
-    assert Split().size(pairs._replace(name="gender_bias")) == 200
-    assert Split().size(task) == 1000
-    assert Split().size(pairs._replace(stimuli=pairs.stimuli[:3])) == 1
+def test_a_fifth_is_held_out_where_the_paper_says_nothing():
+    assert Split().size("animacy", 240) == 48
+    assert Split(evaluation=7).size("animacy", 240) == 7
+    assert Split().size("gender_bias", 240) == 200
+    assert Split().size("number_agreement", 240) == 1000
+    assert Split().size("animacy", 3) == 1
+
+
+def test_the_fifth_is_of_the_pairs_that_are_left(model):
+    """Words out of vocabulary drop pairs before the split, not after it."""
+    tiny = model_folder.load_model(model)
+    known = [Stimulus(("The", word), 1, ("greets", "greet"), -1, "g") for word in ("boy", "girl")]
+    unknown = [Stimulus((f"x{n}",), 0, ("greets", "greet"), -1, "g") for n in range(18)]
+    longer = [
+        one._replace(words=(*one.words, word))
+        for one in known
+        for word in ("near", "behind", "above", "beside")
+    ]
+    mine = Task("mine", ("singular", "plural"), [*unknown, *known, *longer])
+    prepared = prepare(tiny, mine, Design())
+    assert (prepared.train.size, prepared.evaluation.size) == (8, 2)
+    assert Plan().settings(mine, tiny)["evaluation"] == 2
 
 
 def test_settings_are_all_that_decides_the_results(model, task):

@@ -55,11 +55,11 @@ def test_a_sound_file_of_ones_own_is_read_whole(own):
         (lambda text: text.replace("e", "é", 1).encode("latin-1"), "found byte 0xe9 at"),
         (lambda text: text.replace("boy", "b\x1b[2Joy", 1).encode(), r"line 4: .*'\\x1b'"),
         (lambda text: text.replace("\t", "    ").encode(), "line 2: .* found 1 columns"),
-        (lambda text: text.replace("\t", ",").encode(), "line 2: .* found 1 columns"),
-        (lambda text: text.replace("sentence", "Sentence").encode(), "line 2: expected a header"),
+        (lambda text: text.replace("\t", "|").encode(), "line 2: .* found 1 columns"),
+        (lambda text: text.replace("sentence", "text").encode(), "line 2: expected a header"),
         (lambda text: text.replace("\tplural\tgroup", "", 1).encode(), "line 2: .*two directions"),
         (lambda text: text.replace("position\t", "", 1).encode(), "line 2: expected a header"),
-        (lambda text: text.replace("group", "Group").encode(), "'Group': did you mean group"),
+        (lambda text: text.replace("group", "Groups").encode(), "'Groups': did you mean group"),
         (lambda text: text.replace("group", "x" * 500).encode(), r"found 'x{80}\.\.\.'"),
         (lambda text: text.replace("group", "right").encode(), "line 2: .* 'right' twice"),
         (lambda text: text.replace("plural", "singular").encode(), "line 2: .* 'singular' twice"),
@@ -78,18 +78,24 @@ def test_a_sound_file_of_ones_own_is_read_whole(own):
         (lambda text: text.replace("\t2\tad", "\t0\tad").encode(), r"line 6: .* 1 \('The'\) to 2"),
         (lambda text: text.replace("\t2\tad", "\t3\tad").encode(), "line 6: .* found '3'"),
         (lambda text: text.replace("\t2\tad", "\t-1\tad").encode(), "line 6: .* found '-1'"),
-        (lambda text: text.replace("\t2\tad", "\t2.0\tad").encode(), "line 6: .* found '2.0'"),
+        (lambda text: text.replace("\t2\tad", "\t2.5\tad").encode(), "line 6: .* found '2.5'"),
+        (lambda text: text.replace("\t2\tad", "\t.0\tad").encode(), "line 6: .* found '.0'"),
         (lambda text: text.replace("\t2\tad", "\t²\tad").encode(), "line 6: .* found '²'"),
         (lambda text: text.replace("\t2\tad", f"\t{'9' * 5000}\tad").encode(), "line 6: .* '9{80}"),
         (lambda text: text.replace("\t2\tad", "\tboy\tad").encode(), "line 6: .*did you mean 2"),
         (lambda text: text.replace("\tsingular\nThe", "\tgreets\nThe").encode(), "mean singular"),
-        (lambda text: text.replace("\ttwo\t", f"\t{'x' * 41}\t").encode(), "line 6: .*most 40"),
+        (lambda text: text.replace("\ttwo\t", f"\t{'x' * 61}\t").encode(), "line 6: .*most 60"),
         (lambda text: text.replace("\ttwo\t", "\t\u202e\t").encode(), r"line 6: .*'\\u202e'"),
-        (lambda text: (text + text.split("\n")[3]).encode(), "line 7: .*the pair of line 4 again"),
+        (
+            lambda text: (text + text.split("\n")[3].replace("\tsingular", "\tplural")).encode(),
+            "line 7: expected singular as right, as in line 4, which has the same pair, found plu",
+        ),
         (lambda text: text.encode() + b"\x80\x04\x95", "expected UTF-8, found byte 0x80"),
         (lambda text: text.encode() + b"x" * 10**6, r"line 7: .* found 1 in 'x{80}\.\.\.'"),
-        (lambda text: text.encode() + b"x" + b"\t" * 10**6, "line 7: .* found 1000001"),
-        (lambda text: text.encode() + b"x " * 500 + b"\t1\ta\tb\t\t", "1 to 100 words, found 500"),
+        (lambda text: text.encode() + b"x" + b"\t" * 10**6, "line 7: .* singular form, found ''"),
+        (lambda text: text.encode() + b"x" + b"\tx" * 10**6, "line 7: .* found 1000001"),
+        (lambda text: text.replace("\t", ",").encode() + b'"The', "line 7: .* isn't closed"),
+        (lambda text: text.replace("\t", ",").encode() + b"x" * 10**6, "line 7: .* 100000 char"),
     ],
 )
 def test_a_damaged_file_of_ones_own_is_an_error_that_says_where(own, damage, message):
@@ -98,7 +104,17 @@ def test_a_damaged_file_of_ones_own_is_an_error_that_says_where(own, damage, mes
 
 def test_the_same_pair_the_other_way_round_is_an_error(own):
     found = own({"mine.tsv": (OWN_FILE + "The boy\t2\tadmire\tadmires\t\t").encode()})
-    matches(found, r"^mine\.tsv, line 7: expected each pair once, found the pair of line 6 again")
+    matches(found, r"^mine\.tsv, line 7: expected 'admires' as the singular form, as in line 6")
+
+
+def test_all_faults_are_found_at_once(own):
+    wrong = OWN_FILE.replace("\t2\tgreets", "\t9\tgreets") + "The boy\n"
+    found = own({"mine.tsv": wrong.encode()})
+    matches(found, r"^mine\.tsv, line 4: .* '9'; line 5: .* '9'; line 7: expected 6 columns")
+    many = own({"mine.tsv": (OWN_FILE + "The boy\n" * 40).encode()})
+    matches(many, r"line 11: [^;]*; and 35 more lines with faults$")
+    more = own({"mine.tsv": (OWN_FILE + "The boy\n" * 300_000).encode()})
+    matches(more, r"; and at least 995 more lines with faults$")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -143,4 +159,6 @@ def test_no_line_of_ones_own_is_lost(tmp_path_factory, damages):
         matches(outcome.fault, r"mine\.tsv(,|:) ")
         return
     said = [row for row in rows if row.strip() and not row.startswith("#")]
-    assert len(outcome.value.stimuli) == len(said) - 1
+    task = outcome.value
+    assert len(task.stimuli) + sum(count for _, count in task.left_out) == len(said) - 1
+    assert len(set(task.lines)) == len(task.stimuli)

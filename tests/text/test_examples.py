@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from jaxmask.text.examples import (
     CONTEXTS,
     PRIMER,
+    Dropped,
     Stimulus,
     Task,
     TaskDataError,
     encode,
-    read_text,
     word_list,
 )
+from jaxmask.text.text_files import read_text
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
 SPECIAL = (UNKNOWN, END_OF_SENTENCE)
@@ -56,7 +57,7 @@ def test_what_is_encoded_decodes_to_the_same_text_in_any_order_of_the_vocabulary
     vocabulary = Vocabulary(words)
     encoded = encode(as_task(*items), vocabulary)
     assert decode(encoded, vocabulary) == items
-    assert encoded.dropped == (0, 0, ())
+    assert encoded.dropped == Dropped(0, 0, ())
     assert encoded.unknown == 0
     assert np.all(encoded.examples.direction == -1)
     assert all(field.dtype == np.int32 for field in encoded.examples)
@@ -103,14 +104,14 @@ def test_dropped_words_are_named_once_and_sorted():
         GOOD._replace(words=("The", "cat"), pair=("runs", "run")),
     )
     encoded = encode(as_task(*lost, GOOD), Vocabulary((*SPECIAL, "The", "boy", "goes", "go")))
-    assert encoded.dropped == (3, 1, ("cat", "run", "runs"))
+    assert encoded.dropped == Dropped(3, 1, ("cat", "run", "runs"))
     assert encoded.unknown == 1
 
 
 def test_the_unknown_word_itself_is_no_word_to_measure():
     vocabulary = Vocabulary((*SPECIAL, "The", "boy", "near", "goes", "go"))
     encoded = encode(as_task(GOOD, GOOD._replace(pair=("goes", UNKNOWN))), vocabulary)
-    assert encoded.dropped == (1, 0, (UNKNOWN,))
+    assert encoded.dropped == Dropped(1, 0, (UNKNOWN,))
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,15 @@ def test_text_is_read_alike_from_any_system(tmp_path):
         read_text(file)
     with pytest.raises(TaskDataError, match="absent: expected a file to read"):
         read_text(tmp_path / "absent")
+
+
+def test_without_an_unknown_word_any_missing_word_drops_its_pair():
+    vocabulary = Vocabulary(["<eos>", "The", "boy", "near", "greets", "greet"])
+    pair = ("greets", "greet")
+    sentences = [("The", "boy"), ("The", "boy", "near", "cars"), ("The", "girl"), ("A", "boy")]
+    stimuli = [Stimulus(words, 1, pair, 0, "g") for words in sentences]
+    encoded = encode(Task("t", ("singular", "plural"), stimuli), vocabulary)
+    assert encoded.examples.tokens.tolist() == [[1, 2]]
+    assert encoded.dropped == Dropped(0, 1, ("A", "cars", "girl"), others=2)
+    assert encoded.dropped.total == 3
+    assert encoded.unknown == 0

@@ -166,7 +166,7 @@ def test_a_form_that_begins_the_other_loses_its_pair_and_is_counted():
     assert subwords.unknown_words(lost, tokenizer).pair == ("run",)
     assert subwords.unknown_words(kept, tokenizer) == ((), (), ())
     encoded = subwords.encode(Task("t", ("a", "b"), [lost, kept, lost]), tokenizer)
-    assert (encoded.examples.size, encoded.dropped) == (1, (2, 0, ("run",)))
+    assert (encoded.examples.size, encoded.dropped[:3]) == (1, (2, 0, ("run",)))
     with pytest.raises(TaskDataError, match=r"t: expected examples .* none among 2; .*: run"):
         subwords.encode(Task("t", ("a", "b"), [lost, lost]), tokenizer)
     with pytest.raises(TaskDataError, match="t, stimulus 0: expected a position from 0 to 1"):

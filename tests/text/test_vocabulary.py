@@ -33,13 +33,19 @@ def test_comes_back_from_a_file(tmp_path):
         ((*SPECIAL, "a\N{NO-BREAK SPACE}"), "line 3: expected one word"),
         ((*SPECIAL, "a", "b", "a"), "line 5: 'a' again, first in line 3"),
         ((UNKNOWN, "a"), "<eos> is missing"),
-        ((END_OF_SENTENCE, "a"), "<unk> is missing"),
-        ((), "<unk> is missing"),
+        ((), "<eos> is missing"),
     ],
 )
 def test_what_is_no_vocabulary_is_an_error_that_says_where(words, message):
     with pytest.raises(VocabularyError, match=f"vocab.txt.*{message}"):
         Vocabulary(words, "vocab.txt")
+
+
+def test_an_unknown_word_is_optional():
+    vocabulary = Vocabulary((END_OF_SENTENCE, "a"))
+    assert vocabulary.encode(["a", END_OF_SENTENCE]) == [1, 0]
+    with pytest.raises(VocabularyError, match="expected known words, as it has no <unk>, found 'b"):
+        vocabulary.encode(["a", "b"])
 
 
 @pytest.mark.parametrize("content", [b"<unk>\n<eos>\ncaf\xe9\n", None])

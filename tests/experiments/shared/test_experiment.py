@@ -56,7 +56,9 @@ def test_a_direction_that_is_always_preferred_is_named(model):
     ]
     prepared = prepare(tiny, task._replace(stimuli=turned), design)
     last = introduction(prepared, Plan(design=design))[-1]
-    assert last == "nothing can be learned toward 'singular': the model always prefers it"
+    assert last == (
+        "no pair can be flipped to 'singular', because the model always prefers it already"
+    )
 
 
 def test_a_folder_is_checked_before_any_work_is_done(tmp_path):
@@ -104,8 +106,8 @@ def test_a_run_reports_what_was_dropped(tmp_path, capsys):
     unknown = summary["examples"]["unknown"]
     assert unknown > 0
     printed = capsys.readouterr().out
-    assert "dropped, as the vocabulary can't express them: 18 pairs" in printed
-    assert f"out of vocabulary, read as <unk>: {unknown} other words" in printed
+    assert "dropped: 18 pairs that the vocabulary can't express" in printed
+    assert f"read as <unk>: {unknown} other words that aren't in the vocabulary" in printed
     assert f"18 dropped, {unknown} words read as <unk>." in (tmp_path / "out/table.md").read_text()
 
 

@@ -22,6 +22,7 @@ from experiments.shared.options import Options
 
 SCRIPTS = Path(option_types.__file__).parents[1]
 NOWHERE = Path("/nowhere/at/all")
+WRITTEN = ("left_out", "pairs")  # options that name a file to write
 
 
 def calls(file: Path) -> list[ast.Call]:
@@ -72,6 +73,8 @@ def sound(kind: type, folder: Path) -> Any:
         "text": (folder / "file.txt",),
         "model": str(folder),
         "data": folder / "file.txt",
+        "file": folder / "file.txt",
+        "pairs": folder / "new.tsv",
     }
     missing = (dataclasses.MISSING, tyro.MISSING)
     return kind(
@@ -102,6 +105,8 @@ def beyond(hint: Any, name: str, folder: Path) -> list[Any]:
             values += [-1e-9, -1.0, 1e30, float("nan"), float("inf"), -float("inf"), True]
         elif base is Path and name == "out":
             values += [folder / "file.txt", folder / "file.txt" / "below", Path("/proc/none")]
+        elif base is Path and name in WRITTEN:
+            values += [folder, folder / "file.txt" / "below", Path("/proc/none/file.tsv")]
         elif base is Path:
             values += [NOWHERE, Path("\x1b[2J"), Path("a\0b")]
         elif base is str:

@@ -73,6 +73,17 @@ def test_figures_of_a_run(folder, tiny, task):
         assert matplotlib.image.imread(file).std() > 0.05
 
 
+def test_a_figure_that_fails_is_a_warning_with_its_name(folder, tiny, task, monkeypatch, capsys):
+    def fail(*_):
+        raise IndexError("index 4 is out of bounds")
+
+    monkeypatch.setattr(run_figures.found_units, "heat_map_figure", fail)
+    files = run_figures.draw(run_figures.read_run(folder), tiny, task)
+    assert {file.name.partition("_")[0] for file in files} == {"example"}
+    warning = "warning: the figure heat_map_simple.png couldn't be drawn (IndexError: index 4 is"
+    assert warning in capsys.readouterr().out
+
+
 def test_figures_refuse_another_model(folder, task):
     demo = model_folder.load_model(model_folder.BUNDLED_MODEL)
     with pytest.raises(InterventionFileError, match=r"seed_0\.json: is of another model"):

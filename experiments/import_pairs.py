@@ -1,0 +1,97 @@
+"""Turns minimal pairs in a format of other people into a file that experiments.search reads.
+
+python -m experiments.import_pairs regular_plural_subject_verb_agreement_1.jsonl pairs.tsv
+
+The content of the file says which format it has: BLiMP, Marvin and Linzen and other tables with a
+right and a wrong sentence; CLAMS, Lakretz et al., Zorro, SyntaxGym, Winogender; feature circuits,
+indirect objects, greater-than; or a file of this project as pandas or Excel write it. What isn't in
+the file (which form belongs to which direction, which word carries the feature) is guessed, and the
+guess is shown. What is left out is counted. Next: python -m experiments.check_data.
+"""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.shared.console import console
+from experiments.shared.option_types import NewFile, TextFile
+from experiments.shared.script import run_script
+from jaxmask.files.importers import pairs
+from jaxmask.files.importers.contrasts import Spelling
+from jaxmask.files.importers.pairs import Imported
+from jaxmask.files.run_folder import write_text
+
+FormatName = Literal[
+    "pairs",
+    "feature_circuits",
+    "sentence_pairs",
+    "greater_than",
+    "ioi",
+    "winogender",
+    "syntaxgym",
+    "clams",
+    "lakretz",
+    "zorro",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportOptions:
+    """Options of this script."""
+
+    file: Annotated[TextFile, tyro.conf.Positional]
+    """File of minimal pairs."""
+    pairs: Annotated[NewFile, tyro.conf.Positional]
+    """File to write, with columns separated by tabs."""
+    format: FormatName | None = None
+    """Format of the file; if not given, its content decides."""
+    punctuation: Literal["apart", "attached"] = "apart"
+    """Commas, full stops and 's as words, as models of words read them, or attached to words, as
+    models of subwords read them."""
+    case: Literal["keep", "capital", "lower"] = "keep"
+    """Keep capitals and small letters, begin each sentence with a capital, or write all in lower
+    case."""
+    left_out: NewFile | None = None
+    """File to write: each line that gives no pair, with the reason, separated by tabs."""
+
+
+def work(options: ImportOptions) -> Imported:
+    """Reads, writes, and says what was guessed and left out."""
+    spelling = Spelling(options.punctuation, options.case)
+    imported = pairs.read(options.file, options.format, spelling)
+    write_text(options.pairs, pairs.write(imported.task))
+    if options.left_out is not None:
+        rows = [("line", "reason"), *((str(note.line), note.text) for note in imported.left_out)]
+        write_text(options.left_out, "".join("\t".join(row) + "\n" for row in rows))
+    for line in account(imported):
+        console().print(line, markup=False, soft_wrap=True)
+    console().print(
+        f"written to {options.pairs}; next: python -m experiments.check_data --data "
+        f"{options.pairs}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return imported
+
+
+def account(imported: Imported) -> list[str]:
+    """What was read, left out and guessed."""
+    task = imported.task
+    right = [sum(s.correct == number for s in task.stimuli) for number in (0, 1)]
+    known = [f"{name} is right in {n}" for name, n in zip(task.directions, right, strict=True)]
+    return [
+        f"{task.name}: {len(task.stimuli)} pairs in the format {imported.format}; "
+        + (", ".join(known) if any(right) else "neither form is right"),
+        *(f"left out: {what}: {count}" for what, count in task.left_out),
+        *imported.guesses,
+    ]
+
+
+def main() -> None:
+    """Reads the options and the file, writes, reports."""
+    run_script(ImportOptions, "import_pairs", __doc__, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Minimal pairs in the formats of other people, turned into tasks."""

@@ -1,0 +1,119 @@
+"""Which word of a sentence carries the feature, where a format doesn't say it."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxmask.files.importers.contrasts import Contrast
+
+# How positions were found, in words.
+GIVEN = "the file says where it is"
+TURNS = "another word there makes the other form right"
+PARTNER = "the first word that differs from the sentence whose other form is right"
+TELLS = "this word goes best with the right form"
+LAST = "nothing says where it is: the last word"
+
+# A word tells the right form if it is more common before it than chance would have it, in standard
+# deviations; the first level that any word of a sentence reaches counts.
+_LEVELS = (3.0, 2.0, 1.4)
+
+
+class Position(NamedTuple):
+    """A position and how it was found.
+
+    Attributes:
+        at: index of the word.
+        how: one of `GIVEN`, `TURNS`, `PARTNER`, `TELLS` and `LAST`.
+    """
+
+    at: int
+    how: str
+
+
+def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Position]:
+    """The position of the word that carries the feature, for each contrast.
+
+    It is the word that the format names; or else the word whose exchange makes the other form
+    right, in another sentence of the file; or else the first word that differs from another
+    sentence of the same item whose other form is right; or else the word that goes best with the
+    right form, over all sentences of the group; or else the last word.
+
+    Args:
+        contrasts: with the words before their forms.
+        classes: the direction of the right form of each.
+
+    Example:
+        >>> one = Contrast(1, ("the", "author", "near", "it"), ("laughs", "laugh"), "prep")
+        >>> other = Contrast(2, ("the", "authors", "near", "it"), ("laugh", "laughs"), "prep")
+        >>> [position.at for position in guess([one, other], [0, 1])]
+        [1, 1]
+    """
+    seen = _Seen(contrasts, classes)
+    found = []
+    for one, c in zip(contrasts, classes, strict=True):
+        if one.position is not None:
+            found.append(Position(one.position, GIVEN))
+        elif not one.right:
+            found.append(Position(len(one.words) - 1, LAST))
+        else:
+            found.append(seen.best(one, c))
+    return found
+
+
+class _Seen:
+    """What all sentences of a file say of their right forms.
+
+    Attributes:
+        around: the directions of right forms, as bits, by the words around a place.
+        items: the sentences of each line or item, with the directions of their right forms.
+        tells: how often each word stands before right forms of either direction, in its group.
+    """
+
+    def __init__(self, contrasts: Sequence[Contrast], classes: Sequence[int]) -> None:
+        self.around: dict[int, int] = defaultdict(int)
+        self.items: dict[int, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
+        self.tells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        of_group: dict[str, set[int]] = defaultdict(set)
+        forms = {form for one in contrasts for form in one.pair}
+        for one, c in zip(contrasts, classes, strict=True):
+            of_group[one.group].add(c)
+        self.mixed = {group for group, those in of_group.items() if len(those) > 1}
+        for one, c in zip(contrasts, classes, strict=True):
+            if one.right and one.position is None:
+                for key in _around(one):
+                    self.around[key] |= 1 << c
+                self.items[one.line].append((one.words, c))
+                for word in {*one.words} - forms:
+                    self.tells[self.group(one), word][c] += 1
+
+    def group(self, one: Contrast) -> str:
+        """The group of a sentence; all groups in one, if a group has one direction only."""
+        return one.group if one.group in self.mixed else ""
+
+    def best(self, one: Contrast, c: int) -> Position:
+        """The position in a sentence whose right form belongs to the direction ``c``.
+
+        Of the words that tell the right form best, the first ones that stand side by side are
+        taken, and of these the rarest: a noun rather than its article or its verb.
+        """
+        counts = [self.tells[self.group(one), word] for word in one.words]
+        weights = [(n[c] - n[1 - c]) / math.sqrt(max(1, sum(n))) for n in counts]
+        turning = [place for place, key in enumerate(_around(one)) if self.around[key] == 3]
+        if turning:
+            return Position(max(turning, key=lambda place: (weights[place], -place)), TURNS)
+        for words, other in self.items[one.line]:
+            if other != c and len(words) == len(one.words):
+                both = zip(words, one.words, strict=True)
+                return Position(next(n for n, (a, b) in enumerate(both) if a != b), PARTNER)
+        level = next((level for level in _LEVELS if max(weights) >= level), None)
+        if level is None:
+            return Position(len(one.words) - 1, LAST)
+        telling = [place for place, weight in enumerate(weights) if weight >= level]
+        together = [place for n, place in enumerate(telling) if place == telling[0] + n]
+        return Position(min(together, key=lambda place: sum(counts[place])), TELLS)
+
+
+def _around(one: Contrast) -> list[int]:
+    """For each word, a hash of the words before and after it, which takes little memory."""
+    return [hash((one.words[:place], one.words[place + 1 :])) for place in range(len(one.words))]

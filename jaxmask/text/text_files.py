@@ -1,0 +1,72 @@
+"""Data files as UTF-8 text; another file is refused with a word about what it is."""
+
+import re
+from pathlib import Path
+
+from jaxmask.text.examples import TaskDataError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_EXCEL = "save it in Excel as 'CSV UTF-8'"
+
+# The first bytes of a file, and what they say of it.
+_BEGINNINGS = {
+    b"\xff\xfe": f"the file is UTF-16, as Excel's 'Unicode Text' is; {_EXCEL}",
+    b"\xfe\xff": f"the file is UTF-16, as Excel's 'Unicode Text' is; {_EXCEL}",
+    b"PK\x03\x04": f"the file is a zip archive, such as an Excel workbook; {_EXCEL}",
+    b"\xd0\xcf\x11\xe0": f"the file is an old Excel workbook; {_EXCEL}",
+    b"PAR1": "the file is in Parquet format; write its rows as CSV or as JSON lines",
+    b"\x1f\x8b": "the file is compressed by gzip; unpack it",
+    b"\xfd7zXZ": "the file is compressed by xz; unpack it",
+    b"\x80": "the file is a pickle, which isn't read because it could run code; write it as text",
+}
+
+
+def what_else(content: bytes) -> str:
+    """What a file is instead of UTF-8 text, as the rest of an error message; may be empty.
+
+    Example:
+        >>> what_else("boy".encode("utf-16-le"))
+        ''
+        >>> what_else(bytes([0x1F, 0x8B, 8]))
+        ': the file is compressed by gzip; unpack it'
+    """
+    for beginning, words in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            return f": {words}"
+    return ""
+
+
+def read_text(file: Path) -> str:
+    """The text of a data file, with the line ends of any system turned into newlines.
+
+    Raises:
+        TaskDataError: the file is missing, isn't UTF-8, or contains control characters.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "pairs.tsv"
+        ...     written = file.write_text("one" + chr(13) + chr(10) + "two", newline="")
+        ...     read_text(file).splitlines()
+        ['one', 'two']
+    """
+    try:
+        content = file.read_bytes()
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as fault:
+        raise TaskDataError(
+            f"{file}: expected a file to read, found none ({fault.strerror})"
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise TaskDataError(
+            f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at "
+            f"{fault.start}{what_else(content)}"
+        ) from fault
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise TaskDataError(
+            f"{file}, line {line}: expected text, found the control character {found[0]!r}"
+            + (": UTF-16 has these; save the file as UTF-8" if found[0] == "\0" else "")
+        )
+    return text
