@@ -7,15 +7,17 @@
 
 The file is UTF-8. Lines that begin with ``#`` and lines that contain only white space are skipped.
 The first other line is the header. It names the columns: ``sentence``, ``position``, and the two
-directions, whose names you choose; then, optionally, ``group`` and ``right`` in any order. Each of
-the following lines is one pair:
+directions, whose names you choose; then, optionally, ``group``, ``right`` and ``counterfactual`` in
+any order. Each of the following lines is one pair:
 
 - the sentence before the target word, with words separated by spaces;
 - the position, counted from 1, of the word at which a single-step intervention acts;
 - the two word forms that compete for the place of the target word, in the order of the directions;
 - ``group``: the name of the construction, for tables and figures; without this column all pairs
   belong to one group;
-- ``right``: the direction whose form grammar requires; empty if neither form is right.
+- ``right``: the direction whose form grammar requires; empty if neither form is right;
+- ``counterfactual``: a sentence of as many words that asks for the other form, with the word at the
+  position exchanged; states are taken from it for comparison. Empty if there is none.
 """
 
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ from jaxmask.text.vocabulary import shown
 
 NAME = "minimal_pairs"
 REQUIRED = ("sentence", "position")
-OPTIONAL = ("group", "right")
+OPTIONAL = ("group", "right", "counterfactual")
 # names that the summary of a run uses
 RESERVED = ("unit", "layer", "column", "state", "prevalence")
 LONGEST_NAME = 20  # characters of the name of a direction, because tables have a column for each
@@ -119,7 +121,7 @@ def _columns(header: str, place: str) -> tuple[str, ...]:
         if name not in OPTIONAL:
             near = get_close_matches(name.lower()[:LONGEST_NAME], OPTIONAL, 1)
             raise TaskDataError(
-                f"{place}: expected no columns beyond {' and '.join(OPTIONAL)}, found "
+                f"{place}: expected no columns beyond {', '.join(OPTIONAL)}, found "
                 f"'{shown(name)}'" + (f": did you mean {near[0]}?" if near else "")
             )
     for name in columns:
@@ -165,7 +167,23 @@ def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
         pair,
         _right(rest.get("right", ""), columns[2:4], pair, place),
         group,
+        _counterfactual(rest.get("counterfactual", ""), words, place),
     )
+
+
+def _counterfactual(
+    cell: str, words: tuple[str, ...], place: str
+) -> tuple[tuple[str, ...], ...]:
+    """The paired sentence, for both directions alike; empty if there is none."""
+    paired = tuple(map(intern, cell.split()))
+    if not paired:
+        return ()
+    if len(paired) != len(words):
+        raise TaskDataError(
+            f"{place}: expected {len(words)} words as counterfactual, as many as the sentence has, "
+            f"found {len(paired)} in '{shown(cell)}'"
+        )
+    return paired, paired
 
 
 def _position(cell: str, words: tuple[str, ...], place: str) -> int:
