@@ -167,7 +167,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     checkpoints.remove(to.folder)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
-    for line in report.stops(summary):
+    for line in (*report.stops(summary), *report.unconverged(summary)):
         console().print(line, soft_wrap=True)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary

@@ -143,8 +143,10 @@ def split_rows(
     Raises:
         SplitError: one of the two parts would be empty.
     """
-    together = splits.position_words(encoded) if split.by == "word" else None
+    together = {
+        "example": None, "word": splits.position_words(encoded), "group": encoded.group
+    }  # fmt: skip
     try:
-        return splits.split_rows(encoded, size, split.seed, together)
+        return splits.split_rows(encoded, size, split.seed, together[split.by])
     except ValueError as fault:
         raise SplitError(str(fault)) from fault

@@ -6,7 +6,14 @@ your own.
 
 from jaxmask.search.config import PAPER, SearchConfig, check, settings
 from jaxmask.search.exchange import ExchangeInfo
-from jaxmask.search.history import History, converged, steps_taken, stopped_at
+from jaxmask.search.history import (
+    Convergence,
+    History,
+    converged,
+    convergence,
+    steps_taken,
+    stopped_at,
+)
 from jaxmask.search.losses import kl_weight
 from jaxmask.search.masks import budget
 from jaxmask.search.one_run import HardState, found, harden, refine, run
@@ -22,8 +29,8 @@ from jaxmask.search.relax import (
 )
 
 __all__ = [
-    "PAPER", "ExchangeInfo", "HardState", "History", "Relaxation", "SearchConfig", "SearchInfo",
-    "SearchState", "budget", "check", "converged", "found", "harden", "init", "kl_weight",
-    "refine", "relaxation", "run", "settings", "shrinking_target", "step", "steps_taken",
-    "stopped_at", "thresholded",
+    "PAPER", "Convergence", "ExchangeInfo", "HardState", "History", "Relaxation", "SearchConfig",
+    "SearchInfo", "SearchState", "budget", "check", "converged", "convergence", "found", "harden",
+    "init", "kl_weight", "refine", "relaxation", "run", "settings", "shrinking_target", "step",
+    "steps_taken", "stopped_at", "thresholded",
 ]  # fmt: skip
