@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxmask.evaluate import accuracies_in_parts
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import Intervention, from_arrays, units
 from jaxmask.objective import Objective
 
 SLACK = 0.005  # of the accuracy: half a point
@@ -33,9 +33,7 @@ class Pruned(NamedTuple):
     accuracy: list[float]
 
 
-def leave_one_out(
-    found: Intervention, objective: Objective
-) -> Float[np.ndarray, " units"]:
+def leave_one_out(found: Intervention, objective: Objective) -> Float[np.ndarray, " units"]:
     """The accuracy without each unit of an intervention, in the order of its unit numbers.
 
     Args:
@@ -56,8 +54,9 @@ def leave_one_out(
     masks = np.repeat(mask[None], len(numbers), axis=0)
     for row, unit in enumerate(numbers):
         masks[row, :, unit - 1] = 0.0
-    stack = Intervention(masks, np.broadcast_to(baseline, masks.shape))
-    return accuracies_in_parts(stack, objective) if numbers else np.zeros(0, np.float32)
+    if not numbers:
+        return np.zeros(0, np.float32)
+    return accuracies_in_parts(from_arrays(masks, baseline), objective)
 
 
 def prune(found: Intervention, objective: Objective, slack: float = SLACK) -> Pruned:
@@ -79,14 +78,14 @@ def prune(found: Intervention, objective: Objective, slack: float = SLACK) -> Pr
         ([1], [1.0, 1.0], [2])
     """
     mask, baseline = (np.array(x) for x in found)
-    whole = accuracies_in_parts(Intervention(mask[None], baseline[None]), objective)
+    whole = accuracies_in_parts(from_arrays(mask[None], baseline[None]), objective)
     accuracy, removed = [float(whole[0])], []
     while numbers := units(mask):
-        without = leave_one_out(Intervention(mask, baseline), objective)
+        without = leave_one_out(from_arrays(mask, baseline), objective)
         least = int(np.argmax(without))
         if without[least] < accuracy[0] - slack:
             break
         mask[:, numbers[least] - 1] = 0.0
         removed.append(numbers[least])
         accuracy.append(float(without[least]))
-    return Pruned(Intervention(mask, baseline), removed, accuracy)
+    return Pruned(from_arrays(mask, baseline), removed, accuracy)

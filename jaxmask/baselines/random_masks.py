@@ -64,9 +64,7 @@ def run(
     return selection.run(key, score, selection.learned, objective, config)
 
 
-def matched(
-    found: Intervention, site: Site, sets: int, rng: np.random.Generator
-) -> Intervention:
+def matched(found: Intervention, site: Site, sets: int, rng: np.random.Generator) -> Intervention:
     """Random sets that have as many units in each layer as a found set, with its values.
 
     A unit of the found set hands its row of mask and baseline to a random unit of its layer (and
@@ -104,9 +102,7 @@ def matched(
     return Intervention(masks, baselines)
 
 
-def _others(
-    here: Int[np.ndarray, " chosen"], block: int, width: int
-) -> Int[np.ndarray, " others"]:
+def _others(here: Int[np.ndarray, " chosen"], block: int, width: int) -> Int[np.ndarray, " others"]:
     """The units of a block that weren't chosen; all of them if these are fewer than the chosen."""
     units = np.arange(block * width, (block + 1) * width)
     others = np.setdiff1d(units, here)

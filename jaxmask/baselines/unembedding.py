@@ -1,9 +1,9 @@
 """Units by what the decoder reads from them: the mean slope of the two forms' log-odds.
 
-At the last word before the target nothing stands between the top layer and the decoder. The slope
-of ``log p(pair[0]) - log p(pair[1])`` by a state of the top layer of an LSTM is there the difference
-of two decoder rows, so that this ranking reads the weights of the decoder, and costs nothing to
-find. A search whose units are no better, or are the same ones, has found the output.
+At the last word before the target nothing stands between the top layer of an LSTM and the decoder.
+The slope of ``log p(pair[0]) - log p(pair[1])`` by one of its states is there the difference of two
+decoder rows, so that this ranking reads the weights of the decoder, and costs nothing to find. A
+search whose units are no better, or are the same ones, has found the output.
 
 For that, the objective has to intervene at the last word only; with the reach ``time`` units of
 lower layers have no slope. Where layers or norms stand between a state and the decoder, the slope

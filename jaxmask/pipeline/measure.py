@@ -82,9 +82,7 @@ def _where_learned(interventions: Intervention, prepared: Prepared) -> Intervent
     return interventions._replace(mask=interventions.mask * where)
 
 
-def _train_accuracy(
-    found: Ensemble, prepared: Prepared, plan: Plan
-) -> Float[np.ndarray, " runs"]:
+def _train_accuracy(found: Ensemble, prepared: Prepared, plan: Plan) -> Float[np.ndarray, " runs"]:
     """The fraction of training decisions flipped by each run.
 
     The last round of exchange has computed it, unless units were taken away after it.

@@ -49,7 +49,9 @@ def search_all(prepared: Prepared, plan: Plan, session: Session | None = None) -
 def _pruned(found: Ensemble, prepared: Prepared) -> Ensemble:
     """The same searches, with the units that each set needs for its training accuracy."""
     pruned = [
-        prune(jax.tree.map(lambda x, run=run: x[run], found.interventions), prepared.train_objective)
+        prune(
+            jax.tree.map(lambda x, run=run: x[run], found.interventions), prepared.train_objective
+        )
         for run in range(len(found.interventions.mask))
     ]
     stacked = jax.tree.map(lambda *x: np.stack(x), *(one.intervention for one in pruned))

@@ -52,9 +52,7 @@ class Convergence(NamedTuple):
     settled: Bool[Array, ""]
 
 
-def convergence(
-    intervention: Intervention, history: History, config: SearchConfig
-) -> Convergence:
+def convergence(intervention: Intervention, history: History, config: SearchConfig) -> Convergence:
     """Which conditions of convergence a run has met.
 
     The accuracy counts as risen if the last rounds of exchange gained more than 0.5 points in all;

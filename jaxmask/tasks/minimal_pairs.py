@@ -171,9 +171,7 @@ def _stimulus(line: str, columns: tuple[str, ...], place: str) -> Stimulus:
     )
 
 
-def _counterfactual(
-    cell: str, words: tuple[str, ...], place: str
-) -> tuple[tuple[str, ...], ...]:
+def _counterfactual(cell: str, words: tuple[str, ...], place: str) -> tuple[tuple[str, ...], ...]:
     """The paired sentence, for both directions alike; empty if there is none."""
     paired = tuple(map(intern, cell.split()))
     if not paired:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxmask.intervention import Intervention, Kind, units
+from jaxmask.intervention import Intervention, Kind, from_arrays, units
 from jaxmask.models.language_model import Reading
 from jaxmask.pipeline.prepare import Prepared, split_rows
 from jaxmask.text.examples import Examples, Stimulus, Task, TaskDataError
@@ -45,6 +45,11 @@ class Subject:
     def units(self) -> list[int]:
         """Numbers, from 1, of the units of the set."""
         return units(self.found.mask)
+
+    @property
+    def chosen(self) -> Bool[np.ndarray, " units"]:
+        """Whether each unit of the site is one of the set."""
+        return np.isin(np.arange(self.prepared.site.units) + 1, self.units)
 
     @functools.cached_property
     def examples(self) -> Examples:
@@ -131,9 +136,7 @@ def kept_stimuli(prepared: Prepared) -> Int[np.ndarray, " examples"]:
     return encode_rows(prepared, prepared.task.stimuli)[1]
 
 
-def encode_rows(
-    prepared: Prepared, stimuli: Any
-) -> tuple[Examples, Int[np.ndarray, " examples"]]:
+def encode_rows(prepared: Prepared, stimuli: Any) -> tuple[Examples, Int[np.ndarray, " examples"]]:
     """Stimuli as examples of the model, and the row of the stimulus that each of them is."""
     tagged = [stimulus._replace(group=f"{row:09}") for row, stimulus in enumerate(stimuli)]
     try:
@@ -178,7 +181,7 @@ def flips(
 def flips_one_by_one(
     prepared: Prepared,
     examples: Examples,
-    mask: Float[np.ndarray, " units"],
+    mask: Bool[np.ndarray, " units"],
     values: Float[np.ndarray, "examples units"],
     kind: Kind,
 ) -> Bool[np.ndarray, " examples"]:
@@ -195,9 +198,6 @@ def flips_one_by_one(
         kind: of the intervention.
     """
     rows = np.arange(examples.size, dtype=np.int32)
-    masks = np.ascontiguousarray(np.broadcast_to(mask, values.shape), np.float32)
-    each = Intervention(masks, np.asarray(values, np.float32))
-    reading = prepared.model.read(
-        examples._replace(direction=rows), kind, prepared.context, each
-    )
+    each = from_arrays(np.broadcast_to(mask, values.shape), values)
+    reading = prepared.model.read(examples._replace(direction=rows), kind, prepared.context, each)
     return log_ratios(reading.log_odds, examples.direction) < 0

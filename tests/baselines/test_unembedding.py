@@ -5,10 +5,9 @@ import numpy as np
 from support import small_model
 
 from jaxmask.baselines import random_masks, selection, unembedding
-from jaxmask.intervention import Intervention, Kind, Site
+from jaxmask.intervention import Intervention, Kind, Site, last_step
 from jaxmask.models.lstm import objective as lstm_objective
 from jaxmask.models.lstm.network import decoder_weight, zero_state
-from jaxmask.intervention import last_step
 
 
 def test_the_score_is_the_mean_difference_of_decoder_rows():
