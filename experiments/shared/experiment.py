@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,19 +13,23 @@ from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
 from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
-from jaxmask.files.run_folder import check_run_folder, open_run, write_run
+from jaxmask.files.run_folder import check_run_folder, open_run, write_run, write_text
 from jaxmask.intervention import units
 from jaxmask.pipeline.measure import Results, measure
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import observations, separate, summarise
+from jaxmask.report.trust import trust_report, trust_table
 from jaxmask.runs.ensemble import Session
 from jaxmask.runs.phases import Observer
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
+from jaxmask.trust.assess import MEASURES, Level, assess
+
+Trust = Level | Literal["none"]
 
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
@@ -38,12 +42,14 @@ class Output(NamedTuple):
         settings: everything that decides the results: the content of ``config.json``.
         checkpoint_minutes: minutes between checkpoints.
         started: when the experiment began, as of `time.perf_counter`.
+        trust: how much is measured of what can be trusted, see `jaxmask.trust.assess.assess`.
     """
 
     folder: Path
     settings: dict[str, Any]
     checkpoint_minutes: float
     started: float
+    trust: Trust = "none"
 
 
 def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0) -> Output:
@@ -154,10 +160,14 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     The summary is written last, and the checkpoints are removed after it.
     """
     found = results.search
+    trust = measure_trust(results, prepared, plan, to.trust)
     seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
-    summary = summarise(results, prepared, plan, seconds)
+    summary = {**summarise(results, prepared, plan, seconds), **trust}
 
     def write_others() -> None:
+        (to.folder / "trust.md").unlink(missing_ok=True)
+        if trust:
+            write_text(to.folder / "trust.md", trust_report(summary["trust"]))
         save_interventions(to.folder / "interventions", results, summary, prepared, to.settings)
         draw(to.folder / "figures", results, summary, prepared)
 
@@ -167,10 +177,24 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     checkpoints.remove(to.folder)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
+    if trust:
+        print_table(trust_table(summary["trust"], short=True))
     for line in (*report.stops(summary), *report.unconverged(summary)):
         console().print(line, soft_wrap=True)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary
+
+
+def measure_trust(results: Results, prepared: Prepared, plan: Plan, level: Trust) -> dict[str, Any]:
+    """The entry "trust" of a summary, measured with progress; none if none is asked for."""
+    if level == "none":
+        return {}
+    with progress(len(MEASURES), "measuring") as advance_to:
+
+        def observe(done: int, name: str) -> None:
+            advance_to(done, last=name)
+
+        return {"trust": assess(results, prepared, plan, level, observe)}
 
 
 def save_interventions(
@@ -194,10 +218,11 @@ def save_interventions(
 
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
-    """Draws the activations of an example, and how the searches went."""
+    """Draws the activations of an example, how the searches went, and what can be trusted."""
     # Imported here: a search starts without waiting for matplotlib.
     from jaxmask.report import figures
     from jaxmask.report.figures import found_units
+    from jaxmask.report.figures.trust import trust_figures
 
     first = separate(results.interventions)[0]
     if units(first.mask):
@@ -219,3 +244,5 @@ def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prep
         steps.target[0, some],
     )
     figures.save(figure, folder / "search.png")
+    for name, figure in trust_figures(summary.get("trust", {"measures": []})).items():
+        figures.save(figure, folder / f"{name}.png")

@@ -37,9 +37,7 @@ def test_flips_are_those_of_the_objective(name, request):
 def test_flips_with_values_of_each_example_are_those_of_a_loop(single):
     values = np.random.default_rng(1).uniform(-1, 1, (single.examples.size, 12)).astype(np.float32)
     mask = np.arange(12) % 2 == 0
-    found = subject.flips_one_by_one(
-        single.prepared, single.examples, mask, values, single.kind
-    )
+    found = subject.flips_one_by_one(single.prepared, single.examples, mask, values, single.kind)
     for row, sentence in enumerate(sentences.sample(single, 1000)):
         own = Intervention(mask.astype(np.float32), values[row])
         words = sentence.stimulus.words
