@@ -20,6 +20,7 @@ def work(options: Options) -> dict[str, Any]:
     task = load_task(gender_bias.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)
 
 

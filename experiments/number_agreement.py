@@ -22,6 +22,7 @@ def work(options: Options) -> dict[str, Any]:
     task = load_task(number_agreement.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
 
     prepared = prepare(model, task, plan.design)  # splits the examples; each part has its objective
     introduce(prepared, plan, to)

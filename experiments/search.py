@@ -35,6 +35,7 @@ def work(options: SearchScriptOptions) -> dict[str, Any]:
     task = load_task(minimal_pairs.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)
 
 

@@ -248,8 +248,9 @@ class SplitOptions:
     evaluation: Count | None = None
     """Examples held out of the search, on which results are reported; as many as in the paper if
     not given: 1000 for number agreement, 200 for gender bias; a fifth of minimal pairs."""
-    split: Literal["example", "word"] = "example"
-    """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
+    split: Literal["example", "word", "group"] = "example"
+    """Hold out examples, as the paper did; or words: no subject (profession) is in both parts; or
+    groups: no construction (template) is."""
     split_seed: Seed = 0
     """Seed of the choice of these."""
 
@@ -298,6 +299,14 @@ class RunOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrustOptions:
+    """What is asked of what was found."""
+
+    trust: Literal["fast", "all", "none"] = "fast"
+    """Measures of what can be trusted: without further searches, all of them, or none."""
+
+
+@dataclasses.dataclass(frozen=True)
 class SearchOptions(StepOptions):
     """How to search."""
 
@@ -335,7 +344,7 @@ class SearchOptions(StepOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(
+class PlanOptions(
     RunOptions,
     TextOptions,
     SplitOptions,
@@ -345,7 +354,7 @@ class Options(
     DataOptions,
     ModelOptions,
 ):
-    """Options of the scripts that search."""
+    """Options of all scripts that search."""
 
     def plan(self) -> Plan:
         """Everything that decides the results, as values.
@@ -378,3 +387,19 @@ class Options(
                 "--rounds: expected none with --method hard_concrete_paper, which exchanges no "
                 f"units, found {self.rounds}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(TrustOptions, PlanOptions):
+    """Options of the scripts that search once and report what was found."""
+
+    prune: bool = False
+    """Take units away from what was found while training accuracy stays within half a point."""
+
+    def plan(self) -> Plan:
+        """Everything that decides the results, as values.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        return super().plan()._replace(prune=self.prune)

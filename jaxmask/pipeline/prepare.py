@@ -146,9 +146,11 @@ def split_rows(
     Raises:
         SplitError: one of the two parts would be empty.
     """
-    together = splits.position_words(encoded) if split.by == "word" else None
+    together = {
+        "example": None, "word": splits.position_words(encoded), "group": encoded.group
+    }  # fmt: skip
     size = split.size(task, encoded.size)
     try:
-        return splits.split_rows(encoded, size, split.seed, together)
+        return splits.split_rows(encoded, size, split.seed, together[split.by])
     except ValueError as fault:
         raise SplitError(str(fault)) from fault
