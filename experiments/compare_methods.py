@@ -47,7 +47,7 @@ from jaxmask.report import figures
 
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
-    "ablation_zeroed", "ablation_learned", "greedy", "random", "exhaustive",
+    "ablation_zeroed", "ablation_learned", "unembedding", "greedy", "random", "exhaustive",
 ]  # fmt: skip
 
 
@@ -136,6 +136,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
         lambda: figures.save(drawing, folder / "figures" / "accuracy_against_units.png"),
     )
     print_table(comparison_tables.accuracy_table(summary))
+    print_table(comparison_tables.paired_table(summary))
     print_table(comparison_tables.speed_table(summary))
     console().print(f"{summary['seconds']['total']:.0f} s; written to {folder}", soft_wrap=True)
     return summary
