@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -77,7 +76,7 @@ def harm_of(subject: Subject, sentence: Sentence) -> Harm:
     """
     prepared, words = subject.prepared, sentence.stimulus.words
     original = sentences.log_probs(prepared, sentence, words)
-    rows = jax.tree.map(np.asarray, subject.own.toward(sentence.direction))
+    rows = subject.own.toward(sentence.direction)
     altered = sentences.log_probs(prepared, sentence, words, rows)
     pair = subject.examples.pair[sentence.row]
     d, t = pair[1 - sentence.direction], pair[sentence.direction]
