@@ -49,7 +49,7 @@ from jaxmask.pipeline.prepare import prepare
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
     "ablation_zeroed", "ablation_learned", "attribution_edges", "attribution_learned",
-    "attribution_middle", "greedy", "random", "exhaustive",
+    "attribution_middle", "unembedding", "greedy", "random", "exhaustive",
 ]  # fmt: skip
 
 
@@ -131,6 +131,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     evaluations = comparison_tables.take_evaluations(summary)
     write_run(folder, settings, summary, evaluations, comparison_tables.markdown)
     print_table(comparison_tables.accuracy_table(summary))
+    print_table(comparison_tables.paired_table(summary))
     print_table(comparison_tables.speed_table(summary))
     file = folder / "figures" / "accuracy_against_units.png"
     save_figure(file, lambda: comparison_tables.figure(summary))

@@ -62,30 +62,38 @@ def trust_table(trust: Mapping[str, Any], short: bool = False) -> Table:
         for one in trust["measures"]
     )
     cautions = sum(one["verdict"] == "caution" for one in trust["measures"])
-    missing = sum(one["verdict"] == "not measured" for one in trust["measures"])
+    missing = [one["name"] for one in trust["measures"] if one["verdict"] == "not measured"]
     return Table(
         f"What can be trusted: the set of seed {trust['seed']}",
         ("Measure", "Value", "95% interval", *([] if short else ["Control"]), "Verdict"),
         rows,
-        f"{cautions} of {len(rows)} ask for caution, {missing} weren't measured "
-        f"({trust['level']}, {trust['seconds']:.0f} s)."
+        f"{cautions} of {len(rows)} ask for caution"
+        + (f"; not measured: {', '.join(missing)}" if missing else "")
+        + f" ({trust['level']}, {trust['seconds']:.0f} s)."
         + (" What each means, and its rule: trust.md." if short else ""),
     )
 
 
 def meanings(trust: Mapping[str, Any]) -> list[str]:
-    """A paragraph for each measure: what it says, and the rule of its verdict.
+    """A paragraph for each measure: its value, what it says, and the rule of its verdict.
 
     Example:
-        >>> one = {"name": "dose", "meaning": "So many flip.", "verdict": "pass"}
-        >>> one["rule"] = "Passes if"
+        >>> one = {"name": "dose", "value": 45.8, "unit": "%", "interval": None}
+        >>> one |= {"meaning": "So many flip.", "verdict": "pass", "rule": "Passes if ..."}
         >>> meanings({"measures": [one]})
-        ['Dose: pass. So many flip. Rule: Passes if']
+        ['Dose: 45.8%, pass. So many flip. Rule: Passes if ...']
     """
     return [
-        f"{one['name'].capitalize()}: {one['verdict']}. {one['meaning']} Rule: {one['rule']}"
+        f"{one['name'].capitalize()}: {_found(one)}. {one['meaning']} Rule: {one['rule']}"
         for one in trust["measures"]
     ]
+
+
+def _found(measure: Mapping[str, Any]) -> str:
+    """Value, interval and verdict of a measure, as far as there are any."""
+    interval = interval_text(measure)
+    parts = value_text(measure) + (f" ({interval})" if interval else ""), measure["verdict"]
+    return ", ".join(filter(None, parts))
 
 
 def construction_table(trust: Mapping[str, Any]) -> Table | None:
@@ -119,10 +127,10 @@ def distance_table(trust: Mapping[str, Any]) -> Table | None:
     """The KL by distance from the first word at which the intervention acts.
 
     Example:
-        >>> entry = {"distance": 0, "part": 0.2, "kl": 0.6, "examples": 3}
+        >>> entry = {"distance": 0, "part": 0.2, "kl": 0.6, "paired": None, "examples": 3}
         >>> one = {"name": "harm", "details": {"by_distance": [entry], "kl": 0.4}}
         >>> distance_table({"measures": [one]}).rows
-        (('0', '0.600', '50%', '3'),)
+        (('0', '0.600', '50%', '', '3'),)
     """
     harm = measure_of(trust, "harm")
     if harm is None:
@@ -133,12 +141,18 @@ def distance_table(trust: Mapping[str, Any]) -> Table | None:
             str(one["distance"]),
             f"{one['kl']:.3f}",
             f"{100 * one['part'] / whole:.0f}%",
+            "" if one["paired"] is None else f"{one['paired']:.3f}",
             str(one["examples"]),
         )
         for one in harm["details"]["by_distance"]
     )
     note = "Words after the first one at which the intervention acts; mean KL there, in nats."
-    return Table("KL by distance", ("Distance", "KL", "Of the sum", "Examples"), rows, note)
+    return Table(
+        "KL by distance",
+        ("Distance", "KL", "Of the sum", "Paired sentence", "Examples"),
+        rows,
+        note,
+    )
 
 
 def measure_of(trust: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxmask import search
-from jaxmask.intervention import Intervention, units
+from jaxmask.intervention import Intervention, from_arrays, units
 from jaxmask.pipeline.measure import Results
 from jaxmask.pipeline.plan import Plan, Split
 from jaxmask.pipeline.prepare import Prepared, prepare
@@ -87,8 +87,8 @@ def assess(
     """
     started = time.perf_counter()
     run = best_run(results)
-    found = jax.tree.map(lambda x: np.asarray(x[run]), results.search.interventions)
-    subject = Subject(prepared, found)
+    stack = results.search.interventions
+    subject = Subject(prepared, from_arrays(stack.mask[run], stack.baseline[run]))
     measures = []
     for one in _measures(subject, results, plan, run, level):
         measures.append(one.content())
@@ -177,7 +177,7 @@ class Further(NamedTuple):
         prepared = prepare(self.prepared.model, self.prepared.task, design)
         plan = self.plan._replace(design=design, seeds=1)
         found = search_all(prepared, plan).interventions
-        return prepared, jax.tree.map(lambda x: np.asarray(x[0]), found)
+        return prepared, from_arrays(found.mask[0], found.baseline[0])
 
 
 def _sets(interventions: Intervention) -> list[list[int]]:

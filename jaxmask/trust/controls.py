@@ -101,7 +101,7 @@ def controls(subject: Subject, kl_weight: float) -> Measure:
     random = _random_flips(subject, key, config)
     rivals = {"random, learned values": random}
     for name, rival in RIVALS.items():
-        args = key, prepared.train_objective, _at_last_word(subject, name), config
+        args = key, prepared.train_objective, prepared.last_word_objective, config
         found = jax.jit(rival)(*args).within(prepared.value_range)
         own = jax.tree.map(np.asarray, found)
         rivals[name] = flips(prepared, subject.examples, own).astype(float)
@@ -143,15 +143,6 @@ def _random_flips(
         for at in range(SETS)
     ]
     return np.mean(each, axis=0)
-
-
-def _at_last_word(subject: Subject, rival: str) -> Objective:
-    """The training objective for interventions at the last word, where a rival needs it."""
-    prepared = subject.prepared
-    if rival != "decoder rows":
-        return prepared.train_objective
-    kind = subject.kind._replace(place="last", reach="time")
-    return prepared.model.objective(prepared.train, kind, prepared.context, prepared.value_range)
 
 
 def _difference(

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -28,7 +27,7 @@ class Harm(NamedTuple):
         top_kept: whether the most likely next word at the target is the same.
         tie: the least KL with which the two forms are equally likely.
         swap: the KL of swapping the probabilities of the two forms.
-        reference: mean over words of KL(original || paired); None without a paired sentence.
+        reference: KL(original || paired) after each word; None without a paired sentence.
         to_paired: mean over words of KL(paired || intervened), and of KL(paired || original).
 
     Example:
@@ -40,7 +39,7 @@ class Harm(NamedTuple):
     top_kept: bool
     tie: float
     swap: float
-    reference: float | None
+    reference: Float[np.ndarray, " words"] | None
     to_paired: tuple[float, float] | None
 
 
@@ -77,7 +76,7 @@ def harm_of(subject: Subject, sentence: Sentence) -> Harm:
     """
     prepared, words = subject.prepared, sentence.stimulus.words
     original = sentences.log_probs(prepared, sentence, words)
-    rows = jax.tree.map(np.asarray, subject.own.toward(sentence.direction))
+    rows = subject.own.toward(sentence.direction)
     altered = sentences.log_probs(prepared, sentence, words, rows)
     pair = subject.examples.pair[sentence.row]
     d, t = pair[1 - sentence.direction], pair[sentence.direction]
@@ -85,7 +84,7 @@ def harm_of(subject: Subject, sentence: Sentence) -> Harm:
     reference = to_paired = None
     if len(sentence.paired) == len(words):
         paired = sentences.log_probs(prepared, sentence, sentence.paired)
-        reference = float(sentences.divergence(original, paired).mean())
+        reference = sentences.divergence(original, paired)
         to_paired = (
             float(sentences.divergence(paired, altered).mean()),
             float(sentences.divergence(paired, original).mean()),
@@ -161,8 +160,9 @@ def decomposition(each: list[Harm]) -> dict[str, Any]:
 
     Returns:
         ``at_target`` and ``elsewhere`` add up to the mean KL, as do the "part" entries of
-        ``by_distance``, which has a list for each number of words after the first one at which the
-        intervention acts: the part, the mean KL there, and the number of examples.
+        ``by_distance``, which has an entry for each number of words after the first one at which
+        the intervention acts: the part, the mean KL there, that of the paired sentences ("paired",
+        None without any), and the number of examples.
 
     Example:
         >>> one = Harm(np.array([0.0, 0.3, 0.6]), 1, True, 0.1, 0.2, None, None)
@@ -180,12 +180,14 @@ def decomposition(each: list[Harm]) -> dict[str, Any]:
     for distance in distances:
         here = [one for one in each if one.first + distance < len(one.kl)]
         kl = [float(one.kl[one.first + distance]) for one in here]
+        paired = [one.reference[one.first + distance] for one in here if one.reference is not None]
         part = sum(x / len(one.kl) for x, one in zip(kl, here, strict=True)) / size
         entries.append(
             {
                 "distance": distance,
                 "part": part,
                 "kl": float(np.mean(kl)),
+                "paired": float(np.mean(paired)) if paired else None,
                 "examples": len(here),
             }
         )
@@ -197,9 +199,10 @@ def _references(each: list[Harm]) -> dict[str, float | None]:
     paired = [one for one in each if one.reference is not None]
     if not paired:
         return {"reference": None, "recovery": None, "kl_of_paired": None}
+    references = [one.reference.mean() for one in each if one.reference is not None]
     to_altered, to_original = np.mean([one.to_paired or () for one in paired], axis=0)
     return {
-        "reference": float(np.mean([one.reference for one in paired])),
+        "reference": float(np.mean(references)),
         "recovery": float(1 - to_altered / to_original),
         "kl_of_paired": float(np.mean([one.kl.mean() for one in paired])),
     }

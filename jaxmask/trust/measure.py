@@ -1,5 +1,6 @@
 """One measure: a number with its interval, its control, what it means, and a rule."""
 
+import math
 from typing import Any, Literal, NamedTuple
 
 from jaxmask.trust.statistics import Interval
@@ -38,9 +39,18 @@ class Measure(NamedTuple):
     details: dict[str, Any]
 
     def content(self) -> dict[str, Any]:
-        """The measure in JSON's types, as ``summary.json`` has it."""
+        """The measure in JSON's types, as ``summary.json`` has it; NaN and infinity are None."""
         interval = None if self.interval is None else list(self.interval)
-        return {**self._asdict(), "interval": interval}
+        return _finite({**self._asdict(), "interval": interval})
+
+
+def _finite(value: Any) -> Any:
+    """The same, with None for numbers that JSON doesn't have."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def judged(passes: bool) -> Verdict:

@@ -1,6 +1,5 @@
 """Measure 4: where a set acts: at the last word alone, before it, in which layer."""
 
-import jax
 import numpy as np
 from jaxtyping import Bool
 
@@ -106,7 +105,7 @@ def _all_but_last(subject: Subject, most: int) -> Bool[np.ndarray, " examples"]:
         where[-1] = False
         if not where.any():
             continue
-        rows = jax.tree.map(np.asarray, subject.own.toward(sentence.direction))
+        rows = subject.own.toward(sentence.direction)
         words = sentence.stimulus.words
         last = sentences.log_probs(subject.prepared, sentence, words, rows, where)[-1]
         pair = subject.examples.pair[sentence.row]

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -91,13 +93,12 @@ def log_probs(
         See `jaxmask.trust.assess.assess`.
     """
     padded = (*words, *[words[-1]] * (sentence.longest - len(words)))
-    acts = None
+    acts = rows = None
     if intervention is not None:
+        rows = jax.tree.map(jnp.asarray, intervention)
         acts = np.zeros(len(padded), bool)
         acts[: len(words)] = sentence.where if where is None else where
-    found = prepared.model.log_probs(
-        padded, prepared.design.kind, prepared.context, intervention, acts
-    )
+    found = prepared.model.log_probs(padded, prepared.design.kind, prepared.context, rows, acts)
     return np.asarray(found, np.float64)[: len(words)]
 
 

@@ -56,7 +56,7 @@ def stability(of_seeds: Sequence[list[int]], of_splits: Sequence[list[int]], uni
         mean,
         "",
         None,
-        f"by chance {chance:.3f}; lowest of {len(pairs)} pairs {min(shared):.2f}{splits}",
+        f"by chance {chance:.3f}; lowest pair {min(shared):.2f}{splits}",
         f"Mean Jaccard index of the sets of {len(of_seeds)} searches that differ in their random "
         f"numbers: {len(common)} units are in all, {details['in_any']} in any.",
         RULE,

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -39,7 +38,7 @@ class Subject:
     @functools.cached_property
     def own(self) -> Intervention:
         """The set with the model's own values."""
-        return jax.tree.map(np.asarray, self.found.within(self.prepared.value_range))
+        return self.found.within(self.prepared.value_range)
 
     @functools.cached_property
     def units(self) -> list[int]:

@@ -93,8 +93,9 @@ def test_a_run_has_the_names_of_the_file_and_can_be_drawn(model, tmp_path):
     model_folder.save_model(tmp_path / "model", loaded)
     file = write(tmp_path, ("sentence", "position", "A", "B", "group"), *rows)
     chosen = search.SearchScriptOptions(
-        model=str(tmp_path / "model"), data=file, out=tmp_path / "run", seeds=1, steps=10, alpha=0.5
-    )
+        model=str(tmp_path / "model"), data=file, out=tmp_path / "run", seeds=1, steps=10,
+        alpha=0.5, trust="none",
+    )  # fmt: skip
     summary = search.work(chosen)
     assert summary["task"] == "mine"
     assert summary["examples"]["evaluation"] == 16

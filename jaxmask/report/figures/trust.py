@@ -51,13 +51,13 @@ def constructions_figure(details: Mapping[str, Any]) -> Figure:
 
 
 def kl_figure(details: Mapping[str, Any]) -> Figure:
-    """The KL by distance from the intervention, beside that of the paired sentence.
+    """The KL by distance from the intervention, beside that of the paired sentences.
 
     Args:
         details: of the measure "harm".
 
     Example:
-        >>> entry = {"distance": 0, "part": 0.2, "kl": 0.6, "examples": 3}
+        >>> entry = {"distance": 0, "part": 0.2, "kl": 0.6, "paired": 0.5, "examples": 3}
         >>> details = {"by_distance": [entry], "kl": 0.4, "reference": 0.5}
         >>> kl_figure(details | {"tie": 0.1, "swap": 0.2}).axes[0].get_ylabel()
         'KL (nats)'
@@ -67,13 +67,17 @@ def kl_figure(details: Mapping[str, Any]) -> Figure:
     axes = figure.subplots()
     distance = np.array([one["distance"] for one in entries])
     axes.bar(distance, [one["kl"] for one in entries], color="0.8", edgecolor="black", width=0.7,
-             label="at this word")  # fmt: skip
+             label="set, at this word")  # fmt: skip
+    if details["reference"] is not None:
+        paired = [np.nan if one["paired"] is None else one["paired"] for one in entries]
+        axes.plot(distance, paired, "D", color="black", markerfacecolor="white", zorder=3,
+                  label="paired sentence, at this word")  # fmt: skip
     for one in entries:
         axes.annotate(
             str(one["examples"]), (one["distance"], one["kl"]), xytext=(0, 2),
             textcoords="offset points", ha="center", fontsize=8,
         )  # fmt: skip
-    lines = [("mean over all words", details["kl"], "-")]
+    lines = [("set, mean over all words", details["kl"], "-")]
     if details["reference"] is not None:
         lines.append(("paired sentence, mean over all words", details["reference"], "--"))
     lines.append(("least that swaps the two forms, at the target", details["swap"], ":"))
