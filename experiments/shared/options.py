@@ -356,6 +356,15 @@ class PlanOptions(
 ):
     """Options of all scripts that search."""
 
+    def load_model(self) -> LanguageModel:
+        """The model that the options name, once they are checked.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        self.check()
+        return super().load_model()
+
     def plan(self) -> Plan:
         """Everything that decides the results, as values.
 
@@ -382,6 +391,7 @@ class PlanOptions(
             OptionError: an option is out of its range, or options contradict each other.
         """
         option_types.check(self)
+        self.context_name()
         if self.method == "hard_concrete_paper" and self.rounds:
             raise OptionError(
                 "--rounds: expected none with --method hard_concrete_paper, which exchanges no "
