@@ -13,6 +13,7 @@ from jaxmask.text.vocabulary import END_OF_SENTENCE, Words
 
 FEW = 20  # fewer pairs to flip in a direction than this are reported
 SMALL = 10  # pairs of a group, of which fewer say little about its rate
+WIDE = 20  # points of an interval that says little about a rate
 KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
 MOST_GROUPS = 4  # groups of each kind that get a line of advice
 MOST_LOWER = 0.9  # share of sentences in lower case from which all are meant to be
@@ -112,7 +113,8 @@ def _about_directions(task: Task, odds: np.ndarray) -> Iterator[str]:
 
 def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str]:
     """Groups in which the model is right by chance, or less often."""
-    below, chance, small, right, known = [], [], 0, 0, 0
+    below, unsure, chance = [], [], []
+    small, right, known = 0, 0, 0
     for name, form, rows in _groups(task, encoded):
         correct = encoded.examples.correct[rows][0]
         if not form:
@@ -132,12 +134,14 @@ def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str
                 "decides, such as a nearer noun (attraction) or a preference for one form. Keep "
                 "these lines."
             )
+        elif low <= 50 and high - low > WIDE:
+            unsure.append(f"{line}which may be chance. Add pairs of this kind to know.")
         elif low <= 50 or hits < KNOWN * pairs:
             chance.append(
-                f"{line}hardly more often than by chance, so it hardly knows the phenomenon there. "
+                f"{line}about as often as by chance, so it hardly knows the phenomenon there. "
                 "Leave these lines out, or use another model."
             )
-    for lines in (below, chance):
+    for lines in (below, unsure, chance):
         yield from lines[:MOST_GROUPS]
         if lines[MOST_GROUPS:]:
             others = count(len(lines) - MOST_GROUPS, "more group")

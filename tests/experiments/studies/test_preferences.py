@@ -38,11 +38,19 @@ def test_below_chance_is_attraction():
     assert lines[-1].startswith("Over all pairs the model is right on 20% only.")
 
 
-@pytest.mark.parametrize("right", [17, 20, 23])
-def test_at_chance_the_model_hardly_knows(right):
-    (line,) = [line for line in advice(task(0), mixed(right)) if line.startswith("simple")]
-    assert "hardly more often than by chance" in line
+@pytest.mark.parametrize(("right", "pairs"), [(95, 200), (100, 200), (118, 200), (580, 1000)])
+def test_at_chance_the_model_hardly_knows(right, pairs):
+    lines = advice(task(0, pairs=pairs), mixed(right, pairs))
+    (line,) = [line for line in lines if line.startswith("simple")]
+    assert "about as often as by chance" in line
     assert "Leave these lines out, or use another model." in line
+
+
+@pytest.mark.parametrize(("right", "pairs"), [(3, 10), (17, 40), (20, 40), (23, 40)])
+def test_few_pairs_are_not_advised_away(right, pairs):
+    lines = advice(task(0, pairs=pairs), mixed(right, pairs))
+    (line,) = [line for line in lines if line.startswith("simple")]
+    assert line.endswith("which may be chance. Add pairs of this kind to know.")
 
 
 @pytest.mark.parametrize("right", [32, 40])
