@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
+from experiments.shared.loading import data_name, load_task
 from experiments.shared.option_types import (
     Count,
     Fraction,
@@ -32,8 +33,6 @@ from experiments.shared.options import (
     SplitOptions,
     StepOptions,
     TaskOptions,
-    data_name,
-    load_task,
     suited,
 )
 from experiments.shared.script import run_script

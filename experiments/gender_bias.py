@@ -6,7 +6,8 @@ python -m experiments.gender_bias --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import experiment, open_output
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import gender_bias

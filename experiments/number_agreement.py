@@ -6,7 +6,8 @@ python -m experiments.number_agreement --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import introduce, open_output, report_results, watched
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.measure import measure
 from jaxmask.pipeline.prepare import prepare

@@ -14,8 +14,9 @@ from experiments.shared import checkpoints, hosts
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
 from experiments.shared.experiment import open_output, save_interventions, watched
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
-from experiments.shared.options import PlanOptions, TaskOptions, load_task, suited
+from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep

@@ -12,8 +12,9 @@ from typing import Any
 import tyro
 
 from experiments.shared.experiment import experiment, open_output
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import TextFile
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import minimal_pairs

@@ -3,7 +3,7 @@
 import json
 
 from experiments.shared.drawing import file_names
-from experiments.shared.options import load_task
+from experiments.shared.loading import load_task
 from experiments.studies import ablations as single_unit
 from experiments.studies import run_figures
 from experiments.studies.ablations import Ablations, Sample

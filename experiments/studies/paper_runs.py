@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.shared.console import console
 from experiments.shared.experiment import Trust
+from experiments.shared.loading import data_name, load_model_named, load_task
 from experiments.shared.option_types import (
     DataFolder,
     Fraction,
@@ -31,9 +32,6 @@ from experiments.shared.options import (
     StepOptions,
     TextOptions,
     TrustOptions,
-    data_name,
-    load_model_named,
-    load_task,
     weighted,
 )
 from experiments.studies import needed_units

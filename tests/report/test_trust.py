@@ -3,9 +3,10 @@
 import pytest
 
 from experiments.shared.console import print_table
+from experiments.shared.experiment import TRUST_FIGURES
 from jaxmask.report import to_markdown, trust
 from jaxmask.report.figures import save
-from jaxmask.report.figures.trust import trust_figures
+from jaxmask.report.figures.trust import DRAWN, trust_figure
 from jaxmask.trust.assess import MEASURES
 from jaxmask.trust.measure import Measure, not_measured
 from jaxmask.trust.statistics import Interval
@@ -81,17 +82,17 @@ def test_figures_are_drawn_of_what_there_is(tmp_path, reference):
     for one in found["measures"]:
         if one["name"] == "harm":
             one["details"] = one["details"] | {"reference": reference}
-    drawn = trust_figures(found)
-    assert set(drawn) == {"trust_accuracy", "trust_harm", "trust_dose", "trust_place"}
+    assert set(TRUST_FIGURES) == set(DRAWN)
+    drawn = {name: trust_figure(found, name) for name in TRUST_FIGURES}
     for name, figure in drawn.items():
         save(figure, tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
-    labels = [text.get_text() for text in drawn["trust_harm"].legends[0].get_texts()]
+    labels = [text.get_text() for text in drawn["harm"].legends[0].get_texts()]
     assert any("paired" in label for label in labels) == (reference is not None)
-    accuracy = drawn["trust_accuracy"].axes[0]
+    accuracy = drawn["accuracy"].axes[0]
     assert [t.get_text() for t in accuracy.get_yticklabels()] == ["simple (50)", "nounpp (200)"]
-    place = [t.get_text() for t in drawn["trust_place"].axes[0].get_yticklabels()]
+    place = [t.get_text() for t in drawn["place"].axes[0].get_yticklabels()]
     assert place == ["where it was found", "at the last word only", "layer 1 alone",
                      "layer 2 alone"]  # fmt: skip
-    assert trust_figures({"measures": []}) == {}
+    assert trust_figure({"measures": []}, "dose") is None
     assert "KL by distance" in to_markdown(trust.distance_table(found))
