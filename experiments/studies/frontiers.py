@@ -54,8 +54,9 @@ def _lines(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
     for summary in summaries:
         weights = list(dict.fromkeys(one["kl_weight"] for one in summary["settings"]))
         for weight in weights:
-            label = Kind.of_settings(summary).title.removeprefix(f"{summary['intervention']}-step")
-            label = label.removeprefix(", ") or "hidden states"
+            kind = Kind.of_settings(summary)
+            label = f"{kind.site} states, {kind.values} values"
+            label += ", reach time" * (kind.reach == "time")
             label += f", KL weight {weight:g}" * (len(weights) > 1)
             yield label, [one for one in summary["settings"] if one["kl_weight"] == weight]
 
