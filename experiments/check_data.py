@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.shared.console import console, print_table
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import Data, NewFile
 from experiments.shared.options import (
     ContextOptions,
     ModelOptions,
     SplitOptions,
     TaskName,
-    load_task,
     suited,
 )
 from experiments.shared.script import run_script

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
+from experiments.shared.loading import data_name, load_task
 from experiments.shared.option_types import (
     Count,
     Fraction,
@@ -32,8 +33,6 @@ from experiments.shared.options import (
     SplitOptions,
     StepOptions,
     TaskOptions,
-    data_name,
-    load_task,
     suited,
 )
 from experiments.shared.script import run_script
@@ -49,7 +48,7 @@ from jaxmask.pipeline.prepare import prepare
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
     "ablation_zeroed", "ablation_learned", "attribution_edges", "attribution_learned",
-    "attribution_middle", "greedy", "random", "exhaustive",
+    "attribution_middle", "unembedding", "greedy", "random", "exhaustive",
 ]  # fmt: skip
 
 
@@ -131,6 +130,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     evaluations = comparison_tables.take_evaluations(summary)
     write_run(folder, settings, summary, evaluations, comparison_tables.markdown)
     print_table(comparison_tables.accuracy_table(summary))
+    print_table(comparison_tables.paired_table(summary))
     print_table(comparison_tables.speed_table(summary))
     file = folder / "figures" / "accuracy_against_units.png"
     save_figure(file, lambda: comparison_tables.figure(summary))

@@ -9,8 +9,9 @@ from pathlib import Path
 import tyro
 
 from experiments.shared.console import console
+from experiments.shared.loading import data_name, load_task
 from experiments.shared.option_types import DataFolder, OptionError
-from experiments.shared.options import DataOptions, ModelOptions, data_name, load_task
+from experiments.shared.options import DataOptions, ModelOptions
 from experiments.shared.script import run_script
 from experiments.studies.run_figures import draw, read_run
 

@@ -6,7 +6,8 @@ python -m experiments.gender_bias --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import experiment, open_output
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import gender_bias
@@ -20,6 +21,7 @@ def work(options: Options) -> dict[str, Any]:
     task = load_task(gender_bias.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)
 
 

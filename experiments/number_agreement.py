@@ -6,7 +6,8 @@ python -m experiments.number_agreement --model demo --place single --alpha 0.02
 from typing import Any
 
 from experiments.shared.experiment import introduce, open_output, report_results, watched
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.measure import measure
 from jaxmask.pipeline.prepare import prepare
@@ -22,6 +23,7 @@ def work(options: Options) -> dict[str, Any]:
     task = load_task(number_agreement.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
 
     prepared = prepare(model, task, plan.design)  # splits the examples; each part has its objective
     introduce(prepared, plan, to)

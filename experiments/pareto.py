@@ -14,8 +14,9 @@ from experiments.shared import checkpoints, hosts
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
 from experiments.shared.experiment import open_output, save_interventions, watched
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
-from experiments.shared.options import Options, TaskOptions, load_task, suited
+from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep
@@ -26,7 +27,7 @@ from jaxmask.runs import ensemble
 
 
 @dataclasses.dataclass(frozen=True)
-class ParetoOptions(Options, TaskOptions):
+class ParetoOptions(PlanOptions, TaskOptions):
     """Options of the scripts that search; of alpha and the KL weight, several values."""
 
     alpha: Annotated[tuple[Fraction, ...], NotEmpty] = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
@@ -46,8 +47,10 @@ class ParetoOptions(Options, TaskOptions):
         for name, values in (("alpha", self.alpha), ("kl-weight", self.kl_weight)):
             if not values or len(set(values)) < len(values):
                 raise OptionError(f"--{name}: expected values that differ, found {values}")
-        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
-        one = Options(**{**shared, "alpha": max(self.alpha), "kl_weight": max(self.kl_weight)})
+        shared = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(PlanOptions)
+        }
+        one = PlanOptions(**{**shared, "alpha": max(self.alpha), "kl_weight": max(self.kl_weight)})
         return Sweep(one.plan(), tuple(sorted(self.alpha)), self.kl_weight, self.beta)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from experiments import train_language_model
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
+from experiments.shared.loading import data_name, load_model_named, load_task
 from experiments.shared.option_types import (
     Count,
     DataFolder,
@@ -39,9 +40,6 @@ from experiments.shared.options import (
     SplitOptions,
     StepOptions,
     TaskOptions,
-    data_name,
-    load_model_named,
-    load_task,
     weighted,
 )
 from experiments.shared.script import run_script

@@ -12,8 +12,9 @@ from typing import Any
 import tyro
 
 from experiments.shared.experiment import experiment, open_output
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import TextFile
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.tasks import minimal_pairs
@@ -35,6 +36,7 @@ def work(options: SearchScriptOptions) -> dict[str, Any]:
     task = load_task(minimal_pairs.NAME, options.data)
     settings = plan.settings(task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
+    to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)
 
 

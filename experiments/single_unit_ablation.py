@@ -11,8 +11,9 @@ import json
 from pathlib import Path
 
 from experiments.shared.console import console, print_table
+from experiments.shared.loading import load_task
 from experiments.shared.option_types import Count, DataFolder, ResultFolder, Seed
-from experiments.shared.options import ContextOptions, ModelOptions, load_task, suited
+from experiments.shared.options import ContextOptions, ModelOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies.ablations import Sample, ablate, content, table
 from jaxmask.files.run_folder import check_writable, write_text

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.shared.console import console, print_table
-from experiments.shared.options import Options, TaskOptions, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies.searches import Resources, run_or_read
 from jaxmask.files.run_folder import write_text
@@ -30,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class VariantOptions(Options, TaskOptions):
+class VariantOptions(PlanOptions, TaskOptions):
     """Options of the scripts that search, and the task."""
 
 

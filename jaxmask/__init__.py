@@ -7,6 +7,7 @@ The names below are what research code uses; everything else stands in the packa
 - `jaxmask.models`, `jaxmask.text`, `jaxmask.tasks`: language models, a folder for each family;
   words and minimal pairs; phenomena.
 - `jaxmask.pipeline`: the steps of an experiment, from a model and a task to a summary.
+- `jaxmask.trust`: what a sceptical reader asks of a found set, measured.
 - `jaxmask.files`, `jaxmask.report`: what is written to disk; tables, pages and figures.
 
 A name is imported when it is first used, so that ``import jaxmask`` costs next to nothing.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         search,
         tasks,
         text,
+        trust,
     )
     from jaxmask.evaluate import Evaluation
     from jaxmask.files.intervention_file import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from jaxmask.pipeline.search_all import search_all
     from jaxmask.pipeline.summarise import summarise
     from jaxmask.search import SearchConfig
+    from jaxmask.trust.assess import assess
 
 try:
     __version__ = version("jaxmask")
@@ -54,7 +57,7 @@ except PackageNotFoundError:  # run from a source tree that isn't installed
 
 _MODULES = (
     "baselines", "evaluate", "files", "models", "pipeline", "report", "runs", "search", "tasks",
-    "text",
+    "text", "trust",
 )  # fmt: skip
 
 # Where each name is defined.
@@ -77,6 +80,7 @@ _NAMES = {
     "Site": "intervention",
     "Split": "pipeline.plan",
     "apply": "files.intervention_file",
+    "assess": "trust.assess",
     "check_objective": "search",
     "evenly": "objective",
     "intervene": "intervention",
@@ -94,10 +98,11 @@ _NAMES = {
 __all__ = [
     "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Intervention", "Kind", "LanguageModel",
     "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL", "SavedIntervention",
-    "SearchConfig", "Site", "Split", "__version__", "apply", "baselines", "check_objective",
-    "evaluate", "evenly", "files", "intervene", "load_intervention", "load_model", "measure",
-    "models", "pipeline", "prepare", "report", "runs", "save_intervention", "save_model", "search",
-    "search_all", "summarise", "tasks", "text", "units",
+    "SearchConfig", "Site", "Split", "__version__", "apply", "assess", "baselines",
+    "check_objective", "evaluate", "evenly", "files", "intervene", "load_intervention",
+    "load_model", "measure", "models", "pipeline", "prepare", "report", "runs",
+    "save_intervention", "save_model", "search", "search_all", "summarise", "tasks", "text",
+    "trust", "units",
 ]  # fmt: skip
 
 

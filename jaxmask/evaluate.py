@@ -4,11 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmask.intervention import Intervention
 from jaxmask.objective import KL, ExactKL, NoKL, Objective
 from jaxmask.search import losses
+
+PART = 8  # interventions that one program judges
 
 
 class Evaluation(NamedTuple):
@@ -90,3 +93,30 @@ def accuracies(found: Intervention, objective: Objective) -> Float[Array, " runs
         [0.0, 0.5]
     """
     return jax.lax.map(lambda one: evaluate(one, objective, NoKL()).accuracy, found)
+
+
+def accuracies_in_parts(found: Intervention, objective: Objective) -> Float[np.ndarray, " runs"]:
+    """The same as `accuracies`, by one program for stacks of any size.
+
+    Args:
+        found: ``runs directions units``.
+        objective: the model's, on some examples.
+
+    Example:
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> mask = jnp.array([[0.0, 1.0], [0.0, 1.0]])
+        >>> found = Intervention(mask, jnp.array([[0.0, 1.0], [0.0, 1.0]]))
+        >>> stack = jax.tree.map(lambda x: jnp.stack([0 * x, x, x]), found)
+        >>> accuracies_in_parts(stack, objective).tolist()
+        [0.0, 0.5, 0.5]
+    """
+    runs = len(found.mask)
+    padding = [(0, -runs % PART), (0, 0), (0, 0)]
+    padded = jax.tree.map(lambda x: np.pad(np.asarray(x, np.float32), padding), found)
+    parts = [
+        np.asarray(accuracies(jax.tree.map(lambda x, at=at: x[at : at + PART], padded), objective))
+        for at in range(0, runs, PART)
+    ]
+    return np.concatenate(parts)[:runs]

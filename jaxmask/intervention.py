@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 DIRECTIONS = 2  # in which a decision can be turned: to either form of a pair
@@ -275,6 +276,22 @@ def from_values(
                [1., 0.]], dtype=float32)
     """
     return Intervention(jnp.broadcast_to(mask, values.shape), to_baseline(values))
+
+
+def from_arrays(mask: ArrayLike, baseline: ArrayLike) -> Intervention:
+    """The intervention of a mask and a baseline in arrays of any kind, or a stack of interventions.
+
+    Args:
+        mask: ``*stack directions units``.
+        baseline: of the same shape, or one that broadcasts to it.
+
+    Example:
+        >>> from_arrays(np.ones((3, 2, 4)), np.zeros((2, 4))).baseline.shape
+        (3, 2, 4)
+    """
+    mask = jnp.asarray(mask, jnp.float32)
+    values = np.broadcast_to(np.asarray(baseline, np.float32), mask.shape)
+    return Intervention(mask, jnp.asarray(values))
 
 
 def single_step(

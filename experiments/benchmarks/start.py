@@ -18,7 +18,8 @@ from typing import Any
 import jax
 
 from experiments.shared.experiment import experiment, open_output
-from experiments.shared.options import Options, load_task, suited
+from experiments.shared.loading import load_task
+from experiments.shared.options import Options, suited
 from experiments.shared.script import parse
 from jaxmask.pipeline.prepare import prepare
 from jaxmask.runs.programs import Programs

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from experiments.shared.loading import load_model_named
 from experiments.shared.option_types import (
     CountOrZero,
     Fraction,
@@ -25,7 +26,6 @@ from experiments.shared.option_types import (
     TextFile,
     check,
 )
-from experiments.shared.options import load_model_named
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.pipeline.plan import Plan

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,14 @@ from experiments.shared.console import console, print_table, progress
 from experiments.shared.drawing import save_figure
 from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
-from jaxmask.files.run_folder import check_run_folder, open_run, write_run
+from jaxmask.files.run_folder import check_run_folder, open_run, write_run, write_text
 from jaxmask.intervention import units
 from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import observations, separate, summarise
+from jaxmask.report.trust import trust_report, trust_table
 from jaxmask.runs.ensemble import Session
 from jaxmask.runs.phases import Observer
 from jaxmask.runs.programs import Programs
@@ -28,9 +29,19 @@ from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
+from jaxmask.trust.assess import MEASURES, Level, assess
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Trust = Level | Literal["none"]
+# Written out: a search starts without waiting for matplotlib.
+TRUST_FIGURES = (
+    "accuracy",
+    "harm",
+    "dose",
+    "place",
+)
 
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
@@ -43,12 +54,14 @@ class Output(NamedTuple):
         settings: everything that decides the results: the content of ``config.json``.
         checkpoint_minutes: minutes between checkpoints.
         started: when the experiment began, as of `time.perf_counter`.
+        trust: how much is measured of what can be trusted, see `jaxmask.trust.assess.assess`.
     """
 
     folder: Path
     settings: dict[str, Any]
     checkpoint_minutes: float
     started: float
+    trust: Trust = "none"
 
 
 def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0) -> Output:
@@ -173,10 +186,14 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     fails costs neither files nor tables.
     """
     found = results.search
+    trust = measure_trust(results, prepared, plan, to.trust)
     seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
-    summary = summarise(results, prepared, plan, seconds)
+    summary = {**summarise(results, prepared, plan, seconds), **trust}
 
     def write_others() -> None:
+        (to.folder / "trust.md").unlink(missing_ok=True)
+        if trust:
+            write_text(to.folder / "trust.md", trust_report(summary["trust"]))
         save_interventions(to.folder / "interventions", results, summary, prepared, to.settings)
 
     hosts.by_first(
@@ -185,11 +202,25 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     checkpoints.remove(to.folder)
     print_table(report.shorten(report.unit_table(summary)))
     print_table(report.summary_row(summary))
-    for line in report.stops(summary):
+    if trust:
+        print_table(trust_table(summary["trust"], short=True))
+    for line in (*report.stops(summary), *report.unconverged(summary)):
         console().print(line, soft_wrap=True)
     draw(to.folder / "figures", results, summary, prepared)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary
+
+
+def measure_trust(results: Results, prepared: Prepared, plan: Plan, level: Trust) -> dict[str, Any]:
+    """The entry "trust" of a summary, measured with progress; none if none is asked for."""
+    if level == "none":
+        return {}
+    with progress(len(MEASURES), "measuring") as advance_to:
+
+        def observe(done: int, name: str) -> None:
+            advance_to(done, last=name)
+
+        return {"trust": assess(results, prepared, plan, level, observe)}
 
 
 def save_interventions(
@@ -213,9 +244,19 @@ def save_interventions(
 
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
-    """Draws the activations of an example, and how the searches went."""
+    """Draws the activations of an example, how the searches went, and what can be trusted."""
     save_figure(folder / "activations.png", lambda: _example(results, summary, prepared))
     save_figure(folder / "search.png", lambda: _curves(results))
+    trust = summary.get("trust", {"measures": []})
+    for name in TRUST_FIGURES:
+        save_figure(folder / f"trust_{name}.png", lambda name=name: _trust(name, trust))
+
+
+def _trust(name: str, trust: dict[str, Any]) -> "Figure | None":
+    """The figure of a measure of trust; None if there is none."""
+    from jaxmask.report.figures.trust import trust_figure
+
+    return trust_figure(trust, name)
 
 
 def _example(results: Results, summary: dict[str, Any], prepared: Prepared) -> "Figure | None":

@@ -5,15 +5,14 @@ what it calls takes the values.
 """
 
 import dataclasses
-import hashlib
 import lzma
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from converters.gulordava import convert
 from experiments.shared import option_types
+from experiments.shared.loading import data_name, load_model_named
 from experiments.shared.option_types import (
     Count,
     CountOrZero,
@@ -32,28 +31,13 @@ from experiments.shared.option_types import (
 from experiments.shared.text import draw_sentences
 from jaxmask.intervention import Kind, Place, Reach, Values
 from jaxmask.models.language_model import LanguageModel
-from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.objective import NoKL
 from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
 from jaxmask.search import PAPER, SearchConfig
-from jaxmask.tasks import minimal_pairs
-from jaxmask.tasks.registry import PHENOMENA, phenomenon
 from jaxmask.text.examples import Task
 
 TaskName = Literal["number_agreement", "gender_bias", "minimal_pairs"]
-MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
 PRECISION = "highest"  # of products on accelerators, in scripts
-
-
-def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
-    """The bundled model (``demo``), a PyTorch checkpoint (``.pt``) or a model folder."""
-    if name == "demo":
-        return load_model(BUNDLED_MODEL, dtype)
-    if Path(name).suffix == ".pt":
-        if dtype != "float32":
-            raise OptionError(f"--dtype: expected float32 for a .pt file, found {dtype}")
-        return convert(name, vocab)
-    return load_model(name, dtype)
 
 
 Chosen = TypeVar("Chosen")
@@ -71,50 +55,6 @@ def suited(options: Chosen, model: LanguageModel) -> Chosen:
     }
     missing = {name for name in usual if getattr(options, name, "") is None}
     return dataclasses.replace(options, **{name: usual[name] for name in missing})
-
-
-def load_task(name: str, data: Path | None) -> Task:
-    """The stimuli of one of `jaxmask.tasks.registry.PHENOMENA`, or those of a file of pairs.
-
-    Args:
-        name: of the task.
-        data: file or folder of the stimuli; None for stimuli that the task makes itself.
-
-    Raises:
-        OptionError: a file was given where a folder was expected, or the other way round.
-        TaskDataError: the data can't be used.
-    """
-    chosen = phenomenon(name)
-    of_a_file = chosen is PHENOMENA[minimal_pairs.NAME]
-    if data is None:
-        if chosen.generate is None:
-            raise OptionError(
-                f"--data: expected a file of minimal pairs, see {MINIMAL_PAIRS_PAGE}; none given"
-            )
-        return chosen.generate()
-    if data.is_dir() and of_a_file:
-        raise OptionError(f"--data: expected a file of minimal pairs, found the folder {data}")
-    if data.is_file() and not of_a_file:
-        raise OptionError(
-            f"--data: expected the folder of {name}'s original files, found the file {data}; for "
-            "minimal pairs of your own there is python -m experiments.search, or "
-            f"--task {minimal_pairs.NAME}"
-        )
-    if of_a_file and data.stem in PHENOMENA:
-        raise OptionError(
-            f"--data: {data}: expected a file that isn't called like a task ({data.stem}), as its "
-            "results would be"
-        )
-    return chosen.read(data)
-
-
-def data_name(data: Path | None) -> str:
-    """What the record says of ``--data``: its name; for a file, also its hash."""
-    if data is None:
-        return "generated"
-    if data.is_file():
-        return f"{data.name}, sha256 {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
-    return data.name
 
 
 def search_config(method: str) -> SearchConfig:
@@ -248,8 +188,9 @@ class SplitOptions:
     evaluation: Count | None = None
     """Examples held out of the search, on which results are reported; as many as in the paper if
     not given: 1000 for number agreement, 200 for gender bias; a fifth of minimal pairs."""
-    split: Literal["example", "word"] = "example"
-    """Hold out examples, as the paper did, or words: no subject (profession) is in both parts."""
+    split: Literal["example", "word", "group"] = "example"
+    """Hold out examples, as the paper did; or words: no subject (profession) is in both parts; or
+    groups: no construction (template) is."""
     split_seed: Seed = 0
     """Seed of the choice of these."""
 
@@ -298,6 +239,14 @@ class RunOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrustOptions:
+    """What is asked of what was found."""
+
+    trust: Literal["fast", "all", "none"] = "fast"
+    """Measures of what can be trusted: without further searches, all of them, or none."""
+
+
+@dataclasses.dataclass(frozen=True)
 class SearchOptions(StepOptions):
     """How to search."""
 
@@ -335,7 +284,7 @@ class SearchOptions(StepOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(
+class PlanOptions(
     RunOptions,
     TextOptions,
     SplitOptions,
@@ -345,7 +294,16 @@ class Options(
     DataOptions,
     ModelOptions,
 ):
-    """Options of the scripts that search."""
+    """Options of all scripts that search."""
+
+    def load_model(self) -> LanguageModel:
+        """The model that the options name, once they are checked.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        self.check()
+        return super().load_model()
 
     def plan(self) -> Plan:
         """Everything that decides the results, as values.
@@ -373,8 +331,25 @@ class Options(
             OptionError: an option is out of its range, or options contradict each other.
         """
         option_types.check(self)
+        self.context_name()
         if self.method == "hard_concrete_paper" and self.rounds:
             raise OptionError(
                 "--rounds: expected none with --method hard_concrete_paper, which exchanges no "
                 f"units, found {self.rounds}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(TrustOptions, PlanOptions):
+    """Options of the scripts that search once and report what was found."""
+
+    prune: bool = False
+    """Take units away from what was found while training accuracy stays within half a point."""
+
+    def plan(self) -> Plan:
+        """Everything that decides the results, as values.
+
+        Raises:
+            OptionError: an option is out of its range, or options contradict each other.
+        """
+        return super().plan()._replace(prune=self.prune)

@@ -19,7 +19,6 @@ from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Table
 from jaxmask.text.examples import Encoded, Task
 
-KIND = Kind(reach="time", place="every")
 FOUND = (
     10.0  # points of accuracy lost somewhere: from there on Lakretz et al. count a unit as found
 )
@@ -58,6 +57,15 @@ class Ablations(NamedTuple):
         return (np.flatnonzero((self.drop >= FOUND).any(axis=0)) + 1).tolist()
 
 
+def kind_of(model: LanguageModel) -> Kind:
+    """States of the model's first site, zeroed at every word, as Lakretz et al. did.
+
+    The layer above reads the original ones in a model that can tell the two.
+    """
+    reach = "time" if "time" in model.reaches else model.reaches[0]
+    return Kind(next(iter(model.sites)), reach, place="every")
+
+
 def ablate(model: LanguageModel, task: Task, sample: Sample) -> Ablations:
     """Zeroes each unit of the model alone, at every word of the sentences."""
     encoded = model.encode(task)
@@ -70,7 +78,7 @@ def ablate(model: LanguageModel, task: Task, sample: Sample) -> Ablations:
     conditions = list(_conditions(encoded, task, sample))
     with progress(len(conditions), "zeroing each unit") as advance_to:
         for done, (name, rows) in enumerate(conditions, start=1):
-            objective = model.objective(encoded.examples.take(rows), KIND, context)
+            objective = model.objective(encoded.examples.take(rows), kind_of(model), context)
             effects.append(jax.tree.map(np.asarray, run(objective)))
             names.append(name)
             advance_to(done)
@@ -95,7 +103,7 @@ def _conditions(encoded: Encoded, task: Task, sample: Sample) -> Iterator[tuple[
 
 def table(ablations: Ablations, model: LanguageModel, most: int = 10) -> Table:
     """The units whose loss costs most, with the condition in which it costs most."""
-    site = model.sites[KIND.site]
+    site = model.sites[kind_of(model).site]
     worst = ablations.drop.max(axis=0)
     order = np.argsort(-worst, kind="stable")[:most]
     rows = []

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from experiments.shared import records
 from experiments.shared.console import console, progress
+from experiments.studies import paired
 from experiments.studies.convergence import Rule, Run, Watch
 from experiments.studies.methods import METHODS, Bench, Size, greedy_curve
 from jaxmask import report, search
@@ -24,6 +26,7 @@ from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.summarise import environment, examples_of
 from jaxmask.runs.programs import Programs
 from jaxmask.text.examples import Task
+from jaxmask.trust.subject import flips
 
 WATCHED = 1024  # training rows that the rule of convergence looks at
 
@@ -102,6 +105,9 @@ def run_all(
     used = {job.method: METHODS[job.method].score or job.method for job in jobs}
     of_score = {of: Bench(objective, watch, Programs(), most, {}) for of in used.values()}
     benches = {method: of_score[of] for method, of in used.items()}
+    for method, bench in benches.items():
+        if METHODS[method].at_last_word:
+            benches[method] = bench._replace(last=prepared.last_word_objective)
     shared = comparison.settings(prepared.design, prepared.task, prepared.model)
     runs: dict[Job, dict[str, Any]] = {}
     waiting = []
@@ -121,9 +127,11 @@ def run_all(
             bench, method = benches[job.method], METHODS[job.method]
             run = method.run(bench, job.seed, config)
             judged = watch.programs.call("evaluate", evaluate, run.intervention, evaluation)
-            runs[job] = plain(
-                _record(run, judged, bench.programs.compiling, prepared.task.directions), "run"
-            )
+            own = jax.tree.map(np.asarray, run.intervention.within(prepared.value_range))
+            flipped_each = flips(prepared, prepared.evaluation, own)
+            record = _record(run, judged, bench.programs.compiling, prepared.task.directions)
+            record["flipped"] = "".join(map(str, flipped_each.astype(int)))
+            runs[job] = plain(record, "run")
             records.write(file, settings, runs[job])
             flipped = f"{runs[job]['accuracy']:.0f}%"
             advance_to(number + 1, **{method.label: f"{flipped}, {runs[job]['n_units']} units"})
@@ -212,6 +220,7 @@ def summarise(
         "model": prepared.model.description(),
         "examples": examples | {"watched": WATCHED},
         "methods": entries,
+        "paired": paired.differences(entries, prepared),
         "greedy_curve": results.greedy_curves,
         "seconds": {"total": seconds},
         **environment(),

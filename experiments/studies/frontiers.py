@@ -29,7 +29,7 @@ def table(summaries: Sequence[Summary]) -> Table:
     )
     return Table(
         f"Accuracy, units and KL ({_title(summaries)})",
-        ("Intervention", "Units", "Accuracy", "KL", "elsewhere"),
+        ("Site, values", "Units", "Accuracy", "KL", "elsewhere"),
         rows,
         "Held-out accuracy in percent; KL in nats, and the part of it that the target's position "
         "doesn't give; mean ± standard deviation over seeds.",
@@ -54,8 +54,9 @@ def _lines(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[Summary]]]:
     for summary in summaries:
         weights = list(dict.fromkeys(one["kl_weight"] for one in summary["settings"]))
         for weight in weights:
-            label = Kind.of_settings(summary).title.removeprefix(f"{summary['intervention']}-step")
-            label = label.removeprefix(", ") or "hidden states"
+            kind = Kind.of_settings(summary)
+            label = f"{kind.site}, {kind.values}"
+            label += ", reach time" * (kind.reach == "time")
             label += f", KL weight {weight:g}" * (len(weights) > 1)
             yield label, [one for one in summary["settings"] if one["kl_weight"] == weight]
 

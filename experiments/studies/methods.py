@@ -21,6 +21,7 @@ from jaxmask.baselines import (
     random_masks,
     reinforce,
     selection,
+    unembedding,
 )
 from jaxmask.baselines.exhaustive import ExhaustiveConfig
 from jaxmask.baselines.greedy import Additions, GreedyConfig
@@ -62,6 +63,8 @@ class Bench(NamedTuple):
         most: the largest number of units that is asked for.
         kept: what serves all sizes, by seed, and the seconds it took: scores of units, or greedy
             selection's additions.
+        last: training examples with interventions at the last word only, for methods that score
+            units there.
     """
 
     objective: Objective
@@ -69,6 +72,7 @@ class Bench(NamedTuple):
     programs: Programs
     most: int
     kept: dict[int, tuple[Any, float]]
+    last: Objective | None = None
 
 
 class Method(NamedTuple):
@@ -81,6 +85,7 @@ class Method(NamedTuple):
         paper: what Table 6 calls it.
         most: units up to which it can be run; None for any number.
         score: what it ranks units by, if it does: methods of the same score share a `Bench`.
+        at_last_word: does it score units at the last word only?
     """
 
     label: str
@@ -89,6 +94,7 @@ class Method(NamedTuple):
     paper: str | None = None
     most: int | None = None
     score: Callable | None = None
+    at_last_word: bool = False
 
 
 def key_of(seed: int) -> Key[Array, ""]:
@@ -201,7 +207,8 @@ def _scored(
         return choose(jax.random.split(key)[1], scores, objective, config)
 
     def run(bench: Bench, seed: int, config: SelectionConfig) -> Run:
-        computed, seconds = _kept(bench, seed, scores, config)
+        scored_on = bench if bench.last is None else bench._replace(objective=bench.last)
+        computed, seconds = _kept(scored_on, seed, scores, config)
         before, config = bench.programs.running, _traced(config)
         args = key_of(seed), computed, bench.objective, config
         found = bench.programs.call(choose.__name__, intervention, *args)
@@ -296,6 +303,7 @@ METHODS = {
     "attribution_middle": _selection(
         "attribution, middle", attribution.middle, attribution.set_to_middle
     ),
+    "unembedding": _selection("decoder rows", unembedding.score)._replace(at_last_word=True),
     "greedy": Method("greedy", _greedy_config, _greedy),
     "random": _selection("random", random_masks.score),
     "exhaustive": Method("exhaustive", _exhaustive_config, _exhaustive, most=EXHAUSTIVE_MOST),

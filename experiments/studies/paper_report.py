@@ -3,7 +3,7 @@
 import json
 
 from experiments.shared.drawing import file_names
-from experiments.shared.options import load_task
+from experiments.shared.loading import load_task
 from experiments.studies import ablations as single_unit
 from experiments.studies import run_figures
 from experiments.studies.ablations import Ablations, Sample
@@ -12,6 +12,7 @@ from jaxmask.files.run_folder import write_text
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.report import Table, directions, paper, paper_tables, unit_table
 from jaxmask.report.page import Picture, Report, Section
+from jaxmask.report.trust import meanings, trust_tables
 from jaxmask.tasks import number_agreement
 from jaxmask.tasks.registry import PHENOMENA
 
@@ -83,6 +84,7 @@ def sections(
             for run in runs
             if run.setting in paper.RESULTS and run.setting[2]
         ),
+        *(_trust_section(run, of_model) for run in runs if "trust" in run.summary),
         _text_section(paper_tables.text_kl_table(summaries), of_model),
         _search_section(runs, of_model),
         Section(f"Single-unit ablation{of_model}", tables=(single_unit.table(ablations, model),)),
@@ -121,6 +123,31 @@ def _text_section(table: Table, of_model: str) -> Section:
     )
     return Section(
         f"What the units do elsewhere{of_model}", text, tables=(table,) * bool(table.rows)
+    )
+
+
+TRUST_PICTURES = {
+    "trust_accuracy": "Accuracy by construction with 95% intervals.",
+    "trust_harm": "KL by distance from the intervention, beside that of the paired sentence.",
+    "trust_dose": "Decisions that flip, by how far units are moved to their learned values.",
+    "trust_place": "Decisions that flip with the set at the last word only, and elsewhere only.",
+}
+
+
+def _trust_section(run: PaperRun, of_model: str) -> Section:
+    """What was measured of the best set of a run."""
+    trust, folder = run.summary["trust"], run.folder / "figures"
+    name = paper_tables.setting_name(run.setting)
+    pictures = tuple(
+        Picture(folder / f"{file}.png", f"{name}: {caption}", caption)
+        for file, caption in TRUST_PICTURES.items()
+        if (folder / f"{file}.png").exists()
+    )
+    return Section(
+        f"What can be trusted: {name}{of_model}",
+        "\n\n".join(meanings(trust)),
+        tables=trust_tables(trust),
+        pictures=pictures,
     )
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from experiments.shared.console import console
+from experiments.shared.experiment import Trust
+from experiments.shared.loading import data_name, load_model_named, load_task
 from experiments.shared.option_types import (
     DataFolder,
     Fraction,
@@ -29,9 +31,7 @@ from experiments.shared.options import (
     StateOptions,
     StepOptions,
     TextOptions,
-    data_name,
-    load_model_named,
-    load_task,
+    TrustOptions,
     weighted,
 )
 from experiments.studies import needed_units
@@ -48,7 +48,7 @@ from jaxmask.search import SearchConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class PaperOptions(TextOptions, StepOptions, ContextOptions, StateOptions):
+class PaperOptions(TrustOptions, TextOptions, StepOptions, ContextOptions, StateOptions):
     """Options of the scripts that run all of Table 4."""
 
     model: Annotated[tuple[Model, ...], NotEmpty] = ("demo",)
@@ -85,6 +85,7 @@ class PaperOptions(TextOptions, StepOptions, ContextOptions, StateOptions):
             self.kl_weight,
             self.data,
             self.out,
+            self.trust,
         )
 
     def load_model(self, name: str) -> LanguageModel:
@@ -105,6 +106,7 @@ class Request(NamedTuple):
         kl_weight: weight of the KL in the regularised settings.
         data: folder of the original files; None to generate the stimuli.
         folder: for the results.
+        trust: what is measured of what was found, see `experiments.shared.experiment.Output`.
     """
 
     plan: Plan
@@ -112,6 +114,7 @@ class Request(NamedTuple):
     kl_weight: float
     data: Path | None
     folder: Path
+    trust: Trust = "none"
 
     def data_of(self, task: str) -> Path | None:
         """The folder of a task's original files."""
@@ -194,7 +197,7 @@ def _run(request: Request, model: LanguageModel, setting: Setting) -> PaperRun:
     plan, folder = request.plan_of(setting), request.folder_of(model, setting)
     task = load_task(setting[0], request.data_of(setting[0]))
     prepared = prepare(model, task, plan.design)
-    resources = Resources(Programs())
+    resources = Resources(Programs(), trust=request.trust)
     if request.alpha is not None:
         summary = run_or_read(prepared, plan, folder, resources)
         return PaperRun(setting, summary, None, folder)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.shared import checkpoints
-from experiments.shared.experiment import experiment, open_output
+from experiments.shared.experiment import Trust, experiment, open_output
 from jaxmask.files.run_folder import read_summary
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
@@ -19,10 +19,12 @@ class Resources(NamedTuple):
     Attributes:
         programs: compiled ones, of models of one size.
         checkpoint_minutes: minutes between checkpoints.
+        trust: what is measured of what was found, see `experiments.shared.experiment.Output`.
     """
 
     programs: Programs
     checkpoint_minutes: float = 1.0
+    trust: Trust = "none"
 
 
 def run_or_read(
@@ -44,7 +46,7 @@ def run_or_read(
     if (finished := read_summary(folder)) is not None:
         checkpoints.remove(folder)
         return finished
-    return experiment(prepared, plan, to, resources.programs)
+    return experiment(prepared, plan, to._replace(trust=resources.trust), resources.programs)
 
 
 def train_accuracy(summary: dict[str, Any]) -> float:

@@ -278,6 +278,7 @@ def step(
         kl=observed.averages.kl,
         expected_l0=(violation + 1.0) * target * units,
         target=target * units,
+        fractional_gates=jnp.zeros(()),  # coins are never in between
         hard_units=hard_mask(params["location"], config).sum(),
         multiplier=params["multipliers"]["l0"],
         fractional_multiplier=jnp.zeros(()),

@@ -25,7 +25,7 @@ from jaxmask.products import exact
 def predictions(
     hidden: Float[Array, "batch hidden"], weight: Float[Array, "vocabulary hidden"], cap: float
 ) -> Predictions:
-    """What `divergence` needs of the distributions after some states; ``mean`` is empty.
+    """What `divergence` needs of the distributions after some states; ``mean`` is one column of 0.
 
     Args:
         hidden: the states that the decoder reads, untouched.
@@ -36,7 +36,8 @@ def predictions(
         >>> float(predictions(jnp.zeros((1, 2)), jnp.eye(2), 30.0).logsumexp[0])  # log 2
         0.6931471824645996
     """
-    unknown = Predictions(hidden, jnp.zeros(len(hidden)), hidden[:, :0])
+    # Of no width it couldn't be made part by part, see `jax.lax.map`.
+    unknown = Predictions(hidden, jnp.zeros(len(hidden)), jnp.zeros_like(hidden[:, :1]))
     highest, total, *_ = _pass(unknown, hidden, weight, cap)
     return unknown._replace(logsumexp=highest + jnp.log(total))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxmask.intervention import Intervention, Kind, Range, Site, Values
+from jaxmask.intervention import Intervention, Kind, Range, Reach, Site, Values
 from jaxmask.objective import Objective
 from jaxmask.text.examples import Encoded, Examples, Stimulus, Task, Unknown
 from jaxmask.text.ordinary_text import Text
@@ -110,6 +110,10 @@ class LanguageModel(Protocol):
     @property
     def contexts(self) -> tuple[str, ...]:
         """Names of what may be read before each sentence; the default is the first."""
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """Who may read replaced states, see `jaxmask.intervention.Kind`."""
 
     @property
     def usual_values(self) -> Values:
@@ -240,11 +244,12 @@ def site_of(model: LanguageModel, kind: Kind) -> Site:
     """The site that a kind of intervention names.
 
     Raises:
-        ModelError: the model has no such site.
+        ModelError: the model has no such site, or can't replace states for that reach.
 
     Example:
         >>> from types import SimpleNamespace
-        >>> model = SimpleNamespace(name="tiny", sites={"hidden": Site("hidden", 1, 4)})
+        >>> sites, reaches = {"hidden": Site("hidden", 1, 4)}, ("all", "time")
+        >>> model = SimpleNamespace(name="tiny", sites=sites, reaches=reaches)
         >>> site_of(model, Kind()).units
         4
         >>> site_of(model, Kind(site="cell"))
@@ -254,6 +259,10 @@ def site_of(model: LanguageModel, kind: Kind) -> Site:
     if kind.site not in model.sites:
         raise ModelError(
             f"{model.name}: site: expected {' or '.join(model.sites)}, found {kind.site!r}"
+        )
+    if kind.reach not in model.reaches:
+        raise ModelError(
+            f"{model.name}: reach: expected {' or '.join(model.reaches)}, found {kind.reach!r}"
         )
     return model.sites[kind.site]
 

@@ -60,7 +60,7 @@ def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
     Example:
         See `jaxmask.pipeline.summarise.summarise`.
     """
-    train_accuracy = _train_accuracy(found, prepared)
+    train_accuracy = _train_accuracy(found, prepared, plan)
     found = found._replace(interventions=_where_learned(found.interventions, prepared))
     own = found.interventions.within(prepared.value_range)
     held_out = prepared.evaluation_objective
@@ -82,10 +82,13 @@ def _where_learned(interventions: Intervention, prepared: Prepared) -> Intervent
     return interventions._replace(mask=interventions.mask * where)
 
 
-def _train_accuracy(found: Ensemble, prepared: Prepared) -> Float[np.ndarray, " runs"]:
-    """The fraction of training decisions flipped by each run; the last round has computed it."""
+def _train_accuracy(found: Ensemble, prepared: Prepared, plan: Plan) -> Float[np.ndarray, " runs"]:
+    """The fraction of training decisions flipped by each run.
+
+    The last round of exchange has computed it, unless units were taken away after it.
+    """
     rounds = found.history.rounds
-    if rounds is not None:
+    if rounds is not None and not plan.prune:
         return np.asarray(rounds.accuracy[:, -1])
     return np.asarray(accuracies(found.interventions, prepared.train_objective))
 

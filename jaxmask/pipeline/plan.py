@@ -20,7 +20,7 @@ class Split(NamedTuple):
             or a fifth of the examples that the model's vocabulary has where the paper has no such
             task.
         by: ``example`` holds out examples, as the paper did; ``word`` holds out words, so that no
-            subject (profession) is in both parts.
+            subject (profession) is in both parts; ``group`` holds out constructions (templates).
         seed: of the random choice.
 
     Example:
@@ -28,7 +28,7 @@ class Split(NamedTuple):
     """
 
     evaluation: int | None = None
-    by: Literal["example", "word"] = "example"
+    by: Literal["example", "word", "group"] = "example"
     seed: int = 0
 
     def size(self, task: str, known: int) -> int:
@@ -117,6 +117,7 @@ class Plan(NamedTuple):
         method: name of the method for the record, ``hard_concrete`` or ``hard_concrete_paper``.
         seeds: number of searches; seed n gives the same search whatever the number of seeds.
         text: ordinary text; None to leave it out.
+        prune: take units away while training accuracy stays within half a point.
 
     Example:
         See `jaxmask.pipeline.search_all.search_all`.
@@ -127,6 +128,7 @@ class Plan(NamedTuple):
     method: str = "hard_concrete"
     seeds: int = 10
     text: TextSample | None = None
+    prune: bool = False
 
     def settings(self, task: Task, model: LanguageModel) -> dict[str, Any]:
         """Everything that decides the results, and nothing else, in JSON's types.
@@ -137,6 +139,7 @@ class Plan(NamedTuple):
             **self.design.settings(task, model),
             "method": self.method,
             "seeds": self.seeds,
+            **({"prune": True} if self.prune else {}),  # runs of before had no such setting
             "text": None if self.text is None else self.text.name,
             **({} if self.text is None else {"text_sentences": self.text.limit}),
             "search": search.settings(self.config),

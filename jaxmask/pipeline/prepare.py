@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from jaxmask.intervention import Range, Site
+from jaxmask.intervention import Place, Range, Site
 from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.objective import Objective
 from jaxmask.pipeline.plan import Design, Split
@@ -70,10 +70,15 @@ class Prepared:
         """The objective on the examples held out."""
         return self._objective(self.evaluation)
 
-    def _objective(self, part: Examples) -> Objective:
+    @functools.cached_property
+    def last_word_objective(self) -> Objective:
+        """The objective on the examples to search on, of interventions at their last word only."""
+        return self._objective(self.train, "last")
+
+    def _objective(self, part: Examples, place: Place | None = None) -> Objective:
         return self.model.objective(
             part,
-            self.design.kind,
+            self.design.kind._replace(place=place or self.design.kind.place),
             self.context,
             self.value_range,
             both_directions=self.both_directions,
@@ -146,9 +151,11 @@ def split_rows(
     Raises:
         SplitError: one of the two parts would be empty.
     """
-    together = splits.position_words(encoded) if split.by == "word" else None
+    together = {
+        "example": None, "word": splits.position_words(encoded), "group": encoded.group
+    }  # fmt: skip
     size = split.size(task, encoded.size)
     try:
-        return splits.split_rows(encoded, size, split.seed, together)
+        return splits.split_rows(encoded, size, split.seed, together[split.by])
     except ValueError as fault:
         raise SplitError(str(fault)) from fault

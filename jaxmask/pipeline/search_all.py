@@ -1,10 +1,12 @@
 """All searches of a plan, as one program."""
 
 import jax
+import numpy as np
 from jaxtyping import Array, Key
 
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
+from jaxmask.prune import prune
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble, Session
 
@@ -20,7 +22,7 @@ def keys(seeds: int) -> Key[Array, " seeds"]:
 
 
 def search_all(prepared: Prepared, plan: Plan, session: Session | None = None) -> Ensemble:
-    """Runs the searches of a plan on the training examples.
+    """Runs the searches of a plan on the training examples, and prunes what they find if asked to.
 
     Args:
         prepared: model and examples.
@@ -40,4 +42,17 @@ def search_all(prepared: Prepared, plan: Plan, session: Session | None = None) -
         >>> found.interventions.mask.shape  # runs, directions, units
         (2, 2, 600)
     """
-    return ensemble.run(keys(plan.seeds), prepared.train_objective, plan.config, session)
+    found = ensemble.run(keys(plan.seeds), prepared.train_objective, plan.config, session)
+    return _pruned(found, prepared) if plan.prune else found
+
+
+def _pruned(found: Ensemble, prepared: Prepared) -> Ensemble:
+    """The same searches, with the units that each set needs for its training accuracy."""
+    pruned = [
+        prune(
+            jax.tree.map(lambda x, run=run: x[run], found.interventions), prepared.train_objective
+        )
+        for run in range(len(found.interventions.mask))
+    ]
+    stacked = jax.tree.map(lambda *x: np.stack(x), *(one.intervention for one in pruned))
+    return found._replace(interventions=stacked)

@@ -125,6 +125,8 @@ def _measured(
     history = run.search.history
     directions = prepared.task.directions
     stopped = int(search.stopped_at(history, config))
+    met = search.convergence(run.search.interventions, history, config)
+    unmet = [name for name, holds in met._asdict().items() if not holds]
     elsewhere = float(run.evaluations.kl_elsewhere)
     return {
         "accuracy": report.percent(run.evaluations.accuracy),
@@ -134,6 +136,7 @@ def _measured(
             for direction, name in enumerate(directions)
         },
         "expected_l0": float(history.steps.expected_l0[-1]),
+        "fractional_gates": float(history.steps.fractional_gates[-1]),
         "kl": float(run.evaluations.kl),
         "kl_elsewhere": None if np.isnan(elsewhere) else elsewhere,
         "text_kl": {
@@ -152,7 +155,8 @@ def _measured(
         "steps": int(search.steps_taken(history, config)),
         "stopped_at": stopped or None,
         "seconds": run.search.seconds,
-        "converged": bool(search.converged(run.search.interventions, history, config)),
+        "converged": not unmet,
+        "not_converged": unmet,
     }
 
 

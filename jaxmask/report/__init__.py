@@ -25,6 +25,7 @@ from jaxmask.report.tables import (
     stops,
     subject,
     summary_row,
+    unconverged,
     unit_table,
 )
 
@@ -32,5 +33,5 @@ __all__ = [
     "NO_EXAMPLES", "PAPER_MODEL", "Setting", "Summary", "Table", "directions", "markdown_report",
     "mean_only", "mean_std", "paper_pair", "paper_result", "percent", "plus_minus", "prevalence",
     "run_table", "setting_of", "shorten", "site_units", "stops", "subject", "summary_row",
-    "to_markdown", "unit_table",
+    "to_markdown", "unconverged", "unit_table",
 ]  # fmt: skip

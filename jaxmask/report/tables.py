@@ -245,7 +245,7 @@ def run_table(summary: Summary) -> Table:
             "" if run["expected_l0"] is None else f"{run['expected_l0']:.1f}",
             f"{run['kl']:.3f}",
             str(run["steps"]),
-            "yes" if run["converged"] else "no",
+            "yes" if run["converged"] else ": ".join(["no", *_unmet(run)]),
             " ".join(str(unit) for unit in run["units"]),
         )
         for run in summary["runs"]
@@ -267,6 +267,41 @@ def stops(summary: Summary) -> list[str]:
         for run in summary["runs"]
         if run.get("stopped_at") is not None
     ]
+
+
+UNMET = {
+    "finite": "a step wasn't finite",
+    "units": "more units than alpha allows",
+    "expected_units": "expected units more than 5% above their limit",
+    "fractional_gates": "gates between 0 and 1 more than 5% above their limit",
+    "settled": "the accuracy still rose",
+}
+
+
+def unconverged(summary: Summary) -> list[str]:
+    """A line that says how many runs haven't converged, and why; none if all have.
+
+    Example:
+        >>> unconverged({"runs": [{"converged": False, "not_converged": ["settled"]}]})
+        ["1 of 1 searches hasn't converged: the accuracy still rose (1)"]
+        >>> unconverged({"runs": [{"converged": True, "not_converged": []}]})
+        []
+    """
+    runs = summary["runs"]
+    failed = [run for run in runs if not run["converged"]]
+    if not failed:
+        return []
+    reasons = [name for run in failed for name in run.get("not_converged", ())]
+    counts = (f"{UNMET[name]} ({reasons.count(name)})" for name in UNMET if name in reasons)
+    verb = "hasn't" if len(failed) == 1 else "haven't"
+    line = f"{len(failed)} of {len(runs)} searches {verb} converged"
+    return [": ".join([line, *([", ".join(counts)] if reasons else [])])]
+
+
+def _unmet(run: Summary) -> list[str]:
+    """What a run didn't meet, in words, as one text; summaries of earlier versions don't say it."""
+    unmet = run.get("not_converged", ())
+    return [", ".join(UNMET[name] for name in unmet)] * bool(unmet)
 
 
 def markdown_report(summary: Summary) -> str:

@@ -6,7 +6,14 @@ your own.
 
 from jaxmask.search.config import PAPER, SearchConfig, check, settings
 from jaxmask.search.exchange import ExchangeInfo
-from jaxmask.search.history import History, converged, steps_taken, stopped_at
+from jaxmask.search.history import (
+    Convergence,
+    History,
+    converged,
+    convergence,
+    steps_taken,
+    stopped_at,
+)
 from jaxmask.search.losses import kl_weight
 from jaxmask.search.masks import budget
 from jaxmask.search.objective_checks import check_objective
@@ -23,8 +30,9 @@ from jaxmask.search.relax import (
 )
 
 __all__ = [
-    "PAPER", "ExchangeInfo", "HardState", "History", "Relaxation", "SearchConfig", "SearchInfo",
-    "SearchState", "budget", "check", "check_objective", "converged", "found", "harden", "init",
-    "kl_weight", "refine", "relaxation", "run", "settings", "shrinking_target", "step",
+    "PAPER", "Convergence", "ExchangeInfo", "HardState", "History", "Relaxation", "SearchConfig",
+    "SearchInfo", "SearchState", "budget", "check", "check_objective", "converged", "convergence",
+    "found", "harden", "init", "kl_weight", "refine", "relaxation", "run", "settings",
+    "shrinking_target", "step",
     "steps_taken", "stopped_at", "thresholded",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from jaxmask.search.masks import budget
 from jaxmask.search.relax import SearchInfo
 
 _LAST_ROUNDS, _MOST_RISE = 3, 0.005
+_MARGIN = 0.05  # of a limit, by which the relaxed mask may miss it
 
 
 class History(NamedTuple):
@@ -29,12 +30,30 @@ class History(NamedTuple):
     rounds: ExchangeInfo
 
 
-def converged(
-    intervention: Intervention, history: History, config: SearchConfig
-) -> Bool[Array, ""]:
-    """Does the hard mask keep the constraint, and did its accuracy no longer rise?
+class Convergence(NamedTuple):
+    """What convergence asks of a run, each with the answer; a run has converged if all hold.
 
-    A run that stopped early has not converged.
+    Attributes:
+        finite: all steps and rounds were finite.
+        units: the hard mask has at most as many units as alpha allows.
+        expected_units: the relaxed mask ended within 5% of the limit of constraint (6).
+        fractional_gates: the relaxed mask ended within 5% of the limit of constraint (7), if it has
+            this constraint.
+        settled: the accuracy no longer rose.
+
+    Example:
+        See `convergence`.
+    """
+
+    finite: Bool[Array, ""]
+    units: Bool[Array, ""]
+    expected_units: Bool[Array, ""]
+    fractional_gates: Bool[Array, ""]
+    settled: Bool[Array, ""]
+
+
+def convergence(intervention: Intervention, history: History, config: SearchConfig) -> Convergence:
+    """Which conditions of convergence a run has met.
 
     The accuracy counts as risen if the last rounds of exchange gained more than 0.5 points in all;
     without exchange, if the mean over the last tenth of the steps is that much above the mean over
@@ -52,23 +71,53 @@ def converged(
         >>> from jaxmask.objective import LinearObjective
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
-        >>> config = search.SearchConfig(alpha=0.5, steps=10, exchange_rounds=0)
+        >>> config = search.SearchConfig(alpha=0.5, beta=0.1, steps=10, exchange_rounds=0)
         >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
-        >>> bool(search.converged(found, history, config))
-        True
+        >>> met = search.convergence(found, history, config)
+        >>> [name for name, holds in met._asdict().items() if not holds]
+        ['fractional_gates']
     """
-    masks = 1 if config.shared_mask else len(intervention.mask)
-    allowed = budget(intervention.mask.shape[1], config.alpha)
-    constraint = jnp.all(intervention.mask[:masks].sum(axis=1) <= allowed)
+    masks, units = 1 if config.shared_mask else len(intervention.mask), intervention.mask.shape[1]
     observed = history.rounds if config.exchange_rounds else history.steps
-    finite = observed.finite[-1]
     if config.exchange_rounds:
         rise = history.rounds.gain[-_LAST_ROUNDS:].sum()
     else:
         tenth = max(1, config.steps // 10)
         late, before = history.steps.accuracy[-tenth:], history.steps.accuracy[-2 * tenth : -tenth]
         rise = late.mean() - before.mean()
-    return finite & constraint & (rise <= _MOST_RISE)
+    most = 1.0 + _MARGIN
+    return Convergence(
+        finite=observed.finite[-1],
+        units=jnp.all(intervention.mask[:masks].sum(axis=1) <= budget(units, config.alpha)),
+        expected_units=history.steps.expected_l0[-1] <= most * config.alpha * units,
+        fractional_gates=history.steps.fractional_gates[-1] <= most * config.beta * units,
+        settled=rise <= _MOST_RISE,
+    )
+
+
+def converged(
+    intervention: Intervention, history: History, config: SearchConfig
+) -> Bool[Array, ""]:
+    """Has a run met all conditions of `convergence`?
+
+    Args:
+        intervention: what the run found.
+        history: what it observed.
+        config: its settings.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxmask import search
+        >>> from jaxmask.objective import LinearObjective
+        >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
+        >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
+        >>> config = search.SearchConfig(alpha=0.5, beta=1.0, steps=10, exchange_rounds=0)
+        >>> found, history = jax.jit(search.run)(jax.random.key(0), objective, config)
+        >>> bool(search.converged(found, history, config))
+        True
+    """
+    return jnp.stack(convergence(intervention, history, config)).all()
 
 
 def steps_taken(history: History, config: SearchConfig) -> Int[Array, ""]:

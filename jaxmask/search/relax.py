@@ -60,6 +60,7 @@ class SearchInfo(NamedTuple):
         kl: estimate of the mean KL, in nats.
         expected_l0: expected number of units of a mask, sum of P(z != 0).
         target: the number that ``expected_l0`` had to come down to.
+        fractional_gates: expected number of gates of a mask strictly between 0 and 1.
         hard_units: number of units of the hard mask.
         multiplier: of the constraint on ``expected_l0``.
         fractional_multiplier: of the constraint on gates strictly between 0 and 1.
@@ -74,6 +75,7 @@ class SearchInfo(NamedTuple):
     kl: Float[Array, ""]
     expected_l0: Float[Array, ""]
     target: Float[Array, ""]
+    fractional_gates: Float[Array, ""]
     hard_units: Float[Array, ""]
     multiplier: Float[Array, ""]
     fractional_multiplier: Float[Array, ""]
@@ -217,6 +219,7 @@ def step(
         kl=outcome.kl,
         expected_l0=(violations["l0"] + 1.0) * target * units,
         target=target * units,
+        fractional_gates=(violations["fractional"] + 1.0) * limits["fractional"] * units,
         hard_units=thresholded(params["location"], config).sum(axis=1).mean(),
         multiplier=params["multipliers"]["l0"],
         fractional_multiplier=params["multipliers"]["fractional"],

@@ -19,6 +19,7 @@ from jaxmask.text.vocabulary import shown
 NAME = "gender_bias"
 DIRECTIONS = ("he", "she")
 PROFESSION_POSITION = 1
+COUNTERPARTS = ("man", "woman")  # in place of the profession, as Vig et al. set the gender
 
 # The words after "The" and the profession.
 TEMPLATES = (
@@ -143,6 +144,10 @@ def read(folder: str | Path) -> Task:
 
 def _combine(professions: Iterable[str]) -> Task:
     """The task of every template with every profession."""
+    paired = {  # shared by the sentences of a template, to save memory
+        template: tuple(("The", noun, *template.split()) for noun in COUNTERPARTS)
+        for template in TEMPLATES
+    }
     stimuli = [
         Stimulus(
             words=("The", profession, *template.split()),
@@ -150,6 +155,7 @@ def _combine(professions: Iterable[str]) -> Task:
             pair=DIRECTIONS,
             correct=-1,
             group=template,
+            counterfactual=paired[template],
         )
         for template in TEMPLATES
         for profession in professions

@@ -7,15 +7,17 @@
 
 The file is UTF-8. Lines that begin with ``#`` and lines that contain only white space are skipped.
 The first other line is the header. It names the columns: ``sentence``, ``position``, and the two
-directions, whose names you choose; then, optionally, ``group`` and ``right`` in any order. Each of
-the following lines is one pair:
+directions, whose names you choose; then, optionally, ``group``, ``right`` and ``counterfactual`` in
+any order. Each of the following lines is one pair:
 
 - the sentence before the target word, with words separated by spaces;
 - the position, counted from 1, of the word at which a single-step intervention acts;
 - the two word forms that compete for the place of the target word, in the order of the directions;
 - ``group``: the name of the construction, for tables and figures; without this column all pairs
   belong to one group;
-- ``right``: the direction whose form grammar requires; empty if neither form is right.
+- ``right``: the direction whose form grammar requires; empty if neither form is right;
+- ``counterfactual``: a sentence of as many words that asks for the other form, with the word at the
+  position exchanged; states are taken from it for comparison. Empty if there is none.
 
 A table as pandas and Excel write it is read too: cells separated by commas or semicolons, cells in
 quotation marks, positions such as 2.0, capitals in the header, a first column of row numbers, and
@@ -48,7 +50,7 @@ from jaxmask.text.vocabulary import shown
 
 NAME = "minimal_pairs"
 REQUIRED = ("sentence", "position")
-OPTIONAL = ("group", "right")
+OPTIONAL = ("group", "right", "counterfactual")
 # names that the summary of a run uses
 RESERVED = ("unit", "layer", "column", "state", "prevalence")
 LONGEST_NAME = 20  # characters of the name of a direction, because tables have a column for each
@@ -292,7 +294,7 @@ def _check_columns(columns: tuple[str, ...], place: str) -> None:
         if name not in OPTIONAL:
             near = get_close_matches(name.lower()[:LONGEST_NAME], OPTIONAL, 1)
             raise TaskDataError(
-                f"{place}: expected no columns beyond {' and '.join(OPTIONAL)}, found "
+                f"{place}: expected no columns beyond {', '.join(OPTIONAL)}, found "
                 f"'{shown(name)}'" + (f": did you mean {near[0]}?" if near else "")
             )
     for name in columns:
@@ -325,8 +327,27 @@ def _stimulus(row: list[str], header: _Header, line: str) -> Stimulus:
             f"expected the name of a group, of at most {LONGEST_GROUP} characters, found "
             f"'{shown(group)}'"
         )
-    correct = _right(rest.get("right", ""), directions, pair)
-    return Stimulus(words, _position(position, words) - 1, pair, correct, group)
+    return Stimulus(
+        words,
+        _position(position, words) - 1,
+        pair,
+        _right(rest.get("right", ""), directions, pair),
+        group,
+        _counterfactual(rest.get("counterfactual", ""), words),
+    )
+
+
+def _counterfactual(cell: str, words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The paired sentence, for both directions alike; empty if there is none."""
+    paired = tuple(map(intern, cell.split()))
+    if not paired:
+        return ()
+    if len(paired) != len(words):
+        raise TaskDataError(
+            f"expected {len(words)} words as counterfactual, as many as the sentence has, found "
+            f"{len(paired)} in '{shown(cell)}'"
+        )
+    return paired, paired
 
 
 def _position(cell: str, words: tuple[str, ...]) -> int:

@@ -63,6 +63,10 @@ NOUNS = {
     },
 }
 
+_NUMBER_OF_SUBJECT = {
+    noun: number for nouns in NOUNS["SUBJECT"].values() for number, noun in enumerate(nouns)
+}
+
 OTHERS = {
     "ADVERB": ("certainly", "definitely", "probably"),
     "INTENSIFIER": ("indeed", "most", "now", "quite"),
@@ -173,7 +177,24 @@ def _draw(
             (verb + "s", verb),
             DIRECTIONS.index(label[0]),
             construction,
+            with_other_subjects(tuple(words)),
         )
+
+
+def with_other_subjects(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The sentence with its subject in the singular, and with its subject in the plural.
+
+    Empty if the subject isn't one of `NOUNS`.
+
+    Example:
+        >>> with_other_subjects(("The", "boys", "behind", "cars"))
+        (('The', 'boy', 'behind', 'cars'), ('The', 'boys', 'behind', 'cars'))
+    """
+    number = _NUMBER_OF_SUBJECT.get(words[SUBJECT_POSITION])
+    if number is None:
+        return ()
+    start, rest = words[:SUBJECT_POSITION], words[SUBJECT_POSITION + 1 :]
+    return tuple((*start, nouns[number], *rest) for nouns in NOUNS["SUBJECT"].values())
 
 
 def read(folder: str | Path) -> Task:
@@ -288,6 +309,7 @@ def _join(lines: list[_Line], construction: str) -> Stimulus:
         forms if correct == 0 else forms[::-1],
         correct,
         construction,
+        with_other_subjects(right.words[:-1]),
     )
 
 

@@ -63,6 +63,9 @@ class Stimulus(NamedTuple):
         pair: the two word forms, in the order of the directions of the task (singular, plural).
         correct: index in ``pair`` of the form that grammar requires; -1 if neither form is right.
         group: name of the construction or template.
+        counterfactual: for each direction, the words of a sentence after which its form is to be
+            expected, in all else like this one; one of them may be this sentence. Empty if no such
+            sentences are known.
 
     Example:
         >>> stimulus = Stimulus(("The", "boys"), 1, ("greets", "greet"), 1, "simple")
@@ -75,6 +78,7 @@ class Stimulus(NamedTuple):
     pair: tuple[str, str]
     correct: int
     group: str
+    counterfactual: tuple[tuple[str, ...], ...] = ()
 
 
 class Task(NamedTuple):

@@ -4,6 +4,7 @@ Words stand in a text as people write it, with a space between two of them, so t
 token that continues a sentence (``" boys"``, not ``"boys"``).
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,8 +78,7 @@ class Tokenizer:
         bos = settings.get("bos_token")
         name = bos.get("content") if isinstance(bos, dict) else bos
         self.bos = self._inner.token_to_id(name) if isinstance(name, str) else None
-        added = _safely(source, lambda: self._inner.encode(_BEFORE, add_special_tokens=True)).ids
-        own = tuple(added[: len(added) - len(self._tokens(_BEFORE).ids)])
+        own = self._before_a_text()
         adds = settings.get("add_bos_token")
         if isinstance(adds, bool):
             own = (self.bos,) if adds and self.bos is not None else ()
@@ -90,6 +90,9 @@ class Tokenizer:
 
         Raises:
             VocabularyError: a file is missing or isn't UTF-8, or is no tokenizer.
+
+        Example:
+            See `jaxmask.models.transformer.storage.load`.
         """
         file, more = Path(folder) / TOKENIZER, Path(folder) / SETTINGS
         settings: Any = {}
@@ -124,6 +127,15 @@ class Tokenizer:
     def tokens(self, words: Sequence[str]) -> Tokens:
         """The tokens of a text, and where its words end."""
         return self._tokens(*words)
+
+    def _before_a_text(self) -> tuple[int, ...]:
+        """What the tokenizer itself puts before a text."""
+        _check_template(self._inner, self._source)
+        call = functools.partial(self._inner.encode, _BEFORE, add_special_tokens=True)
+        added, text = _safely(self._source, call).ids, self._tokens(_BEFORE).ids
+        starts = range(len(added) - len(text) + 1)
+        start = next((at for at in starts if added[at : at + len(text)] == text), 0)
+        return tuple(added[:start])
 
     def _tokens(self, *words: str) -> Tokens:
         text = " ".join(words)
@@ -189,6 +201,23 @@ def _parsed(content: str, source: str) -> "tokenizers.Tokenizer":
             "pip install 'jaxmask[transformers]'"
         ) from fault
     return _safely(source, lambda: tokenizers.Tokenizer.from_str(content))
+
+
+def _check_template(inner: "tokenizers.Tokenizer", source: str) -> None:
+    """Checks that special tokens around a text are known; tokenizers itself would panic."""
+    processor = inner.post_processor
+    parts = [json.loads(processor.__getstate__())] if processor is not None else []
+    while parts:
+        part = parts.pop()
+        parts += part.get("processors", [])
+        pieces = part.get("single", []) if part["type"] == "TemplateProcessing" else []
+        for piece in pieces:
+            name = piece.get("SpecialToken", {}).get("id")
+            if name is not None and name not in part["special_tokens"]:
+                raise VocabularyError(
+                    f"{source}: post_processor: expected special tokens that it lists, "
+                    f"found {shown(repr(name))}"
+                )
 
 
 def _safely(source: str, call: Callable[[], Any]) -> Any:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from support import doc_examples
+from support.transformer_cases import write
 
 from experiments import check_data, import_pairs
 from jaxmask.files.importers.pairs import NAMES
-from jaxmask.tasks import minimal_pairs
+from jaxmask.models.transformer.families import FAMILIES
+from jaxmask.tasks import minimal_pairs, number_agreement
 
 PAGES = doc_examples.FOLDER.parent
 BLOCK = re.compile(r"(?ms)^```(\w+)\n(.*?)^```")
@@ -56,6 +58,18 @@ def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out == example
     (table,) = re.findall(r"(?ms)^\| format .*?\n\n", (PAGES / "your_phenomenon.md").read_text())
     assert set(re.findall(r"(?m)^\| `(\w+)`", table)) == set(NAMES)
+
+
+def test_the_page_on_transformers(monkeypatch, tmp_path, capsys):
+    words = ("<s>", *sorted(number_agreement.WORDS))
+    write(tmp_path / "path" / "to" / "gpt2", "gpt2", words=words)
+    monkeypatch.chdir(tmp_path)
+    run("transformers.md")
+    assert capsys.readouterr().out == "192 units; 11000 examples to search on\n"
+    table = (PAGES / "transformers.md").read_text(encoding="utf-8").split("\n\n")
+    (rows,) = (part for part in table if part.startswith("| `model_type`"))
+    named = re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in rows.split("\n")[2:]))
+    assert sorted(named) == sorted(FAMILIES)
 
 
 def test_the_docstring_of_the_format_is_a_file_of_that_format(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from converters import gulordava, to_torch
 from experiments import number_agreement
-from experiments.shared import options as shared_options
+from experiments.shared import loading
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import Options
 from jaxmask import search
@@ -168,7 +168,7 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
 def test_a_command_line_that_can_not_be_used(words, message, files, model, monkeypatch, capsys):
     script, *rest = words
     monkeypatch.chdir(files["folder"])
-    monkeypatch.setattr(shared_options, "BUNDLED_MODEL", model)
+    monkeypatch.setattr(loading, "BUNDLED_MODEL", model)
     found = fails(monkeypatch, capsys, script, *(str(word).format(**files) for word in rest))
     with pytest.raises(OptionError, match=message):
         raise OptionError(found)
@@ -208,7 +208,7 @@ def test_converters_refuse_in_a_line(converter, words, message, files, capsys):
 
 
 def test_a_search_is_refused_before_its_model_is_read(monkeypatch):
-    monkeypatch.setattr(shared_options, "load_model", None)
+    monkeypatch.setattr(loading, "load_model", None)
     for wrong in ({"alpha": 2.0}, {"context": "poem"}, {"seeds": 1.5}, {"out": Path("/proc/x")}):
         with pytest.raises(OptionError):
             number_agreement.work(Options(**wrong))

@@ -6,8 +6,8 @@ import pytest
 
 from experiments import figures
 from experiments.figures import FigureOptions
+from experiments.shared.loading import data_name
 from experiments.shared.option_types import OptionError
-from experiments.shared.options import data_name
 from experiments.studies.run_figures import FinishedRun
 from jaxmask.pipeline.plan import Design
 

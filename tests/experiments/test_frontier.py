@@ -36,8 +36,8 @@ def test_a_line_for_each_kind_and_kl_weight(tmp_path, capsys):
     sweeps = (sweep(tmp_path / "a"), sweep(tmp_path / "b", site="cell", values="natural"))
     frontier.work(FrontierOptions(sweeps, tmp_path / "out"))
     table = (tmp_path / "out" / "frontier.md").read_text()
-    assert "| cell states, natural values, KL weight 1 | 5.0 ± 0.0 | 86.0 ± 1.4" in table
-    assert table.count("hidden states") == table.count("cell states") == 4
+    assert "| cell, natural, KL weight 1 | 5.0 ± 0.0 | 86.0 ± 1.4" in table
+    assert table.count("hidden, free") == table.count("cell, natural") == 4
     assert "written to" in capsys.readouterr().out
     assert (tmp_path / "out" / "frontier.png").stat().st_size > 10_000
 

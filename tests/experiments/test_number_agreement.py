@@ -18,7 +18,8 @@ from jaxmask.runs import ensemble
 
 
 def options(model, out, **changes):
-    settings = {"seeds": 2, "steps": 60, "alpha": 0.25, "evaluation": 300, **changes}
+    settings = {"seeds": 2, "steps": 60, "alpha": 0.25, "evaluation": 300, "trust": "none"}
+    settings |= changes
     return Options(model=str(model), out=out, **settings)
 
 

@@ -70,7 +70,14 @@ def test_it_is_searched_evaluated_drawn_reported_and_saved(folder, pairs, run):
     assert all(one["text_kl"]["every"] for one in summary["runs"])
     assert summary["prevalence"][0]["layer"] == 1
     drawn = {file.name for file in (options.out / "figures").iterdir()}
-    assert drawn == {"activations.png", "search.png"}
+    assert drawn == {
+        "activations.png", "search.png", "trust_accuracy.png", "trust_dose.png", "trust_harm.png",
+        "trust_place.png",
+    }  # fmt: skip
+    verdicts = {one["name"]: one["verdict"] for one in summary["trust"]["measures"]}
+    absent = {name for name, verdict in verdicts.items() if verdict == "not measured"}
+    assert absent == {"unseen", "interchange", "selectivity"}  # the text's sentences are short
+    assert "Accuracy: " in (options.out / "trust.md").read_text()
     again = figures.work(figures.FigureOptions(run=options.out, model=str(folder), data=pairs))
     assert {file.name for file in again} >= {"heat_map_adv.png", "heat_map_nounpp.png"}
 

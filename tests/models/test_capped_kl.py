@@ -45,3 +45,16 @@ def test_value_and_gradient():
         atol=1e-5,
     )
     np.testing.assert_allclose(jax.jit(fast)(original), 0.0, atol=1e-6)
+
+
+def test_predictions_are_made_part_by_part():
+    keys = jax.random.split(jax.random.key(0))
+    hidden, weight = jax.random.normal(keys[0], (5, 3)), jax.random.normal(keys[1], (7, 3))
+    at_once = capped_kl.predictions(hidden, weight, 2.0)
+    in_parts = jax.lax.map(
+        lambda one: jax.tree.map(lambda x: x[0], capped_kl.predictions(one[None], weight, 2.0)),
+        hidden,
+        batch_size=2,
+    )
+    for one, other in zip(in_parts, at_once, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -65,11 +65,12 @@ def test_without_a_text_there_is_no_kl_on_it(searched, monkeypatch):
 
 
 def test_without_rounds_of_exchange_training_examples_are_evaluated(searched, results):
-    prepared, _, found = searched
+    prepared, plan, found = searched
     short = found._replace(history=found.history._replace(rounds=None))
-    np.testing.assert_allclose(
-        module._train_accuracy(short, prepared), results.train_accuracy, rtol=1e-5
-    )
+    for ensemble, how in ((short, plan), (found, plan._replace(prune=True))):
+        np.testing.assert_allclose(
+            module._train_accuracy(ensemble, prepared, how), results.train_accuracy, rtol=1e-5
+        )
 
 
 def test_nothing_is_done_toward_a_direction_that_had_no_examples(searched):

@@ -24,7 +24,7 @@ FIELDS = [
 RUN = {
     "seed", "accuracy", "train_accuracy", "accuracy_by_direction", "n_units", "units", "values",
     "expected_l0", "kl", "kl_elsewhere", "text_kl", "relaxed",
-    "steps", "stopped_at", "seconds", "converged",
+    "steps", "stopped_at", "seconds", "converged", "fractional_gates", "not_converged",
 }  # fmt: skip
 NESTED = {
     "model": {"name", "fingerprint", "layers", "hidden", "vocabulary"},

@@ -7,9 +7,11 @@ tensor follow from its name, so that they needn't be stored.
 
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 from safetensors.numpy import save_file
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "transformers"
@@ -114,24 +116,28 @@ def weights(case: str) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, case: str, dtype: type = np.float32) -> Path:
-    """A folder as it would come from the hub, with one letter for each token."""
+def write(folder: Path, case: str, dtype: type = np.float32, words: Sequence[str] = ()) -> Path:
+    """A folder as it would come from the hub; its tokens are letters, or words of one's own."""
     folder.mkdir(parents=True, exist_ok=True)
+    tensors, config = weights(case), golden(case)["config"]
+    if words:
+        config["vocab_size"] = len(words) + 1
+        for name, array in tensors.items():
+            if any(part in name for part in ("wte", "embed", "lm_head")):
+                tensors[name] = tensor(case, name, (len(words) + 1, *array.shape[1:]))
     save_file(
-        {name: array.astype(dtype) for name, array in weights(case).items()},
+        {name: array.astype(dtype) for name, array in tensors.items()},
         folder / "model.safetensors",
         {"format": "pt"},
     )
-    (folder / "config.json").write_text(json.dumps(golden(case)["config"]))
-    write_tokenizer(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    write_tokenizer(folder, words)
     return folder
 
 
-def write_tokenizer(folder: Path, words: tuple[str, ...] | None = None) -> None:
-    """A tokenizer whose tokens are letters, or some words."""
-    import tokenizers
-
-    words = words or tuple("abcdefghijklmnopqrstuvw")
+def write_tokenizer(folder: Path, words: Sequence[str] = ()) -> None:
+    """A tokenizer whose tokens are letters, or some words; the first stands before a text."""
+    words = words or "abcdefghijklmnopqrstuvw"
     known = {word: number for number, word in enumerate((*words, "?"))}
     inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(known, "?"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()

@@ -88,3 +88,9 @@ def test_the_published_file(shared):
     ours = [scores[profession] for profession in gender_bias.PROFESSIONS if profession in scores]
     assert len(ours) > 100
     assert all(abs(score) <= gender_bias.MOST_DEFINITIONAL for score in ours)
+
+
+def test_counterfactuals_name_a_man_and_a_woman():
+    stimulus = gender_bias.generate().stimuli[0]
+    assert [words[1] for words in stimulus.counterfactual] == ["man", "woman"]
+    assert {words[2:] for words in stimulus.counterfactual} == {stimulus.words[2:]}

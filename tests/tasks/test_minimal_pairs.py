@@ -11,7 +11,7 @@ from jaxmask.intervention import Site
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.tasks import minimal_pairs, number_agreement
-from jaxmask.text.examples import Stimulus, Task, encode
+from jaxmask.text.examples import Stimulus, Task, TaskDataError, encode
 
 EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
 
@@ -60,7 +60,7 @@ def test_pairs_written_by_hand_are_those_of_the_generator(tmp_path):
     )
     header = ("sentence", "position", *task.directions, "group", "right")
     read = minimal_pairs.read(write(tmp_path, header, *rows))
-    assert read.stimuli == some
+    assert read.stimuli == [stimulus._replace(counterfactual=()) for stimulus in some]
     assert read.directions == task.directions
 
 
@@ -93,8 +93,9 @@ def test_a_run_has_the_names_of_the_file_and_can_be_drawn(model, tmp_path):
     model_folder.save_model(tmp_path / "model", loaded)
     file = write(tmp_path, ("sentence", "position", "A", "B", "group"), *rows)
     chosen = search.SearchScriptOptions(
-        model=str(tmp_path / "model"), data=file, out=tmp_path / "run", seeds=1, steps=10, alpha=0.5
-    )
+        model=str(tmp_path / "model"), data=file, out=tmp_path / "run", seeds=1, steps=10,
+        alpha=0.5, trust="none",
+    )  # fmt: skip
     summary = search.work(chosen)
     assert summary["task"] == "mine"
     assert summary["examples"]["evaluation"] == 16
@@ -108,3 +109,14 @@ def test_a_run_has_the_names_of_the_file_and_can_be_drawn(model, tmp_path):
         figures.work(drawing)
     with pytest.raises(RunFolderError, match="data: "):
         search.work(dataclasses.replace(chosen, evaluation=16))
+
+
+def test_a_counterfactual_is_a_sentence_of_as_many_words(tmp_path):
+    header = ("sentence", "position", "A", "B", "counterfactual")
+    rows = [("The box", "2", "a", "b", "The poet"), ("A box", "2", "a", "b", "")]
+    first, second = minimal_pairs.read(write(tmp_path, header, *rows)).stimuli
+    assert first.counterfactual == (("The", "poet"),) * 2
+    assert second.counterfactual == ()
+    short = write(tmp_path, header, ("The box", "2", "a", "b", "Poets"))
+    with pytest.raises(TaskDataError, match="line 2: expected 2 words as counterfactual"):
+        minimal_pairs.read(short)

@@ -207,3 +207,15 @@ def test_simple_and_adv_are_the_original_ones(original, generated):
             {s for s in task.stimuli if s.group == construction} for task in (generated, original)
         )
         assert ours == theirs
+
+
+def test_counterfactuals_differ_in_the_number_of_the_subject_alone():
+    stimuli = number_agreement.generate(0).stimuli[::97]
+    for stimulus in stimuli:
+        other = stimulus.counterfactual[1 - stimulus.correct]
+        assert stimulus.counterfactual[stimulus.correct] == stimulus.words
+        differ = [at for at, pair in enumerate(zip(other, stimulus.words, strict=True))
+                  if len(set(pair)) > 1]  # fmt: skip
+        assert differ == [number_agreement.SUBJECT_POSITION]
+    assert number_agreement.with_other_subjects(("The", "man"))[1] == ("The", "men")
+    assert number_agreement.with_other_subjects(("The", "idea")) == ()

@@ -106,6 +106,26 @@ def test_what_stands_before_a_text(adds, settings, own, bos):
     assert tokenizer.encode(["The"])[0] != 0  # never part of the text
 
 
+def test_an_end_after_a_text_is_none_of_ours():
+    inner = byte_level()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A <s>", special_tokens=[("<s>", 0)]
+    )
+    tokenizer = ours(inner)
+    assert tokenizer.own_beginning == (0,)
+    assert tokenizer.encode(["The"]) == ours(byte_level()).encode(["The"])
+
+
+def test_special_tokens_that_are_not_listed_are_refused():
+    content = (
+        byte_level(bos=True)
+        .to_str()
+        .replace('"SpecialToken":{"id":"<s>"', '"SpecialToken":{"id":"<t>"')
+    )
+    with pytest.raises(VocabularyError, match=r"post_processor: .* it lists, found '<t>'"):
+        Tokenizer(content)
+
+
 def test_texts_aren_t_cut_or_padded():
     inner = byte_level()
     inner.enable_truncation(3)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxmask.intervention import Intervention, Kind, Range, Site, Values, places
+from jaxmask.intervention import Intervention, Kind, Range, Reach, Site, Values, places
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
 from jaxmask.models.lstm import network, objective, ranges, reading, text_kl
@@ -87,6 +87,11 @@ class LSTMModel(NamedTuple):
     def contexts(self) -> tuple[str, ...]:
         """Names of what may be read before each sentence: `jaxmask.text.examples.CONTEXTS`."""
         return tuple(CONTEXTS)
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """Who may read replaced states: ``all`` that reads them, or the next word, ``time``."""
+        return ("all", "time")
 
     @property
     def usual_values(self) -> Values:

@@ -1,7 +1,7 @@
 """What distinguishes one transformer from another: sizes, switches, and numbers of each layer.
 
 One configuration describes all families. What differs between the layers of a model is a tuple with
-an entry for each layer, which becomes an array that `lax.scan` runs over.
+an entry for each layer, which becomes an array that a scan runs over.
 """
 
 import dataclasses

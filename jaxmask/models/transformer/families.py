@@ -1,4 +1,4 @@
-"""From a ``config.json`` of Hugging Face to a `TransformerConfig`: a function for each family.
+"""From a ``config.json`` of Hugging Face to our configuration: a function for each family.
 
 Sizes are required, as files have them, except those of Gemma 3, which leaves them out. Other fields
 have the defaults of transformers.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxmask.intervention import Intervention, Kind, Range, Site, Values
+from jaxmask.intervention import Intervention, Kind, Range, Reach, Site, Values
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
 from jaxmask.models.transformer import (
@@ -68,7 +68,7 @@ class TransformerModel:
         >>> model = TransformerModel("tiny", config, params, Tokenizer(inner.to_str()))
         >>> model.sites["mlp"].units, model.contexts
         (24, ('own', 'bos', 'none'))
-        >>> model.log_probs(("The", "boys"), Kind("mlp"), model.read_context("own")).shape
+        >>> model.log_probs(("The", "boys"), Kind("mlp", "all"), model.read_context("own")).shape
         (2, 4)
     """
 
@@ -100,6 +100,11 @@ class TransformerModel:
     def contexts(self) -> tuple[str, ...]:
         """Names of what may be read before each sentence: ``own``, ``bos``, ``none``."""
         return ("own", "bos", "none")
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """Who may read replaced states: ``all`` that reads them, as there is no recurrence."""
+        return ("all",)
 
     @property
     def usual_values(self) -> Values:
@@ -146,7 +151,8 @@ class TransformerModel:
         """The tokens before every sentence.
 
         Raises:
-            ModelError: there is no such context, or the tokenizer has no such token.
+            ModelError: there is no such context, the tokenizer has no such token, or the weights
+                have no row for it.
         """
         if name not in self.contexts:
             raise ModelError(
@@ -155,12 +161,14 @@ class TransformerModel:
         if name == "none":
             return ()
         if name == "own":
+            self._check_tokens(np.array(self.vocabulary.own_beginning, int))
             return self.vocabulary.own_beginning
         if self.vocabulary.bos is None:
             raise ModelError(
                 f"{self.name}: context: expected own or none, as the tokenizer names no token for "
                 "the beginning of a sequence, found 'bos'"
             )
+        self._check_tokens(np.array(self.vocabulary.bos))
         return (self.vocabulary.bos,)
 
     def log_odds(self, examples: Examples, context: Context) -> Float[np.ndarray, " examples"]:
@@ -186,8 +194,8 @@ class TransformerModel:
         """What each unit can be set to; see `jaxmask.models.transformer.ranges.value_range`.
 
         Raises:
-            ModelError: there is no such site or reach, or a sentence is too long.
-            ValueError: a sentence has no token to intervene on.
+            ModelError: there is no such site or reach, a sentence is too long, or has no token to
+                intervene on.
         """
         where = self._act_at(kind, examples, context)
         return ranges.value_range(self.params, self.config, examples, where, kind, context)
@@ -204,9 +212,9 @@ class TransformerModel:
         """The objective of a search; see `jaxmask.models.transformer.packed.build`.
 
         Raises:
-            ModelError: there is no such site or reach, a sentence is too long, or the objective
-                doesn't pass its own checks.
-            ValueError: a direction is unknown, or a sentence has no token to intervene on.
+            ModelError: there is no such site or reach, a sentence is too long or has no token to
+                intervene on, or the objective doesn't pass its own checks.
+            ValueError: a direction is unknown.
         """
         where = self._act_at(kind, examples, context)
         rows = packed.pack(examples, where, both_directions=both_directions)
@@ -223,8 +231,8 @@ class TransformerModel:
         """Reads examples, untouched or with a row of an intervention for each direction.
 
         Raises:
-            ModelError: there is no such site or reach, or a sentence is too long.
-            ValueError: a sentence has no token to intervene on.
+            ModelError: there is no such site or reach, a sentence is too long, or has no token to
+                intervene on.
         """
         where = self._act_at(kind, examples, context)
         action = None
@@ -255,7 +263,7 @@ class TransformerModel:
         Raises:
             ModelError: there is no such site, or the text is too long.
         """
-        self._check_kind(kind)
+        site_of(self, kind)
         found = self.vocabulary.tokens(words)
         self._check_tokens(np.array(found.ids))
         self._check_length(context, len(found.ids))
@@ -287,7 +295,7 @@ class TransformerModel:
         Raises:
             ModelError: there is no such site or reach, or a sentence is too long.
         """
-        self._check_kind(kind)
+        site_of(self, kind)
         self._check_length(context, int(text.length.max()))
         inside = np.arange(text.tokens.shape[1]) < text.length[:, None]
         acts = _behind(context, where & inside, False)
@@ -303,13 +311,12 @@ class TransformerModel:
         self, kind: Kind, examples: Examples, context: Context
     ) -> Bool[np.ndarray, "examples time"]:
         """The tokens at which an intervention acts, of sentences that the model can read."""
-        self._check_kind(kind)
-        self._check_length(context, int(examples.length.max()))
-        return sites.act_at(kind, examples, len(context))
-
-    def _check_kind(self, kind: Kind) -> None:
         site_of(self, kind)
-        sites.check_reach(self.name, kind)
+        self._check_length(context, int(examples.length.max()))
+        try:
+            return sites.act_at(kind, examples, len(context))
+        except ValueError as fault:
+            raise ModelError(f"{self.name}: {fault}; the context bos puts one there") from fault
 
     def _check_length(self, context: Context, longest: int) -> None:
         """Checks that the model has a position for every token."""

@@ -1,4 +1,4 @@
-"""Where an intervention on a transformer acts, and which kinds of intervention there are.
+"""Where an intervention on a transformer acts.
 
 Never at the first token of a sequence: attention that has nothing to read goes there, its states
 are a hundred times as large as those of other tokens, and replacing them breaks the model.
@@ -8,29 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxmask.intervention import Kind, places
-from jaxmask.models.language_model import ModelError
 from jaxmask.text.examples import Examples
-
-
-def check_reach(name: str, kind: Kind) -> None:
-    """Checks that everything reads the states that an intervention replaces.
-
-    A transformer has no recurrence that could read other states than the layers above do.
-
-    Args:
-        name: of the model, for the message.
-        kind: of intervention.
-
-    Raises:
-        ModelError: the reach isn't ``all``.
-
-    Example:
-        >>> check_reach("gpt2", Kind("mlp", "time"))
-        Traceback (most recent call last):
-        jaxmask.models.language_model.ModelError: gpt2: reach: expected all, found 'time'
-    """
-    if kind.reach != "all":
-        raise ModelError(f"{name}: reach: expected all, found {kind.reach!r}")
 
 
 def act_at(kind: Kind, examples: Examples, context: int) -> Bool[np.ndarray, "examples time"]:

@@ -90,11 +90,11 @@ def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
     beyond = np.arange(part.tokens.shape[1]) >= part.length[:, None]
     return SentencesRead(
         tuple(
-            tuple(words[token] for token in tokens[:length])
+            tuple(words[token].strip() for token in tokens[:length])
             for tokens, length in zip(part.tokens, part.length, strict=True)
         ),
         tuple(prepared.encoded.groups[group] for group in part.group),
-        tuple((words[a], words[b]) for a, b in zip(preferred, turned, strict=True)),
+        tuple((words[a].strip(), words[b].strip()) for a, b in zip(preferred, turned, strict=True)),
         tuple(prepared.task.directions[direction] for direction in part.direction),
         places(kind.place, part.position, part.length),
         np.where(beyond[:, :, None], np.nan, original.states),

@@ -100,6 +100,7 @@ def test_a_run_reports_what_was_dropped(tmp_path, capsys):
         seeds=1,
         steps=10,
         evaluation=50,
+        trust="none",
     )
     summary = number_agreement.work(options)
     assert summary["examples"]["dropped"] == 2 * (PAIRS // 2) == 18
@@ -117,7 +118,7 @@ def test_a_run_reports_what_was_left_out(model, tmp_path, capsys):
     (tmp_path / "professions.json").write_text(json.dumps(entries))
     options = Options(
         model=str(model), data=tmp_path, out=tmp_path / "out", alpha=0.25, seeds=1, steps=10,
-        rounds=1, evaluation=50,
+        rounds=1, evaluation=50, trust="none",
     )  # fmt: skip
     summary = gender_bias.work(options)
     assert summary["examples"]["left_out"]["professions of a gender by their meaning"] == 1

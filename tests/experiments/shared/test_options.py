@@ -5,15 +5,9 @@ from typing import get_args
 
 import pytest
 
+from experiments.shared.loading import data_name, load_task
 from experiments.shared.option_types import OptionError
-from experiments.shared.options import (
-    Options,
-    SplitOptions,
-    TaskName,
-    TextOptions,
-    data_name,
-    load_task,
-)
+from experiments.shared.options import Options, SplitOptions, TaskName, TextOptions
 from jaxmask.intervention import Kind
 from jaxmask.models import model_folder
 from jaxmask.objective import NoKL, SampledKL

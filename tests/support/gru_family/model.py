@@ -117,6 +117,10 @@ class GRUModel(NamedTuple):
         return tuple(CONTEXTS)
 
     @property
+    def reaches(self):
+        return ("all", "time")
+
+    @property
     def usual_values(self):
         return "free"
 

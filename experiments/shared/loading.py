@@ -1,0 +1,69 @@
+"""What names on the command line stand for: models and stimuli."""
+
+import hashlib
+from pathlib import Path
+
+from converters.gulordava import convert
+from experiments.shared.option_types import OptionError
+from jaxmask.models.language_model import LanguageModel
+from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+from jaxmask.tasks import minimal_pairs
+from jaxmask.tasks.registry import PHENOMENA, phenomenon
+from jaxmask.text.examples import Task
+
+MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
+
+
+def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
+    """The bundled model (``demo``), a PyTorch checkpoint (``.pt``) or a model folder."""
+    if name == "demo":
+        return load_model(BUNDLED_MODEL, dtype)
+    if Path(name).suffix == ".pt":
+        if dtype != "float32":
+            raise OptionError(f"--dtype: expected float32 for a .pt file, found {dtype}")
+        return convert(name, vocab)
+    return load_model(name, dtype)
+
+
+def load_task(name: str, data: Path | None) -> Task:
+    """The stimuli of one of `jaxmask.tasks.registry.PHENOMENA`, or those of a file of pairs.
+
+    Args:
+        name: of the task.
+        data: file or folder of the stimuli; None for stimuli that the task makes itself.
+
+    Raises:
+        OptionError: a file was given where a folder was expected, or the other way round.
+        TaskDataError: the data can't be used.
+    """
+    chosen = phenomenon(name)
+    of_a_file = chosen is PHENOMENA[minimal_pairs.NAME]
+    if data is None:
+        if chosen.generate is None:
+            raise OptionError(
+                f"--data: expected a file of minimal pairs, see {MINIMAL_PAIRS_PAGE}; none given"
+            )
+        return chosen.generate()
+    if data.is_dir() and of_a_file:
+        raise OptionError(f"--data: expected a file of minimal pairs, found the folder {data}")
+    if data.is_file() and not of_a_file:
+        raise OptionError(
+            f"--data: expected the folder of {name}'s original files, found the file {data}; for "
+            "minimal pairs of your own there is python -m experiments.search, or "
+            f"--task {minimal_pairs.NAME}"
+        )
+    if of_a_file and data.stem in PHENOMENA:
+        raise OptionError(
+            f"--data: {data}: expected a file that isn't called like a task ({data.stem}), as its "
+            "results would be"
+        )
+    return chosen.read(data)
+
+
+def data_name(data: Path | None) -> str:
+    """What the record says of ``--data``: its name; for a file, also its hash."""
+    if data is None:
+        return "generated"
+    if data.is_file():
+        return f"{data.name}, sha256 {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
+    return data.name

@@ -1,0 +1,98 @@
+"""Tables, text and figures of what was measured of a found set."""
+
+import pytest
+
+from experiments.shared.console import print_table
+from experiments.shared.experiment import TRUST_FIGURES
+from jaxmask.report import to_markdown, trust
+from jaxmask.report.figures import save
+from jaxmask.report.figures.trust import DRAWN, trust_figure
+from jaxmask.trust.assess import MEASURES
+from jaxmask.trust.measure import Measure, not_measured
+from jaxmask.trust.statistics import Interval
+
+SHARES = {
+    "simple": {"examples": 50, "accuracy": 100.0, "interval": [92.9, 100.0]},
+    "nounpp": {"examples": 200, "accuracy": 84.5, "interval": [78.8, 88.9]},
+}
+DETAILS = {
+    "accuracy": {"by": {"construction": SHARES, "direction": {"plural": SHARES["simple"]}}},
+    "harm": {
+        "kl": 0.4, "reference": 0.5, "tie": 0.05, "swap": 0.2,
+        "by_distance": [
+            {"distance": 0, "part": 0.3, "kl": 0.6, "paired": 0.7, "examples": 250},
+            {"distance": 1, "part": 0.1, "kl": 0.2, "paired": None, "examples": 200},
+        ],
+    },
+    "dose": {"doses": [0.5, 1.0], "flips": [40.0, 90.0]},
+    "place": {"where_found": 90.0, "last_word_only": 83.0, "all_but_last_word": None,
+              "layers": {"1": 80.0, "2": 10.0}},
+}  # fmt: skip
+
+
+def content():
+    measures = [
+        Measure(name, 98.76, "points", Interval(-12.34, 100.0), "a control of many words " * 5,
+                "So many flip.", "Passes if they do.", "caution", DETAILS.get(name, {}))
+        for name in MEASURES
+    ]  # fmt: skip
+    measures[1] = not_measured("unseen", "It is asked for by --trust all.", "Passes if few.")
+    return {
+        "level": "fast", "seed": 3, "n_units": 2, "units": [5, 12], "seconds": 31.2,
+        "measures": [one.content() for one in measures],
+    }  # fmt: skip
+
+
+def test_every_measure_has_a_line_and_a_paragraph():
+    text = trust.trust_report(content())
+    for name in MEASURES:
+        assert f"\n| {name}" in text
+        assert f"\n{name.capitalize()}: " in text
+    assert "Unseen: not measured. It is asked for by --trust all. Rule: Passes if few." in text
+    assert "12 of 13 ask for caution; not measured: unseen (fast, 31 s)." in text
+    assert "units 5, 12." in text
+    assert "Dose: 98.8 points (-12.3 to 100.0), caution. So many flip." in text
+    assert "| construction | nounpp" in text
+    assert "| 0        | 0.600 | 75%        | 0.700           | 250      |" in text
+
+
+def test_the_short_table_fits_the_terminal(capsys):
+    print_table(trust.trust_table(content(), short=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("accuracy") for line in lines) == 1
+
+
+def test_numbers_that_do_not_exist_are_none():
+    nan = Measure("dose", float("nan"), "%", None, "", "", "", "caution",
+                  {"a": [float("inf"), 1.0], "b": {"c": float("nan")}}).content()  # fmt: skip
+    assert nan["value"] is None
+    assert nan["details"] == {"a": [None, 1.0], "b": {"c": None}}
+    assert trust.value_text(nan) == ""
+
+
+def test_a_set_without_units_has_a_report():
+    empty = content() | {"units": [], "n_units": 0}
+    assert "The set has no units." in trust.trust_report(empty)
+
+
+@pytest.mark.parametrize("reference", [0.5, None])
+def test_figures_are_drawn_of_what_there_is(tmp_path, reference):
+    found = content()
+    for one in found["measures"]:
+        if one["name"] == "harm":
+            one["details"] = one["details"] | {"reference": reference}
+    assert set(TRUST_FIGURES) == set(DRAWN)
+    drawn = {name: trust_figure(found, name) for name in TRUST_FIGURES}
+    for name, figure in drawn.items():
+        save(figure, tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    labels = [text.get_text() for text in drawn["harm"].legends[0].get_texts()]
+    assert any("paired" in label for label in labels) == (reference is not None)
+    accuracy = drawn["accuracy"].axes[0]
+    assert [t.get_text() for t in accuracy.get_yticklabels()] == ["simple (50)", "nounpp (200)"]
+    place = [t.get_text() for t in drawn["place"].axes[0].get_yticklabels()]
+    assert place == ["where it was found", "at the last word only", "layer 1 alone",
+                     "layer 2 alone"]  # fmt: skip
+    assert trust_figure({"measures": []}, "dose") is None
+    assert "KL by distance" in to_markdown(trust.distance_table(found))
