@@ -30,7 +30,9 @@ def test_from_a_file_to_a_check(model, tmp_path, capsys):
         "position: another word there makes the other form right: 2 of 2, as in: The [boy]",
         f"written to {out}; next: python -m experiments.check_data --data {out}",
     ]
-    assert out.read_text().splitlines()[1] == "The boy\t2\tgreets\tgreet\tsimple\tsingular"
+    assert out.read_text().splitlines()[1] == (
+        "The boy\t2\tgreets\tgreet\tsimple\tsingular\tThe boys"
+    )
     assert (tmp_path / "left_out.tsv").read_text().splitlines()[1].split("\t") == [
         "6", "sentences that differ in their first word"
     ]  # fmt: skip

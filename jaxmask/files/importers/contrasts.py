@@ -31,6 +31,7 @@ class Contrast(NamedTuple):
         right: is the first form right?
         first: the form of the first direction, where the format says it; otherwise empty.
         position: index of the word that carries the feature, where the format says it.
+        paired: the words of the same sentence with the other form right, where the format has it.
 
     Example:
         >>> Contrast(1, ("the", "author"), ("laughs", "laugh"), "simple").right
@@ -44,6 +45,7 @@ class Contrast(NamedTuple):
     right: bool = True
     first: str = ""
     position: int | None = None
+    paired: tuple[str, ...] = ()
 
 
 class Spelling(NamedTuple):

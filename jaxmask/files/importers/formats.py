@@ -92,7 +92,9 @@ def _feature_circuits(records: Records, spelling: Spelling) -> Iterator[Contrast
         found = of_forms(line, row.get("clean_prefix"), forms, group, spelling)
         patch = row.get("patch_prefix")
         if isinstance(found, Contrast) and isinstance(patch, str):
-            found = found._replace(position=changed_word(found.words, spelling.words(patch)))
+            paired = spelling.words(patch)
+            place = changed_word(found.words, paired)
+            found = found._replace(position=place, paired=() if place is None else paired)
         yield found
 
 

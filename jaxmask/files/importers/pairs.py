@@ -111,11 +111,16 @@ def write(task: Task) -> str:
         >>> write(Task("t", ("singular", "plural"), [stimulus])).splitlines()[1].split("\t")
         ['The boys', '2', 'greets', 'greet', 'simple', 'plural']
     """
-    rows = [(*REQUIRED, *task.directions, "group", "right")]
+    optional = ["group", "right"]
+    if any(one.counterfactual for one in task.stimuli):
+        optional.append("counterfactual")
+    rows: list[tuple[str, ...]] = [(*REQUIRED, *task.directions, *optional)]
     for one in task.stimuli:
         right = "" if one.correct < 0 else task.directions[one.correct]
         sentence, place = " ".join(one.words), str(one.position + 1)
-        rows.append((sentence, place, *one.pair, one.group, right))
+        paired = next((words for words in one.counterfactual if words != one.words), ())
+        cells = sentence, place, *one.pair, one.group, right, " ".join(paired)
+        rows.append(cells[: len(rows[0])])
     return "".join("\t".join(map(as_cell, row)) + "\n" for row in rows)
 
 
@@ -155,11 +160,14 @@ def _own(file: Path, spelling: Spelling) -> Imported:
             " ".join(spelling.form(form) or (form,)) if spelling.case == "lower" else form
             for form in one.pair
         )
+        words = spelling.words(" ".join(one.words))
+        paired = [spelling.words(" ".join(paired)) for paired in one.counterfactual]
         stimuli.append(
             one._replace(
-                words=spelling.words(" ".join(one.words)),
+                words=words,
                 position=len(before) - 1,
                 pair=(pair[0], pair[1]),
+                counterfactual=tuple(p for p in paired if len(p) == len(words)),
             )
         )
     return Imported(OWN, found.task._replace(stimuli=stimuli), found.left_out, ())
@@ -202,7 +210,8 @@ def _stimulus(one: Contrast, c: int, place: Position) -> Stimulus:
     pair = one.pair if c == 0 else (one.pair[1], one.pair[0])
     group = "".join(c for c in " ".join(one.group.split()) if c.isprintable())
     correct = c if one.right else -1
-    return Stimulus(one.words, place.at, pair, correct, group[:LONGEST_GROUP] or "all")
+    paired = (place.paired, place.paired) if place.paired else ()
+    return Stimulus(one.words, place.at, pair, correct, group[:LONGEST_GROUP] or "all", paired)
 
 
 def _guesses(

@@ -25,10 +25,13 @@ class Position(NamedTuple):
     Attributes:
         at: index of the word.
         how: one of `GIVEN`, `TURNS`, `PARTNER`, `TELLS` and `LAST`.
+        paired: the same sentence with another word there, after which the other form is right;
+            empty if the file has none.
     """
 
     at: int
     how: str
+    paired: tuple[str, ...] = ()
 
 
 def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Position]:
@@ -53,7 +56,7 @@ def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Positio
     found = []
     for one, c in zip(contrasts, classes, strict=True):
         if one.position is not None:
-            found.append(Position(one.position, GIVEN))
+            found.append(Position(one.position, GIVEN, one.paired))
         elif not one.right:
             found.append(Position(len(one.words) - 1, LAST))
         else:
@@ -65,13 +68,13 @@ class _Seen:
     """What all sentences of a file say of their right forms.
 
     Attributes:
-        around: the directions of right forms, as bits, by the words around a place.
+        around: a sentence for each direction of right forms, by the words around a place.
         items: the sentences of each line or item, with the directions of their right forms.
         tells: how often each word stands before right forms of either direction, in its group.
     """
 
     def __init__(self, contrasts: Sequence[Contrast], classes: Sequence[int]) -> None:
-        self.around: dict[int, int] = defaultdict(int)
+        self.around: dict[tuple[int, int], tuple[str, ...]] = {}
         self.items: dict[int, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
         self.tells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
         of_group: dict[str, set[int]] = defaultdict(set)
@@ -82,7 +85,7 @@ class _Seen:
         for one, c in zip(contrasts, classes, strict=True):
             if one.right and one.position is None:
                 for key in _around(one):
-                    self.around[key] |= 1 << c
+                    self.around.setdefault((key, c), one.words)
                 self.items[one.line].append((one.words, c))
                 for word in {*one.words} - forms:
                     self.tells[self.group(one), word][c] += 1
@@ -99,13 +102,19 @@ class _Seen:
         """
         counts = [self.tells[self.group(one), word] for word in one.words]
         weights = [(n[c] - n[1 - c]) / math.sqrt(max(1, sum(n))) for n in counts]
-        turning = [place for place, key in enumerate(_around(one)) if self.around[key] == 3]
+        turning = {
+            place: self.around[key, 1 - c]
+            for place, key in enumerate(_around(one))
+            if self.around.get((key, 1 - c), one.words) != one.words
+        }
         if turning:
-            return Position(max(turning, key=lambda place: (weights[place], -place)), TURNS)
+            place = max(turning, key=lambda place: (weights[place], -place))
+            return Position(place, TURNS, turning[place])
         for words, other in self.items[one.line]:
-            if other != c and len(words) == len(one.words):
+            if other != c and len(words) == len(one.words) and words != one.words:
                 both = zip(words, one.words, strict=True)
-                return Position(next(n for n, (a, b) in enumerate(both) if a != b), PARTNER)
+                place = next(n for n, (a, b) in enumerate(both) if a != b)
+                return Position(place, PARTNER, words)
         level = next((level for level in _LEVELS if max(weights) >= level), None)
         if level is None:
             return Position(len(one.words) - 1, LAST)

@@ -124,6 +124,8 @@ def test_feature_circuits(tmp_path):
     ]
     assert found.task.left_out == ((REPEATED, 1),)
     assert any(GIVEN in line for line in found.guesses)
+    paired = ("The", "athletes", "that", "the", "chef")
+    assert found.task.stimuli[0].counterfactual == (paired, paired)
 
 
 def test_clams(tmp_path):
@@ -280,6 +282,9 @@ def test_a_file_of_ones_own_in_another_spelling(tmp_path):
     plain = "sentence\tposition\tA\tB\nthe boy near\t2\tsees\tsee\n"
     found = imported(tmp_path, plain, spelling=Spelling(case="capital"))
     assert short(found.task) == ["The [boy] near | sees see | "]
+    paired = plain.replace("B\n", "B\tcounterfactual\n").replace("see\n", "see\tthe boys near\n")
+    found = imported(tmp_path, paired, spelling=Spelling(case="capital"))
+    assert found.task.stimuli[0].counterfactual == (("The", "boys", "near"),) * 2
 
 
 @pytest.mark.parametrize("case", ["keep", "capital", "lower"])
@@ -358,7 +363,11 @@ def test_the_original_files_give_the_pairs_of_the_task(shared):
     for group in number_agreement.CONSTRUCTIONS:
         found = pairs.read(shared / "data" / "number_agreement" / f"{group}.txt")
         expected = [s for s in original.stimuli if s.group == group]
-        assert sorted(found.task.stimuli) == sorted(expected)
+        plain = [s._replace(counterfactual=()) for s in expected]
+        assert sorted(s._replace(counterfactual=()) for s in found.task.stimuli) == sorted(plain)
+        one = found.task.stimuli[0]
+        assert one.counterfactual[0][one.position] != one.words[one.position]
+        assert one.counterfactual[0] in [s.words for s in expected]
 
 
 @pytest.mark.parametrize(

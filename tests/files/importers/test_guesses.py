@@ -77,7 +77,12 @@ def test_names_of_directions_are_names_that_files_can_have():
 
 
 def places(*contrasts, classes):
-    return [(p.at, p.how) for p in positions.guess(contrasts, classes)]
+    found = positions.guess(contrasts, classes)
+    for one, p in zip(contrasts, found, strict=True):
+        if p.how in (TURNS, PARTNER):
+            assert len(p.paired) == len(one.words)
+            assert p.paired[p.at] != one.words[p.at]
+    return [(p.at, p.how) for p in found]
 
 
 def test_a_position_that_is_given_is_kept():
@@ -99,6 +104,12 @@ def test_the_first_word_that_differs_in_an_item():
     assert places(one, other, classes=[0, 1]) == [(1, PARTNER)] * 2
     apart = other._replace(line=2)
     assert places(one, apart, classes=[0, 1]) == [(4, LAST)] * 2
+
+
+def test_a_sentence_is_not_its_own_partner():
+    """Of some words either number is right, with one verb or another."""
+    one, other = contrast("the sheep", "is", "are"), contrast("the sheep", "run", "runs")
+    assert places(one, other, classes=[0, 1]) == [(1, LAST)] * 2
 
 
 def test_the_noun_that_goes_with_the_right_form():
