@@ -58,7 +58,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "jaxmask needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -e '.[experiments]'
+	.venv/bin/python $(PIP) -e '.[experiments,transformers]'
 	@touch $@
 
 .venv/.tested: .venv/.installed
@@ -66,7 +66,7 @@ clean:
 	@touch $@
 
 .venv/.documented: .venv/.installed
-	.venv/bin/python $(PIP) -e '.[experiments,docs]'
+	.venv/bin/python $(PIP) -e '.[experiments,transformers,docs]'
 	@touch $@
 
 .venv-torch/.installed: pyproject.toml

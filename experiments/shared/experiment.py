@@ -15,7 +15,7 @@ from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, write_run
 from jaxmask.intervention import units
-from jaxmask.pipeline.measure import Results, measure
+from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
@@ -74,7 +74,13 @@ def experiment(
 
 
 def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
-    """Opens the run folder, and says in three lines what is searched."""
+    """Opens the run folder, and says in three lines what is searched.
+
+    Raises:
+        ModelError: the model can't read the ordinary text.
+    """
+    if plan.text is not None:
+        encode_text(plan.text.sentences, prepared.model)
     hosts.by_first(lambda: open_run(to.folder, to.settings))
     for line in introduction(prepared, plan):
         console().print(line, soft_wrap=True)

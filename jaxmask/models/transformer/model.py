@@ -6,7 +6,7 @@ the model's parameters to a function of this folder.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ from jaxmask.models.transformer.config import SITES, TransformerConfig
 from jaxmask.models.transformer.forward import Params
 from jaxmask.models.transformer.objective import TransformerObjective
 from jaxmask.models.transformer.reading import read_all
-from jaxmask.text import subwords
+from jaxmask.text import ordinary_text, subwords
 from jaxmask.text.examples import Encoded, Examples, Stimulus, Task, Unknown
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.tokenizer import Tokenizer
@@ -134,6 +134,17 @@ class TransformerModel:
         self._check_tokens(encoded.examples.tokens)
         self._check_tokens(encoded.examples.pair)
         return encoded
+
+    def encode_text(self, sentences: Sequence[Sequence[str]]) -> Text:
+        """Ordinary text as tokens; see `jaxmask.text.ordinary_text.encode`.
+
+        Raises:
+            ModelError: a sentence is too long, or the weights have no row for a token.
+        """
+        text = ordinary_text.encode(sentences, self.vocabulary)
+        self._check_tokens(text.tokens)
+        self._check_length((0,), int(text.length.max()))  # a context has one token at the most
+        return text
 
     def unknown_words(self, stimulus: Stimulus) -> Unknown:
         """The form for which a stimulus is dropped; see `jaxmask.text.subwords.unknown_words`."""
