@@ -13,6 +13,9 @@ objective, which the tests keep as oracle) it
 - estimates the mean KL over positions from some of them;
 - computes what rows share once, where all rows of a direction are intervened on alike
   (`jaxmask.models.prefix_tree`).
+
+Runs go over devices, rows of a run don't: of flat tokens, rows of one length are part of no device
+alone, and every step would wait for others to send theirs.
 """
 
 import flax
@@ -33,7 +36,6 @@ from jaxmask.models.transformer.layout import Rows
 from jaxmask.models.transformer.suffix import Suffix
 from jaxmask.models.transformer.untouched import Past
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
-from jaxmask.runs import devices
 
 
 class Tokens(flax.struct.PyTreeNode):
@@ -122,8 +124,7 @@ class TransformerObjective(flax.struct.PyTreeNode):
             one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
             tokens, intervention = self.tree, jax.tree.map(lambda x: x[one_of], intervention)
         else:
-            rows, intervention = devices.spread((batch.rows, intervention))
-            tokens = self._tokens(batch.replace(rows=rows))
+            tokens = self._tokens(batch)
         state = suffix.read(
             self.params,
             self.config,
