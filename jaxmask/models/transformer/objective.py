@@ -14,8 +14,9 @@ objective, which the tests keep as oracle) it
 - computes what rows share once, where all rows of a direction are intervened on alike
   (`jaxmask.models.prefix_tree`).
 
-Runs go over devices, rows of a run don't: of flat tokens, rows of one length are part of no device
-alone, and every step would wait for others to send theirs.
+Runs are distributed over devices. The rows of one run aren't: flat tokens can't be divided between
+devices that don't exchange states in every layer, which would block runs that take another number
+of steps.
 """
 
 import flax
