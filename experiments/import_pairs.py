@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.shared.console import console
-from experiments.shared.option_types import NewFile, TextFile
+from experiments.shared.option_types import NewFile, OptionError, TextFile
 from experiments.shared.script import run_script
 from jaxmask.files.importers import pairs
 from jaxmask.files.importers.contrasts import Spelling
@@ -58,6 +58,8 @@ class ImportOptions:
 
 def work(options: ImportOptions) -> Imported:
     """Reads, writes, and says what was guessed and left out."""
+    if options.pairs.exists() and options.pairs.samefile(options.file):
+        raise OptionError(f"{options.pairs}: expected a new file to write, found the file to read")
     spelling = Spelling(options.punctuation, options.case)
     imported = pairs.read(options.file, options.format, spelling)
     write_text(options.pairs, pairs.write(imported.task))

@@ -7,9 +7,9 @@ import numpy as np
 
 from experiments.studies.missing_words import place
 from jaxmask.report import Table
-from jaxmask.report.cells import wilson
 from jaxmask.text.examples import Encoded, Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, Words
+from jaxmask.trust.statistics import wilson
 
 FEW = 20  # fewer pairs to flip in a direction than this are reported
 SMALL = 10  # pairs of a group, of which fewer say little about its rate
@@ -76,7 +76,7 @@ def _group_cells(correct: np.ndarray, odds: np.ndarray, known: bool) -> tuple[st
     margin = np.where(correct == 0, odds, -odds)[correct >= 0]
     if not len(margin):
         return (pairs, "", "", *flips)
-    low, high = wilson(int((margin > 0).sum()), len(margin))
+    low, high = wilson(int((margin > 0).sum()), len(margin)).scaled(100.0)
     rate = f"{100 * (margin > 0).mean():.1f}% ({low:.0f}-{high:.0f})"
     return (pairs, rate, f"{margin.mean():.2f}", *flips)
 
@@ -121,7 +121,7 @@ def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str
             continue
         hits, pairs = int(((odds[rows] < 0) == correct).sum()), int(rows.sum())
         right, known = right + hits, known + pairs
-        low, high = wilson(hits, pairs)
+        low, high = wilson(hits, pairs).scaled(100.0)
         line = (
             f"{name}, {form}: the model is right on {100 * hits / pairs:.0f}% of the pairs "
             f"({low:.0f}-{high:.0f}%), "
@@ -151,7 +151,7 @@ def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str
             f"{count(small, 'group')} of fewer than {SMALL} pairs with the same right form: their "
             "rates say little."
         )
-    if known and wilson(right, known)[1] < 50:
+    if known and wilson(right, known).high < 0.5:
         yield (
             f"Over all pairs the model is right on {100 * right / known:.0f}% only. Make sure that "
             "the columns of the two forms aren't swapped."

@@ -4,7 +4,6 @@ A mean is followed by the sample standard deviation over runs (divided by n - 1;
 run).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, SupportsFloat
 
@@ -64,29 +63,6 @@ def percent(fraction: SupportsFloat) -> float | None:
     """
     fraction = float(fraction)
     return None if fraction != fraction else 100.0 * fraction
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95% interval of a rate after Wilson, in percent.
-
-    With p the share of successes among n trials and z = 1.96, it is
-    (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n). Unlike p ± 1.96 standard errors it stays
-    between 0 and 100 and is of use for few trials.
-
-    Args:
-        successes: how often it was so.
-        trials: of how many, at least 1.
-
-    Example:
-        >>> low, high = wilson(234, 240)
-        >>> round(low, 1), round(high, 1)
-        (94.7, 98.8)
-    """
-    z, share = 1.959964, successes / trials
-    centre = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 100 / (1 + z * z / trials)
-    return max(0.0, scale * (centre - half)), min(100.0, scale * (centre + half))
 
 
 def plus_minus(statistics: Mapping[str, float | None], digits: int) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from experiments import check_data, import_pairs
+from experiments.shared.option_types import OptionError
 from jaxmask.tasks import minimal_pairs
 from jaxmask.text.examples import TaskDataError
 
@@ -36,6 +37,14 @@ def test_from_a_file_to_a_check(model, tmp_path, capsys):
     assert len(minimal_pairs.read(out).stimuli) == 2
     check_data.work(check_data.CheckOptions(data=out, model=str(model)))
     assert "kept: 2 pairs" in capsys.readouterr().out
+
+
+def test_the_file_itself_is_not_written_over(tmp_path):
+    file = tmp_path / "simple.txt"
+    file.write_text(CLAMS)
+    with pytest.raises(OptionError, match="expected a new file to write"):
+        import_pairs.work(import_pairs.ImportOptions(file, tmp_path / "." / "simple.txt"))
+    assert file.read_text() == CLAMS
 
 
 def test_the_format_can_be_named(tmp_path):

@@ -112,9 +112,9 @@ def test_all_faults_are_found_at_once(own):
     found = own({"mine.tsv": wrong.encode()})
     matches(found, r"^mine\.tsv, line 4: .* '9'; line 5: .* '9'; line 7: expected 6 columns")
     many = own({"mine.tsv": (OWN_FILE + "The boy\n" * 40).encode()})
-    matches(many, r"line 11: [^;]*; and 35 more lines with faults$")
+    matches(many, r"line 11: [^;]*; and 35 more lines with faults .*--left-out")
     more = own({"mine.tsv": (OWN_FILE + "The boy\n" * 300_000).encode()})
-    matches(more, r"; and at least 995 more lines with faults$")
+    matches(more, r"; and at least 995 more lines with faults ")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
