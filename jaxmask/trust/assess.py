@@ -72,18 +72,7 @@ def assess(
         observe: is called after each measure.
 
     Example:
-        >>> import jaxmask
-        >>> from jaxmask.tasks import number_agreement
-        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
-        >>> task = number_agreement.generate(0)
-        >>> task = task._replace(stimuli=task.stimuli[:600:20])
-        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(10)))
-        >>> config = jaxmask.SearchConfig(steps=2, exchange_rounds=0, kl=jaxmask.NoKL())
-        >>> plan = jaxmask.Plan(config, seeds=1)
-        >>> results = jaxmask.measure(jaxmask.search_all(prepared, plan), prepared, plan)
-        >>> trust = assess(results, prepared, plan)
-        >>> len(trust["measures"]), trust["measures"][1]["verdict"]
-        (13, 'not measured')
+        See `jaxmask.trust.accuracy.accuracy` for one of them.
     """
     started = time.perf_counter()
     run = best_run(results)
@@ -111,7 +100,7 @@ def best_run(results: Results) -> int:
         results: what the searches found.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     history = results.search.history
     observed = history.steps if history.rounds is None else history.rounds
@@ -165,7 +154,7 @@ class Further(NamedTuple):
         plan: of the searches.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     prepared: Prepared
