@@ -39,16 +39,14 @@ class Effort(NamedTuple):
         sentences: examples that are read one at a time.
         windows: of ordinary text.
         ablated: examples read with units at their mean.
-        splits: other splits that are searched on.
     """
 
     sentences: int
     windows: int
     ablated: int
-    splits: int
 
 
-EFFORTS: dict[Level, Effort] = {"fast": Effort(60, 24, 200, 0), "all": Effort(300, 100, 1000, 2)}
+EFFORTS: dict[Level, Effort] = {"fast": Effort(60, 24, 200), "all": Effort(300, 100, 1000)}
 MEASURES = (
     "accuracy", "unseen", "controls", "place", "interchange", "harm", "selectivity", "manifold",
     "necessity", "minimality", "dose", "stability", "search",
@@ -113,10 +111,10 @@ def _measures(
 ) -> Iterator[Measure]:
     """One measure after the other."""
     prepared, effort = subject.prepared, EFFORTS[level]
-    again = Further(prepared, plan)
+    further = Further(prepared, plan, [])
     yield accuracy(subject)
     if level == "all":
-        yield unseen(subject, again.on)
+        yield unseen(subject, further.on)
         yield controls(subject, float(plan.config.kl_weight))
     else:
         why = "Needs searches without some words and constructions: --trust all runs them."
@@ -133,12 +131,7 @@ def _measures(
     yield dose(subject)
     seeds = _sets(results.search.interventions)
     first = [seeds[run], *(one for number, one in enumerate(seeds) if number != run)]
-    seed = prepared.design.split.seed
-    others = [
-        units(again.on(prepared.design.split._replace(seed=seed + 1 + number))[1].mask)
-        for number in range(effort.splits)
-    ]
-    yield stability(first, others, prepared.site.units)
+    yield stability(first, further.sets, prepared.site.units)
     one: Results = jax.tree.map(lambda x: x[run] if np.ndim(x) else x, results)
     met = search.convergence(one.search.interventions, one.search.history, plan.config)
     yield search_end(
@@ -152,6 +145,7 @@ class Further(NamedTuple):
     Attributes:
         prepared: model and examples.
         plan: of the searches.
+        sets: unit numbers of the sets that were found; grows.
 
     Example:
         See `jaxmask.trust.accuracy.accuracy`.
@@ -159,6 +153,7 @@ class Further(NamedTuple):
 
     prepared: Prepared
     plan: Plan
+    sets: list[list[int]]
 
     def on(self, split: Split) -> tuple[Prepared, Intervention]:
         """What a search on another split of the examples finds."""
@@ -166,7 +161,9 @@ class Further(NamedTuple):
         prepared = prepare(self.prepared.model, self.prepared.task, design)
         plan = self.plan._replace(design=design, seeds=1)
         found = search_all(prepared, plan).interventions
-        return prepared, from_arrays(found.mask[0], found.baseline[0])
+        one = from_arrays(found.mask[0], found.baseline[0])
+        self.sets.append(units(one.mask))
+        return prepared, one
 
 
 def _sets(interventions: Intervention) -> list[list[int]]:

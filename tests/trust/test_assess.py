@@ -41,7 +41,8 @@ def test_every_measure_of_a_search(prepare_kind, level, monkeypatch):
     results = jaxmask.measure(jaxmask.search_all(prepared, plan), prepared, plan)
     # Further searches and other methods are tested where they are defined; they take long.
     first = from_arrays(*jax.tree.map(lambda x: x[0], results.search.interventions))
-    monkeypatch.setattr(assessing.Further, "on", lambda self, split: (prepared, first))
+    ensemble = results.search._replace(interventions=jax.tree.map(lambda x: x[None], first))
+    monkeypatch.setattr(assessing, "search_all", lambda prepared, plan: ensemble)
     monkeypatch.setattr(assessing, "controls", lambda subject, kl_weight: same_values(subject))
     seen = []
     trust = assess(results, prepared, plan, level, lambda done, name: seen.append((done, name)))
