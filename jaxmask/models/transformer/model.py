@@ -106,7 +106,7 @@ class TransformerModel:
         return "natural"
 
     def description(self) -> dict[str, Any]:
-        """Name, fingerprint, sizes, tokenizer and precision, as ``summary.json`` has them."""
+        """Name, fingerprint, sizes, tokenizer and type of weights, as ``summary.json`` has them."""
         bos = self.vocabulary.bos
         return {
             "name": self.name,
@@ -116,7 +116,7 @@ class TransformerModel:
             "vocabulary": self.config.vocabulary,
             "tokenizer": self.vocabulary.digest[:16],
             "bos": None if bos is None else self.vocabulary.words[bos],
-            "precision": self.params["embedding"].dtype.name,
+            "dtype": self.params["embedding"].dtype.name,
         }
 
     def encode(self, task: Task) -> Encoded:
