@@ -61,7 +61,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "jaxmask needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -e '.[experiments$(if $(CUDA),$(comma)cuda)]'
+	.venv/bin/python $(PIP) -e '.[experiments,transformers$(if $(CUDA),$(comma)cuda)]'
 	@touch $@
 
 .venv/.tested: .venv/.installed
@@ -69,7 +69,7 @@ clean:
 	@touch $@
 
 .venv/.documented: .venv/.installed
-	.venv/bin/python $(PIP) -e '.[experiments,docs]'
+	.venv/bin/python $(PIP) -e '.[experiments,transformers,docs]'
 	@touch $@
 
 .venv-torch/.installed: pyproject.toml

@@ -95,6 +95,9 @@ def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
     """Opens the run folder, and says in a few lines what is searched, and where.
 
     What would end the run after its searches, such as a text without a known word, ends it here.
+
+    Raises:
+        ModelError: the model can't read the ordinary text.
     """
     if plan.text is not None:
         encode_text(plan.text.sentences, prepared.model)

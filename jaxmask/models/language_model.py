@@ -4,7 +4,7 @@ A family is a folder beside this file and one line in `FAMILIES`. All else (sear
 reports, intervention files, scripts) asks of a model what `LanguageModel` lists and nothing more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -131,6 +131,17 @@ class LanguageModel(Protocol):
 
         Raises:
             TaskDataError: no stimulus is left.
+        """
+
+    def encode_text(self, sentences: Sequence[Sequence[str]]) -> Text:
+        """Ordinary text as tokens.
+
+        Args:
+            sentences: the words of each sentence.
+
+        Raises:
+            ValueError: there are no sentences, or a sentence has no words.
+            ModelError: a sentence is too long for the model.
         """
 
     def unknown_words(self, stimulus: Stimulus) -> Unknown:

@@ -40,12 +40,13 @@ class Results(NamedTuple):
 
 
 def encode_text(sample: list[list[str]], model: LanguageModel) -> Text:
-    """Sentences as word indices of a model.
+    """Sentences as tokens of a model.
 
     Raises:
         ValueError: there are no sentences, or one has no words.
+        ModelError: a sentence is too long for the model.
     """
-    return ordinary_text.encode(sample, model.vocabulary)
+    return model.encode_text(sample)
 
 
 def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:

@@ -23,7 +23,17 @@ def accuracy(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        >>> import jaxmask
+        >>> from jaxmask.intervention import from_arrays
+        >>> from jaxmask.tasks import number_agreement
+        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
+        >>> task = number_agreement.generate(0)
+        >>> task = task._replace(stimuli=task.stimuli[:600:20])
+        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(10)))
+        >>> no_units = from_arrays(np.zeros((2, 600)), np.zeros((2, 600)))
+        >>> found = accuracy(Subject(prepared, no_units))
+        >>> found.value, found.verdict, found.details["seen_in_training"]["sentence"]
+        (0.0, 'caution', 0.0)
     """
     flipped, stimuli = subject.flips, subject.stimuli
     interval = share_interval(flipped, subject.clusters)
@@ -75,7 +85,7 @@ def seen_in_training(subject: Subject) -> dict[str, Bool[np.ndarray, " examples"
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     train = subject.train_stimuli
     sentences = {stimulus.words for stimulus in train}

@@ -39,16 +39,14 @@ class Effort(NamedTuple):
         sentences: examples that are read one at a time.
         windows: of ordinary text.
         ablated: examples read with units at their mean.
-        splits: other splits that are searched on.
     """
 
     sentences: int
     windows: int
     ablated: int
-    splits: int
 
 
-EFFORTS: dict[Level, Effort] = {"fast": Effort(60, 24, 200, 0), "all": Effort(300, 100, 1000, 2)}
+EFFORTS: dict[Level, Effort] = {"fast": Effort(60, 24, 200), "all": Effort(300, 100, 1000)}
 MEASURES = (
     "accuracy", "unseen", "controls", "place", "interchange", "harm", "selectivity", "manifold",
     "necessity", "minimality", "dose", "stability", "search",
@@ -72,18 +70,7 @@ def assess(
         observe: is called after each measure.
 
     Example:
-        >>> import jaxmask
-        >>> from jaxmask.tasks import number_agreement
-        >>> model = jaxmask.load_model(jaxmask.BUNDLED_MODEL)
-        >>> task = number_agreement.generate(0)
-        >>> task = task._replace(stimuli=task.stimuli[:600:20])
-        >>> prepared = jaxmask.prepare(model, task, jaxmask.Design(split=jaxmask.Split(10)))
-        >>> config = jaxmask.SearchConfig(steps=2, exchange_rounds=0, kl=jaxmask.NoKL())
-        >>> plan = jaxmask.Plan(config, seeds=1)
-        >>> results = jaxmask.measure(jaxmask.search_all(prepared, plan), prepared, plan)
-        >>> trust = assess(results, prepared, plan)
-        >>> len(trust["measures"]), trust["measures"][1]["verdict"]
-        (13, 'not measured')
+        See `jaxmask.trust.accuracy.accuracy` for one of them.
     """
     started = time.perf_counter()
     run = best_run(results)
@@ -111,7 +98,7 @@ def best_run(results: Results) -> int:
         results: what the searches found.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     history = results.search.history
     observed = history.steps if history.rounds is None else history.rounds
@@ -124,10 +111,10 @@ def _measures(
 ) -> Iterator[Measure]:
     """One measure after the other."""
     prepared, effort = subject.prepared, EFFORTS[level]
-    again = Further(prepared, plan)
+    further = Further(prepared, plan, [])
     yield accuracy(subject)
     if level == "all":
-        yield unseen(subject, again.on)
+        yield unseen(subject, further.on)
         yield controls(subject, float(plan.config.kl_weight))
     else:
         why = "Needs searches without some words and constructions: --trust all runs them."
@@ -144,12 +131,7 @@ def _measures(
     yield dose(subject)
     seeds = _sets(results.search.interventions)
     first = [seeds[run], *(one for number, one in enumerate(seeds) if number != run)]
-    seed = prepared.design.split.seed
-    others = [
-        units(again.on(prepared.design.split._replace(seed=seed + 1 + number))[1].mask)
-        for number in range(effort.splits)
-    ]
-    yield stability(first, others, prepared.site.units)
+    yield stability(first, further.sets, prepared.site.units)
     one: Results = jax.tree.map(lambda x: x[run] if np.ndim(x) else x, results)
     met = search.convergence(one.search.interventions, one.search.history, plan.config)
     yield search_end(
@@ -163,13 +145,15 @@ class Further(NamedTuple):
     Attributes:
         prepared: model and examples.
         plan: of the searches.
+        sets: unit numbers of the sets that were found; grows.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     prepared: Prepared
     plan: Plan
+    sets: list[list[int]]
 
     def on(self, split: Split) -> tuple[Prepared, Intervention]:
         """What a search on another split of the examples finds."""
@@ -177,7 +161,9 @@ class Further(NamedTuple):
         prepared = prepare(self.prepared.model, self.prepared.task, design)
         plan = self.plan._replace(design=design, seeds=1)
         found = search_all(prepared, plan).interventions
-        return prepared, from_arrays(found.mask[0], found.baseline[0])
+        one = from_arrays(found.mask[0], found.baseline[0])
+        self.sets.append(units(one.mask))
+        return prepared, one
 
 
 def _sets(interventions: Intervention) -> list[list[int]]:

@@ -57,7 +57,7 @@ def same_values(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared = subject.prepared
     rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def controls(subject: Subject, kl_weight: float) -> Measure:
         kl_weight: of the KL while values are learned, as in the search.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared = subject.prepared
     config = SelectionConfig(alpha=len(subject.units) / prepared.site.units, kl_weight=kl_weight)

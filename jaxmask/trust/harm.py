@@ -31,7 +31,7 @@ class Harm(NamedTuple):
         to_paired: mean over words of KL(paired || intervened), and of KL(paired || original).
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     kl: Float[np.ndarray, " words"]
@@ -72,7 +72,7 @@ def harm_of(subject: Subject, sentence: Sentence) -> Harm:
         sentence: the example.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared, words = subject.prepared, sentence.stimulus.words
     original = sentences.log_probs(prepared, sentence, words)
@@ -108,7 +108,7 @@ def harm(subject: Subject, most: int) -> Measure:
         most: number of examples that are read one at a time.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     read = sentences.sample(subject, most)
     each = [harm_of(subject, sentence) for sentence in read]

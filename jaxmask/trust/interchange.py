@@ -28,7 +28,7 @@ class Pairs(NamedTuple):
         kind: of intervention at that place.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     rows: Int[np.ndarray, " pairs"]
@@ -44,7 +44,7 @@ def interchange(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     found = pairs(subject)
     if found is None:
@@ -94,7 +94,7 @@ def pairs(subject: Subject) -> Pairs | None:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared, examples = subject.prepared, subject.examples
     rows, paired = [], []

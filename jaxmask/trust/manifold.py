@@ -23,7 +23,7 @@ def manifold(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     states = natural_states(subject)
     low, high = np.quantile(states, SHARES, axis=0)
@@ -63,7 +63,7 @@ def natural_states(subject: Subject) -> Float[np.ndarray, "places units"]:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     examples, reading = subject.train_reading
     where = places(subject.kind.place, examples.position, examples.length)

@@ -29,7 +29,7 @@ def minimality(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared = subject.prepared
     pruned = prune(subject.found, prepared.train_objective)
@@ -67,7 +67,7 @@ def dose(subject: Subject) -> Measure:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     mask, baseline = (np.asarray(x) for x in subject.found)
     masks = np.stack([amount * mask for amount in DOSES]).astype(np.float32)

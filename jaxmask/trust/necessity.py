@@ -27,7 +27,7 @@ def necessity(subject: Subject, most: int) -> Measure:
         most: number of examples at most.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     rows = evenly_spread(subject.examples.size, most)
     mask = subject.chosen
@@ -72,7 +72,7 @@ def mean_states(subject: Subject) -> Float[np.ndarray, " units"]:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     examples, reading = subject.train_reading
     return np.asarray(reading.states)[every_step(examples.length)].mean(axis=0, dtype=np.float64)

@@ -29,7 +29,7 @@ def place(subject: Subject, most: int) -> Measure:
         most: number of sentences that are read one at a time.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared, kind = subject.prepared, subject.kind
     last = flips(prepared, subject.examples, subject.own, kind._replace(place="last"))
@@ -81,7 +81,7 @@ def by_layer(subject: Subject) -> dict[int, float]:
         subject: the set and its examples.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     site = subject.prepared.site
     layer_of = np.array([site.place(unit + 1)[0] for unit in range(site.units)])

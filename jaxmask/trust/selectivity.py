@@ -33,7 +33,7 @@ class Cost(NamedTuple):
         random: of each random set.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     found: float
@@ -67,7 +67,7 @@ def windows(prepared: Prepared, sentences: list[list[str]], most: int) -> Text |
         most: number of pieces at most.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     pieces = [
         words[start:]
@@ -91,7 +91,7 @@ def selectivity(subject: Subject, sentences: list[list[str]] | None, most: int) 
         most: number of windows of text at most.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     text = windows(subject.prepared, primer_sentences() if sentences is None else sentences, most)
     if text is None:
@@ -136,7 +136,7 @@ def cost(subject: Subject, text: Text) -> Cost:
         text: of windows of one length.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     prepared = subject.prepared
     rng = np.random.default_rng(0)

@@ -24,7 +24,7 @@ class Sentence(NamedTuple):
         longest: words of the longest of these sentences.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     row: int
@@ -50,7 +50,7 @@ def sample(subject: Subject, most: int) -> list[Sentence]:
         most: how many to take.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     rows = evenly_spread(subject.examples.size, most)
     stimuli = [subject.stimuli[row] for row in rows]
@@ -90,7 +90,7 @@ def log_probs(
         where: the words at which it acts; those of the sentence if not given.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     padded = (*words, *[words[-1]] * (sentence.longest - len(words)))
     acts = rows = None

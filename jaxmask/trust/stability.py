@@ -79,7 +79,7 @@ def search_end(
         units: number of units of the site.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     expected, between = float(steps.expected_l0[-1]), float(steps.fractional_gates[-1])
     limits = float(config.alpha) * units, float(config.beta) * units

@@ -23,7 +23,7 @@ class Subject:
         most: number of examples that are read at most, spread evenly over those held out.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
 
     prepared: Prepared

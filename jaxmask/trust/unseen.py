@@ -32,7 +32,7 @@ def unseen(subject: Subject, again: Again) -> Measure:
         again: searches on a split that holds other examples out.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     design = subject.prepared.design
     size = max(1, int(HELD_OUT * subject.prepared.encoded.examples.size))
@@ -72,7 +72,7 @@ def gap(prepared: Prepared, found: Intervention) -> dict[str, Any]:
         found: its set; baselines are places in the range of each unit.
 
     Example:
-        See `jaxmask.trust.assess.assess`.
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     stack = jax.tree.map(lambda x: np.asarray(x)[None], found)
     seen, new = (

@@ -263,6 +263,7 @@ def test_minimality_and_dose_by_evaluating_each_mask(single):
         assert flipped == pytest.approx(100 * float(evaluate(partly, held_out).accuracy))
 
 
+@pytest.mark.slow
 def test_controls_are_paired_over_the_same_examples(single):
     assert same_values(single).details["found"] == pytest.approx(100 * single.flips.mean())
     measured = controls(single, 0.0)

@@ -30,7 +30,7 @@ def test_bootstrap_covers_the_mean_where_words_differ(two_ways):
     subject, verb = np.divmod(np.arange(30 * 15), 15)
     clusters = [subject, verb] if two_ways else [subject]
     inside, naive = [], []
-    for _ in range(200):
+    for _ in range(100):
         values = rng.normal(size=30)[subject] + rng.normal(size=len(subject))
         values += rng.normal(size=15)[verb] if two_ways else 0.0
         low, high = statistics.bootstrap(values, clusters)

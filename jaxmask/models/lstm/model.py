@@ -4,7 +4,7 @@
 model's parameters to a function of this folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from jaxmask.models.lstm import network, objective, ranges, reading, text_kl
 from jaxmask.models.lstm.forward import Action, forward, read_states
 from jaxmask.models.lstm.network import LSTMConfig, LSTMState, Params
 from jaxmask.models.lstm.objective import LSTMObjective
+from jaxmask.text import ordinary_text
 from jaxmask.text.examples import (
     CONTEXTS,
     Encoded,
@@ -111,6 +112,10 @@ class LSTMModel(NamedTuple):
     def encode(self, task: Task) -> Encoded:
         """The stimuli of a task as word indices; see `jaxmask.text.examples.encode`."""
         return encode(task, self.vocabulary)
+
+    def encode_text(self, sentences: Sequence[Sequence[str]]) -> Text:
+        """Ordinary text as word indices; see `jaxmask.text.ordinary_text.encode`."""
+        return ordinary_text.encode(sentences, self.vocabulary)
 
     def unknown_words(self, stimulus: Stimulus) -> Unknown:
         """The words that aren't known; see `jaxmask.text.examples.unknown_words`."""

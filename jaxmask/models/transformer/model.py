@@ -6,7 +6,7 @@ the model's parameters to a function of this folder.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,21 +17,15 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jaxmask.intervention import Intervention, Kind, Range, Reach, Site, Values
 from jaxmask.models import weights
 from jaxmask.models.language_model import ModelError, Reading, check_log_odds, site_of
-from jaxmask.models.transformer import (
-    altered,
-    decisions,
-    forward,
-    packed,
-    ranges,
-    sites,
-    text_kl,
-)
+from jaxmask.models.transformer import altered, decisions, packed, ranges, sites, text_kl
+from jaxmask.models.transformer import words as next_words
 from jaxmask.models.transformer.altered import Action
 from jaxmask.models.transformer.config import SITES, TransformerConfig
 from jaxmask.models.transformer.forward import Params
 from jaxmask.models.transformer.objective import TransformerObjective
 from jaxmask.models.transformer.reading import read_all
-from jaxmask.text import subwords
+from jaxmask.models.transformer.words import WordTokens
+from jaxmask.text import ordinary_text, subwords
 from jaxmask.text.examples import Encoded, Examples, Stimulus, Task, Unknown
 from jaxmask.text.ordinary_text import Text
 from jaxmask.text.tokenizer import Tokenizer
@@ -112,7 +106,7 @@ class TransformerModel:
         return "natural"
 
     def description(self) -> dict[str, Any]:
-        """Name, fingerprint, sizes and tokenizer, as ``summary.json`` has them."""
+        """Name, fingerprint, sizes, tokenizer and type of weights, as ``summary.json`` has them."""
         bos = self.vocabulary.bos
         return {
             "name": self.name,
@@ -122,6 +116,7 @@ class TransformerModel:
             "vocabulary": self.config.vocabulary,
             "tokenizer": self.vocabulary.digest[:16],
             "bos": None if bos is None else self.vocabulary.words[bos],
+            "dtype": self.params["embedding"].dtype.name,
         }
 
     def encode(self, task: Task) -> Encoded:
@@ -134,6 +129,17 @@ class TransformerModel:
         self._check_tokens(encoded.examples.tokens)
         self._check_tokens(encoded.examples.pair)
         return encoded
+
+    def encode_text(self, sentences: Sequence[Sequence[str]]) -> Text:
+        """Ordinary text as tokens; see `jaxmask.text.ordinary_text.encode`.
+
+        Raises:
+            ModelError: a sentence is too long, or the weights have no row for a token.
+        """
+        text = ordinary_text.encode(sentences, self.vocabulary)
+        self._check_tokens(text.tokens)
+        self._check_length((0,), int(text.length.max()))  # a context has one token at the most
+        return text
 
     def unknown_words(self, stimulus: Stimulus) -> Unknown:
         """The form for which a stimulus is dropped; see `jaxmask.text.subwords.unknown_words`."""
@@ -267,20 +273,13 @@ class TransformerModel:
         found = self.vocabulary.tokens(words)
         self._check_tokens(np.array(found.ids))
         self._check_length(context, len(found.ids))
-        tokens = jnp.array([*context, *found.ids], jnp.int32)
-        ends = np.array(found.ends) + len(context)
-        action = None
+        tokens, ends = np.array([*context, *found.ids], np.int32), np.array(found.ends)
+        text = WordTokens(tokens, len(context), len(context) + ends)
+        given = None
         if intervention is not None:
-            acts = np.ones(len(words), bool) if where is None else np.asarray(where)
-            at = np.zeros(len(tokens), bool)
-            for first, last, act in zip(
-                np.r_[len(context), ends[:-1] + 1], ends, acts, strict=True
-            ):
-                at[first if kind.place == "every" else last : last + 1] |= act
-            at[0] = False
-            rows = jax.tree.map(lambda x: jnp.asarray(x)[None], intervention)
-            action = Action(rows, jnp.asarray(at)[None])
-        return _log_probs(self.params, self.config, tokens, jnp.asarray(ends), kind.site, action)
+            acting = np.ones(len(words), bool) if where is None else np.asarray(where)
+            given = intervention, text.acts(acting, kind.place == "every")
+        return next_words.log_probs(self.params, self.config, text, kind.site, given)
 
     def text_kl(
         self,
@@ -354,16 +353,3 @@ def _pair_odds(
         return decisions.log_odds(config, rows[None], state[None])[0, 0]
 
     return jax.vmap(of_example)(state, rows)
-
-
-@functools.partial(jax.jit, static_argnames=("config", "site"))
-def _log_probs(
-    params: Params,
-    config: TransformerConfig,
-    tokens: Int[Array, " time"],
-    ends: Int[Array, " words"],
-    site: str,
-    action: Action | None,
-) -> Float[Array, "words vocabulary"]:
-    state, _ = altered.read(params, config, tokens[None], site, action)
-    return jax.nn.log_softmax(forward.logits(params, config, state[0, ends]))

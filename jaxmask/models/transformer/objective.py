@@ -13,6 +13,10 @@ objective, which the tests keep as oracle) it
 - estimates the mean KL over positions from some of them;
 - computes what rows share once, where all rows of a direction are intervened on alike
   (`jaxmask.models.prefix_tree`).
+
+Runs are distributed over devices. The rows of one run aren't: flat tokens can't be divided between
+devices that don't exchange states in every layer, which would block runs that take another number
+of steps.
 """
 
 import flax
@@ -33,7 +37,6 @@ from jaxmask.models.transformer.layout import Rows
 from jaxmask.models.transformer.suffix import Suffix
 from jaxmask.models.transformer.untouched import Past
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
-from jaxmask.runs import devices
 
 
 class Tokens(flax.struct.PyTreeNode):
@@ -124,8 +127,7 @@ class TransformerObjective(flax.struct.PyTreeNode):
             one_of = jnp.argmax(batch.direction[None] == ways, axis=1)
             tokens, intervention = self.tree, jax.tree.map(lambda x: x[one_of], intervention)
         else:
-            rows, intervention = devices.spread((batch.rows, intervention))
-            tokens = self._tokens(batch.replace(rows=rows))
+            tokens = self._tokens(batch)
         state = suffix.read(
             self.params,
             self.config,

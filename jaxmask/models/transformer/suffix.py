@@ -11,7 +11,6 @@ from jaxmask.models.transformer.config import NO_WINDOW, TransformerConfig
 from jaxmask.models.transformer.forward import Params
 from jaxmask.models.transformer.layout import Branches, Rows
 from jaxmask.models.transformer.untouched import Past
-from jaxmask.runs import devices
 
 NOWHERE = NO_WINDOW  # the position of a key that no query sees: behind all of them
 
@@ -83,7 +82,7 @@ def read(
 
         return forward.block(config, layer, residual, suffix.position, attend, alter), None
 
-    residual = devices.spread(forward.embed(params, config, suffix.token, suffix.position))
+    residual = forward.embed(params, config, suffix.token, suffix.position)
     over = (
         forward.layers(params, config),
         past.keys,

@@ -46,6 +46,8 @@ def test_matrices_can_be_bfloat16_in_memory(tmp_path):
     exact = load_model(write(tmp_path, "gemma2"))
     model = load_model(tmp_path, jnp.bfloat16)
     assert model.params["blocks"]["up"]["kernel"].dtype == jnp.bfloat16
+    dtypes = [one.description()["dtype"] for one in (model, exact)]
+    assert dtypes == ["bfloat16", "float32"]
     assert model.params["blocks"]["mlp_norm"]["weight"].dtype == jnp.float32
     found = logits_of(model)
     assert found.dtype == np.float32

@@ -215,3 +215,17 @@ def test_directions_have_to_be_known(setting):
     unknown = setting.examples._replace(direction=setting.examples.direction * 0 - 1)
     with pytest.raises(ValueError, match="directions"):
         pack(unknown, setting.where)
+
+
+def test_weights_of_low_precision_answer_in_float32(setting):
+    low = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if x.ndim > 1 else x, setting.params)
+    rows = pack(setting.examples, setting.where)
+    fast = build(low, setting.config, rows, setting.kind, setting.context)
+    assert fast.past.keys.dtype == fast.original.logsumexp.dtype == jnp.float32
+    batch = fast.everything(by_direction=True)
+    none = Intervention(jnp.zeros((2, fast.n_units)), jnp.zeros((2, fast.n_units)))
+    odds = [
+        jax.jit(lambda o: o(none.toward(batch.direction), batch))(one).log_ratio
+        for one in (fast, setting.fast)
+    ]
+    assert 0.0 < float(jnp.abs(odds[0] - odds[1]).max()) < 0.2

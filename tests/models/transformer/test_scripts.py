@@ -10,7 +10,7 @@ from experiments import check_data, search
 from experiments.shared.option_types import OptionError
 from jaxmask.files.intervention_file import apply, load_intervention
 from jaxmask.models.language_model import ModelError
-from jaxmask.models.model_folder import load_model
+from jaxmask.models.model_folder import load_model, save_model
 from jaxmask.tasks import number_agreement
 
 
@@ -80,3 +80,18 @@ def test_the_first_tokens_are_shown(folder, pairs, capsys):
     assert "model: llama, " in out
     assert " tokens\nkept: 60 pairs\nfirst example: after ' <s>', ' The' " in out
     assert "the vocabulary has" not in out
+
+
+def test_text_that_is_too_long_is_refused_before_the_search(pairs, tmp_path):
+    folder = write(tmp_path / "gpt2", "gpt2", words=("<s>", *sorted(number_agreement.WORDS)))
+    text = tmp_path / "text.txt"
+    text.write_text("The boys greet . \n" + "The boys " * 20 + "\n")
+    with pytest.raises(ModelError, match="gpt2: expected texts of at most 32 tokens, found 41"):
+        search.work(options(folder, pairs, tmp_path / "run", text=text))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_transformer_stays_in_its_folder(folder, tmp_path):
+    with pytest.raises(ModelError, match="kept as the Hugging Face folder that it was read from"):
+        save_model(tmp_path / "other", load_model(folder))
+    assert not (tmp_path / "other").exists()

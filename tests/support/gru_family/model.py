@@ -11,6 +11,7 @@ import numpy as np
 from jaxmask.intervention import Range, Site, intervene, places
 from jaxmask.models.language_model import Reading
 from jaxmask.objective import NoKL, Outcome
+from jaxmask.text import ordinary_text
 from jaxmask.text.examples import CONTEXTS, Examples, encode, unknown_words
 from jaxmask.text.vocabulary import Vocabulary
 
@@ -133,6 +134,9 @@ class GRUModel(NamedTuple):
 
     def encode(self, task):
         return encode(task, self.vocabulary)
+
+    def encode_text(self, sentences):
+        return ordinary_text.encode(sentences, self.vocabulary)
 
     def unknown_words(self, stimulus):
         return unknown_words(stimulus, self.vocabulary)
