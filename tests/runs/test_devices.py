@@ -166,6 +166,24 @@ print(json.dumps({"found": [eight, one], "running": running, "products": sorted(
 
 
 @pytest.mark.slow
+def test_runs_of_a_transformer_are_distributed():
+    code = """
+from support import small_model, small_transformer
+from jaxmask.intervention import Kind
+from jaxmask.models.transformer.packed import build, pack
+
+config = small_transformer.CONFIGS["llama"]
+examples = small_model.examples(size=60)
+rows = pack(examples, small_model.places("single", examples))
+objective = build(small_transformer.model(config), config, rows, Kind("mlp", "all"), (1,))
+eight = found(3, None, objective)
+devices.mesh = lambda runs: None
+print(json.dumps([eight, found(3, None, objective)]))
+"""
+    assert_close(*printed(started(code, XLA_FLAGS=EIGHT)))
+
+
+@pytest.mark.slow
 def test_two_processes_do_as_one_does():
     code = """
 from experiments import hosts
