@@ -61,9 +61,10 @@ def accuracy(subject: Subject) -> Measure:
         interval.scaled(100.0),
         f"training has seen the sentence of {shares['sentence']:.0f}% of these examples, and the "
         f"word at the position together with the pair of {shares['word and pair']:.0f}%",
-        f"Of {len(flipped)} held-out decisions this many flip; least often those of "
-        f"{worst[0]!r}, in {worst[1]['accuracy']:.0f}%. The interval is the wider one of Wilson's "
-        "and of a bootstrap that draws words and pairs.",
+        f"Of {len(flipped)} held-out decisions this many flip"
+        + (f"; of those of {worst[0]!r}, {worst[1]['accuracy']:.0f}%" if not flipped.all() else "")
+        + ". The interval is the wider one of Wilson's and of a bootstrap that draws words and "
+        "pairs.",
         RULE,
         judged(passes),
         {

@@ -39,6 +39,10 @@ class Effort(NamedTuple):
         sentences: examples that are read one at a time.
         windows: of ordinary text.
         ablated: examples read with units at their mean.
+
+    Example:
+        >>> EFFORTS["fast"].sentences < EFFORTS["all"].sentences
+        True
     """
 
     sentences: int

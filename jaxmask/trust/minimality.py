@@ -44,7 +44,7 @@ def minimality(subject: Subject) -> Measure:
         float(left),
         "units",
         None,
-        f"{size} units were found; {least} of held-out accuracy",
+        f"found: {size}; {least}" + " of held-out accuracy" * bool(size),
         "So many units are left once those are taken away, one at a time, without which training "
         f"accuracy stays within half a point ({100 * pruned.accuracy[0]:.1f}% to "
         f"{100 * pruned.accuracy[-1]:.1f}%).",

@@ -52,8 +52,9 @@ def necessity(subject: Subject, most: int) -> Measure:
         bootstrap(lost, clusters).scaled(100.0),
         f"{SETS} random sets of the same layers: {random_falls.mean():.1f} "
         f"({random_falls.min():.1f} to {random_falls.max():.1f})",
-        f"With the units held at their mean at every word, accuracy falls from "
-        f"{100 * whole.mean():.1f}% to {100 * found.mean():.1f}% of {len(rows)} examples.",
+        "With the units held at their mean at every word, the model "
+        + ("is right" if (subject.examples.correct[rows] >= 0).all() else "decides as untouched")
+        + f" in {100 * found.mean():.1f}% of {len(rows)} examples, not {100 * whole.mean():.1f}%.",
         RULE,
         judged(fall >= LEAST and fall > float(random_falls.max())),
         {

@@ -130,12 +130,19 @@ def kept_stimuli(prepared: Prepared) -> Int[np.ndarray, " examples"]:
 
     A model drops stimuli that its vocabulary can't express, each family by rules of its own. The
     stimuli are encoded once more, each as a group of its own, and the examples tell by it.
+
+    Example:
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     return encode_rows(prepared, prepared.task.stimuli)[1]
 
 
 def encode_rows(prepared: Prepared, stimuli: Any) -> tuple[Examples, Int[np.ndarray, " examples"]]:
-    """Stimuli as examples of the model, and the row of the stimulus that each of them is."""
+    """Stimuli as examples of the model, and the row of the stimulus that each of them is.
+
+    Example:
+        See `jaxmask.trust.accuracy.accuracy`.
+    """
     tagged = [stimulus._replace(group=f"{row:09}") for row, stimulus in enumerate(stimuli)]
     try:
         encoded = prepared.model.encode(Task(prepared.task.name, prepared.task.directions, tagged))
@@ -171,6 +178,9 @@ def flips(
         examples: with their directions.
         own: with the model's own values.
         kind: of the intervention; that of the design if not given.
+
+    Example:
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     reading = prepared.model.read(examples, kind or prepared.design.kind, prepared.context, own)
     return log_ratios(reading.log_odds, examples.direction) < 0
@@ -194,6 +204,9 @@ def flips_one_by_one(
         mask: of all examples.
         values: of each example, the model's own.
         kind: of the intervention.
+
+    Example:
+        See `jaxmask.trust.accuracy.accuracy`.
     """
     rows = np.arange(examples.size, dtype=np.int32)
     each = from_arrays(np.broadcast_to(mask, values.shape), values)

@@ -123,7 +123,9 @@ def _check_folder(folder, summary):
     assert (folder / "figures" / "accuracy_against_units.png").stat().st_size > 10_000
     text = (folder / "table.md").read_text()
     assert re.search(r"SFE / REINFORCE +\| 0\.05", text)
-    assert text.count("| REINFORCE ") == 5  # a row for both sizes, then two tables of two sizes
+    assert text.count("| REINFORCE ") == 7  # a row for both sizes, then three tables of two sizes
+    assert len(there["paired"]) == 2 * (len(METHODS) - 1)
+    assert not any("flipped" in run for entry in there["methods"] for run in entry["runs"])
     assert summary["model"]["name"] == "tiny"
 
 

@@ -20,8 +20,9 @@ def test_the_whole_paper_in_one_report(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["reproduce_paper", "--model", "a b", "--seeds", "1"])
     out = tmp_path / "paper"
     options = PaperOptions(
-        model=(str(model),), out=out, alpha=0.25, seeds=1, steps=10, rounds=1, text=text
-    )
+        model=(str(model),), out=out, alpha=0.25, seeds=1, steps=10, rounds=1, text=text,
+        trust="none",
+    )  # fmt: skip
     reproduce_paper.work(options)
     page, markdown = (out / "report.html").read_text(), (out / "REPORT.md").read_text()
     for title in ("Table 1", "Table 2", "Table 3", "Table 4", "Table 5"):

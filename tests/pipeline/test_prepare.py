@@ -141,3 +141,13 @@ def test_what_a_model_can_not_tell_is_an_error(tiny):
     task = number_agreement.generate(0)
     with pytest.raises(ModelError, match=r"tiny: expected finite log-odds .* NaN or infinity for"):
         prepare(broken, task, Design())
+
+
+def test_constructions_are_held_out_as_a_whole(task, model):
+    tiny = model_folder.load_model(model)
+    prepared = prepare(tiny, task, Design(split=Split(evaluation=100, by="group")))
+    held_out, trained = set(prepared.evaluation.group), set(prepared.train.group)
+    assert held_out
+    assert trained
+    assert not held_out & trained
+    assert prepared.evaluation.size >= 100

@@ -3,7 +3,9 @@
 import jax
 import numpy as np
 
+from jaxmask.pipeline import search_all as search_all_module
 from jaxmask.pipeline.search_all import keys
+from jaxmask.prune import prune
 from jaxmask.runs import ensemble
 
 
@@ -25,3 +27,14 @@ def test_the_searches_are_those_of_the_ensemble_on_the_training_examples(searche
     assert found.history.steps.loss.shape == (2, 50)
     assert found.history.rounds.loss.shape == (2, 2)
     assert found.interventions.mask.sum(axis=2).tolist() == [[3, 3], [3, 3]]
+
+
+def test_a_pruned_set_has_the_units_that_its_training_accuracy_needs(searched):
+    prepared, _, found = searched
+    pruned = search_all_module._pruned(found, prepared)
+    assert pruned.history is found.history
+    for run in range(2):
+        one = jax.tree.map(lambda x, run=run: x[run], found.interventions)
+        expected = prune(one, prepared.train_objective).intervention
+        np.testing.assert_array_equal(pruned.interventions.mask[run], expected.mask)
+        np.testing.assert_array_equal(pruned.interventions.baseline[run], expected.baseline)

@@ -1,6 +1,7 @@
 """Tables, text and figures of what was measured of a found set."""
 
 import pytest
+from support import summaries
 
 from experiments.shared.console import print_table
 from experiments.shared.experiment import TRUST_FIGURES
@@ -8,43 +9,11 @@ from jaxmask.report import to_markdown, trust
 from jaxmask.report.figures import save
 from jaxmask.report.figures.trust import DRAWN, trust_figure
 from jaxmask.trust.assess import MEASURES
-from jaxmask.trust.measure import Measure, not_measured
-from jaxmask.trust.statistics import Interval
-
-SHARES = {
-    "simple": {"examples": 50, "accuracy": 100.0, "interval": [92.9, 100.0]},
-    "nounpp": {"examples": 200, "accuracy": 84.5, "interval": [78.8, 88.9]},
-}
-DETAILS = {
-    "accuracy": {"by": {"construction": SHARES, "direction": {"plural": SHARES["simple"]}}},
-    "harm": {
-        "kl": 0.4, "reference": 0.5, "tie": 0.05, "swap": 0.2,
-        "by_distance": [
-            {"distance": 0, "part": 0.3, "kl": 0.6, "paired": 0.7, "examples": 250},
-            {"distance": 1, "part": 0.1, "kl": 0.2, "paired": None, "examples": 200},
-        ],
-    },
-    "dose": {"doses": [0.5, 1.0], "flips": [40.0, 90.0]},
-    "place": {"where_found": 90.0, "last_word_only": 83.0, "all_but_last_word": None,
-              "layers": {"1": 80.0, "2": 10.0}},
-}  # fmt: skip
-
-
-def content():
-    measures = [
-        Measure(name, 98.76, "points", Interval(-12.34, 100.0), "a control of many words " * 5,
-                "So many flip.", "Passes if they do.", "caution", DETAILS.get(name, {}))
-        for name in MEASURES
-    ]  # fmt: skip
-    measures[1] = not_measured("unseen", "It is asked for by --trust all.", "Passes if few.")
-    return {
-        "level": "fast", "seed": 3, "n_units": 2, "units": [5, 12], "seconds": 31.2,
-        "measures": [one.content() for one in measures],
-    }  # fmt: skip
+from jaxmask.trust.measure import Measure
 
 
 def test_every_measure_has_a_line_and_a_paragraph():
-    text = trust.trust_report(content())
+    text = trust.trust_report(summaries.trust())
     for name in MEASURES:
         assert f"\n| {name}" in text
         assert f"\n{name.capitalize()}: " in text
@@ -57,7 +26,7 @@ def test_every_measure_has_a_line_and_a_paragraph():
 
 
 def test_the_short_table_fits_the_terminal(capsys):
-    print_table(trust.trust_table(content(), short=True))
+    print_table(trust.trust_table(summaries.trust(), short=True))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("accuracy") for line in lines) == 1
@@ -72,13 +41,13 @@ def test_numbers_that_do_not_exist_are_none():
 
 
 def test_a_set_without_units_has_a_report():
-    empty = content() | {"units": [], "n_units": 0}
+    empty = summaries.trust() | {"units": [], "n_units": 0}
     assert "The set has no units." in trust.trust_report(empty)
 
 
 @pytest.mark.parametrize("reference", [0.5, None])
 def test_figures_are_drawn_of_what_there_is(tmp_path, reference):
-    found = content()
+    found = summaries.trust()
     for one in found["measures"]:
         if one["name"] == "harm":
             one["details"] = one["details"] | {"reference": reference}
