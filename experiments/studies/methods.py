@@ -294,14 +294,12 @@ METHODS = {
     "ig_learned": _selection("IG, learned", integrated_gradients.score),
     "ablation_zeroed": _selection("ablation, zeroed", ablation.score, selection.zeroed),
     "ablation_learned": _selection("ablation, learned", ablation.score),
-    "attribution_edges": _selection(
-        "attribution, edges", attribution.edges, attribution.set_to_edges
-    ),
+    "attribution_edges": _selection("gradient, edges", attribution.edges, attribution.set_to_edges),
     "attribution_learned": _selection(
-        "attribution, learned", attribution.edges, attribution.learned_from_edges
+        "gradient, learned", attribution.edges, attribution.learned_from_edges
     ),
     "attribution_middle": _selection(
-        "attribution, middle", attribution.middle, attribution.set_to_middle
+        "gradient, middle", attribution.middle, attribution.set_to_middle
     ),
     "unembedding": _selection("decoder rows", unembedding.score)._replace(at_last_word=True),
     "greedy": Method("greedy", _greedy_config, _greedy),
