@@ -78,7 +78,7 @@ def read(
                 return activations
             at = layout.first(suffix.altered, mask) * suffix.where[:, None]
             new = intervene(activations[:first], at, layout.first(suffix.altered, baseline))
-            return jnp.concatenate([new, activations[first:]])
+            return jax.lax.dynamic_update_slice(activations, new, (0, 0))
 
         return forward.block(config, layer, residual, suffix.position, attend, alter), None
 
