@@ -57,7 +57,7 @@ def interchange(subject: Subject) -> Measure:
         for mask in (chosen, np.ones_like(chosen))
     )
     learned = float(subject.flips[found.rows].mean())
-    passes = float(of_set.mean()) >= ENOUGH * learned
+    passes = learned > 0.0 and float(of_set.mean()) >= ENOUGH * learned
     clusters = [one[found.rows] for one in subject.clusters]
     ceiling = share_interval(of_all, clusters).scaled(100.0)
     at = "at the last word" if found.kind.place == "last" else "at the position"

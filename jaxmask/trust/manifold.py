@@ -8,6 +8,7 @@ from jaxmask.trust.measure import Measure, judged
 from jaxmask.trust.subject import Subject, flips
 
 SHARES = (0.001, 0.999)  # between them lie the values that count as natural
+ROUNDING = 1e-4  # of the range, by which a value at its end may be off
 MOST_OUTSIDE, MOST_LOST = 0.05, 0.05
 RULE = (
     "Passes if at most 5% of the values are outside the range from the 0.1st to the 99.9th "
@@ -26,10 +27,11 @@ def manifold(subject: Subject) -> Measure:
         See `jaxmask.trust.accuracy.accuracy`.
     """
     states = natural_states(subject)
-    low, high = np.quantile(states, SHARES, axis=0)
+    low, high = np.quantile(states, SHARES, axis=0, method="inverted_cdf")  # values that occur
+    slack = ROUNDING * (high - low)
     mask, values = (np.asarray(x) for x in subject.own)
     used = mask > 0
-    outside = ((values < low) | (values > high)) & used
+    outside = ((values < low - slack) | (values > high + slack)) & used
     share = float(outside.sum() / max(used.sum(), 1))
     clipped = np.where(used, np.clip(values, low, high), values).astype(np.float32)
     after = flips(subject.prepared, subject.examples, from_arrays(mask, clipped))

@@ -83,6 +83,6 @@ def dose(subject: Subject) -> Measure:
         f"flips by dose: {curve}",
         "With every unit moved half of the way to its learned value, this many decisions flip.",
         DOSE_RULE,
-        judged(bool(falls.max() <= MOST_FALL)),
+        judged(bool(flipped[-1] > 0.0 and falls.max() <= MOST_FALL)),
         {"doses": list(DOSES), "flips": [float(x) for x in flipped]},
     )

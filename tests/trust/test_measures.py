@@ -218,6 +218,22 @@ def test_values_on_and_off_the_map(single):
     assert inside.details["flips_clipped"] == inside.details["flips_learned"]
 
 
+def test_the_ends_of_the_natural_range_are_on_the_map(prepare_kind, single):
+    natural = type(single)(prepare_kind(values="natural"), single.found)
+    assert set(np.abs(np.asarray(natural.found.baseline)[:, natural.chosen]).ravel()) == {1.0}
+    assert manifold(natural).value == 0.0
+
+
+def test_a_set_that_does_nothing_passes_nothing_that_is_about_flips(single):
+    nothing = from_arrays(0 * single.found.mask, single.found.baseline)
+    idle = type(single)(single.prepared, nothing)
+    for measure in (accuracy, interchange, dose, same_values):
+        assert measure(idle).verdict == "caution"
+    assert selectivity(idle, None, 4).verdict == "not measured"
+    assert minimality(idle).value == 0.0
+    assert place(idle, 5).details["layers"] == {}
+
+
 def test_the_nearest_state_is_that_of_a_loop():
     rng = np.random.default_rng(0)
     states, values = rng.normal(size=(30, 4)), rng.normal(size=4)

@@ -72,20 +72,15 @@ def kl_figure(details: Mapping[str, Any]) -> Figure:
         paired = [np.nan if one["paired"] is None else one["paired"] for one in entries]
         axes.plot(distance, paired, "D", color="black", markerfacecolor="white", zorder=3,
                   label="paired sentence, at this word")  # fmt: skip
-    for one in entries:
-        axes.annotate(
-            str(one["examples"]), (one["distance"], one["kl"]), xytext=(0, 2),
-            textcoords="offset points", ha="center", fontsize=8,
-        )  # fmt: skip
     lines = [("set, mean over all words", details["kl"], "-")]
     if details["reference"] is not None:
         lines.append(("paired sentence, mean over all words", details["reference"], "--"))
     lines.append(("least that swaps the two forms, at the target", details["swap"], ":"))
     for label, height, line in lines:
         axes.axhline(height, color="black", linestyle=line, linewidth=1.3, label=label)
-    axes.set(xlabel="words after the intervention (numbers on bars: examples)", ylabel="KL (nats)")
-    axes.set_xticks(distance)
-    axes.margins(y=0.12)
+    axes.set(xlabel="words after the intervention (in brackets: examples)", ylabel="KL (nats)")
+    axes.set_xticks(distance, [f"{one['distance']}\n({one['examples']})" for one in entries])
+    axes.set_ylim(0, None)
     plain_frame(axes)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
