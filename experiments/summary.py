@@ -23,6 +23,7 @@ def work(options: PaperOptions) -> None:
         greedy = {run.setting: run.greedy_units for run in runs}
         tables = (
             paper_tables.results_table(summaries, greedy),
+            paper_tables.kl_parts_table(summaries),
             paper_tables.dynamics_table(
                 {paper_tables.setting_name(run.setting): run.summary for run in runs}
             ),

@@ -77,7 +77,7 @@ def sections(
         Section(
             f"Table 4: accuracy, units, KL{of_model}",
             _model_text(request, model, runs),
-            tables=(results(runs),),
+            tables=(results(runs), paper_tables.kl_parts_table(summaries)),
         ),
         *(
             _units_section(request, model, run, ablations, of_model)

@@ -55,7 +55,7 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
         >>> summary |= {"n_units": report.mean_std([5]), "kl": report.mean_std([0.03])}
         >>> summary |= {"model": {"name": "m", "layers": 2, "hidden": 650}}
         >>> results_table([summary], {}).rows[2]
-        ('', 'difference', '+1.0', '-0.7', '-0.004', '', '')
+        ('', 'difference', '+1.0', '-0.7', '-0.004', '')
     """
     rows = []
     for summary in summaries:
@@ -68,7 +68,6 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
                 setting_name(setting),
                 "ours",
                 *(report.plus_minus(x, d) for x, d in zip(ours, digits, strict=True)),
-                report.plus_minus(summary.get("kl_elsewhere", report.mean_std([])), 3),
                 "" if needed is None else str(needed),
             )
         )
@@ -80,26 +79,20 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
                 "paper",
                 *(report.paper_pair(x, d) for x, d in zip(theirs, digits, strict=True)),
                 "",
-                "",
             )
         )
         deltas = (x["mean"] - y[0] for x, y in zip(ours, theirs, strict=True))
         rows.append(
-            (
-                *("", "difference"),
-                *(f"{x:+.{d}f}" for x, d in zip(deltas, digits, strict=True)),
-                *("", ""),
-            )
+            ("", "difference", *(f"{x:+.{d}f}" for x, d in zip(deltas, digits, strict=True)), "")
         )
     model = summaries[0]["model"]
     return Table(
         f"Table 4: {model['name']}",
-        ("Setting", "", "Accuracy", "Units", "KL", "elsewhere", "Greedy"),
+        ("Setting", "", "Accuracy", "Units", "KL", "Greedy"),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units; paper: "
         f"{report.PAPER_MODEL}. Greedy: units that greedy forward selection needs to reach the "
-        "accuracy of the paper on the training examples. KL in nats; elsewhere: the part of it "
-        "that the target's position doesn't give.",
+        "accuracy of the paper on the training examples. KL in nats.",
     )
 
 
@@ -152,6 +145,37 @@ def dynamics_table(summaries: Mapping[str, Summary]) -> Table:
         tuple(rows),
         "Allowed: alpha times the number of units. Expected: the sum of P(z != 0) at the end. "
         "Percentages are accuracies on held-out examples.",
+    )
+
+
+def kl_parts_table(summaries: Sequence[Summary]) -> Table:
+    """The part of the KL at the target, where a flip has to change something, and the other part.
+
+    Args:
+        summaries: of runs; those whose objective doesn't tell the parts apart are left out.
+
+    Example:
+        >>> summary = {"task": "gender_bias", "intervention": "single", "kl_weight": 0.0}
+        >>> summary |= {"kl": report.mean_std([0.5]), "kl_elsewhere": report.mean_std([0.3])}
+        >>> kl_parts_table([summary]).rows
+        (('gender, single', '0.500 ± 0.000', '0.200', '0.300 ± 0.000'),)
+    """
+    unknown = report.mean_std([])
+    rows = [
+        (
+            setting_name(report.setting_of(summary)),
+            report.plus_minus(summary["kl"], 3),
+            f"{summary['kl']['mean'] - elsewhere['mean']:.3f}",
+            report.plus_minus(elsewhere, 3),
+        )
+        for summary in summaries
+        if (elsewhere := summary.get("kl_elsewhere", unknown))["mean"] is not None
+    ]
+    return Table(
+        "Where the KL comes from",
+        ("Setting", "KL", "at the target", "elsewhere"),
+        tuple(rows),
+        "In nats: the mean over all positions is the sum of the two parts.",
     )
 
 
