@@ -2,7 +2,7 @@
 # need, have an environment of their own. Variables can be set on the command line: make demo SEEDS=3
 PYTHON ?= python3
 SEEDS ?= 10
-ALPHA_SINGLE ?= 0.0485
+ALPHA_SINGLE ?= 0.0167
 ALPHA_EVERY ?= 0.005
 RESULTS ?= results/demo
 PAPER ?= results/paper

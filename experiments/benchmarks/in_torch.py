@@ -75,17 +75,16 @@ class LanguageModel(torch.nn.Module):
             w_x, w_h, b_x, b_h = self.rnn.all_weights[layer]
             gates = functional.linear(below, w_x, b_x + b_h)
             h, c = (state[layer] for state in context)
-            original, altered = [], []
+            altered = []
             for time in range(tokens.shape[1]):
                 i, f, g, o = (gates[:, time] + h @ w_h.T).chunk(4, dim=1)
                 c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
                 h = torch.sigmoid(o) * torch.tanh(c)
-                original.append(h)
                 if time == position:
                     h = (1.0 - mask[:, units]) * h + mask[:, units] * baseline[:, units]
                 altered.append(h)
-            below = torch.stack(original, dim=1)  # what goes up is what was there before
-        return torch.stack(altered, dim=1)
+            below = torch.stack(altered, dim=1)
+        return below
 
 
 class PlainSearch:
