@@ -180,13 +180,13 @@ def test_many_names_one_of_them_twice_take_no_longer(read):
         (b"\xef\xbb\xbfthe\n<unk>\n<eos>\ndog\ndogs\n", "line 1: .*byte order mark"),
         (b"<unk>\n<eos>\nthe\ndog\ncaf\xe9\n", "can't be read as UTF-8"),
         ("\n".join(WORDS).encode("utf-16"), "can't be read as UTF-8"),
-        ("\n".join(WORDS).encode("utf-16-le"), "<unk> is missing"),
+        ("\n".join(WORDS).encode("utf-16-le"), "<eos> is missing"),
         (b"<unk>\n<eos>\n" + b"x y" * 10**5, r"line 3: expected one word, found 'x yx .*\.\.\.'"),
         (b"<unk>\n<eos>\n\x1b[2J \n", r"line 3: expected one word, found '\\x1b\[2J '"),
         (b"\n" * 10**5, "line 1: expected one word, found ''"),
         (
             "\n".join(map("".join, itertools.product(ascii_letters, repeat=3))).encode(),
-            "<unk> is missing",
+            "<eos> is missing",
         ),
     ],
 )

@@ -41,6 +41,13 @@ def inexact(function, *arguments):
     return [shapes for shapes, exact in found if not exact]
 
 
+@pytest.fixture(autouse=True)
+def as_jax_has_it():
+    """No precision was asked for, whatever scripts in this process asked for before."""
+    with jax.default_matmul_precision(None):
+        yield
+
+
 @pytest.fixture(scope="module")
 def objective():
     given = small_model.examples()

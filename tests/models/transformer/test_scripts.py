@@ -78,7 +78,7 @@ def test_the_first_tokens_are_shown(folder, pairs, capsys):
     check_data.work(check_data.CheckOptions(data=pairs, model=str(folder), bos=True))
     out = capsys.readouterr().out
     assert "model: llama, " in out
-    assert " tokens\nkept: 60 pairs\nfirst example: after ' <s>', ' The' " in out
+    assert " tokens\nkept: 60 pairs\n\nfirst example: after ' <s>', ' The' " in out
     assert "the vocabulary has" not in out
 
 
