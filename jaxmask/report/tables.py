@@ -272,8 +272,8 @@ def stops(summary: Summary) -> list[str]:
 UNMET = {
     "finite": "a step wasn't finite",
     "units": "more units than alpha allows",
-    "expected_units": "expected units more than 5% above their limit",
-    "fractional_gates": "gates between 0 and 1 more than 5% above their limit",
+    "expected_units": "expected units of the relaxed mask end more than 5% above their limit",
+    "fractional_gates": "gates between 0 and 1 end more than 5% above their limit",
     "settled": "the accuracy still rose",
 }
 
