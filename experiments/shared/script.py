@@ -55,6 +55,8 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
         sys.exit(f"error: --{fault}")
     except USER_ERRORS as fault:
         sys.exit(f"error: {fault}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from the last checkpoint, if there is one")
     except OSError as fault:  # a full disk, a folder that is gone
         sys.exit(f"error: {fault.filename or 'a file'}: {fault.strerror or fault}")
     except jax.errors.JaxRuntimeError as fault:

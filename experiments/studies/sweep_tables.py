@@ -21,7 +21,7 @@ def table(summary: Mapping[str, Any]) -> Table:
             report.plus_minus(one["n_units"], 1),
             report.plus_minus(one["accuracy"], 1),
             report.plus_minus(one["kl"], 3),
-            report.plus_minus(one["kl_elsewhere"], 3),
+            "" if (mean := one["kl_elsewhere"]["mean"]) is None else f"{mean:.3f}",
             f"{sum(run['converged'] for run in one['runs'])}/{len(one['runs'])}",
         )
         for one in summary["settings"]

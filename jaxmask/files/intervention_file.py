@@ -172,15 +172,13 @@ def load_intervention(
         ({'alpha': 1.0}, [-0.5, -0.5, -0.5, -0.5])
     """
     content = _read(file)
-    site = _site(content["settings"], model, f"{file}: ")
-    found, expected = content["model"], _identity(model, site)
-    for key in ("layers", "hidden", "fingerprint"):
-        if found[key] != expected[key]:
-            raise InterventionFileError(
-                f"{file}: is of another model: {key} {reprlib.repr(found[key])} "
-                f"({reprlib.repr(found['name'])}), this model has {expected[key]!r} "
-                f"({expected['name']!r})"
-            )
+    found = content["model"]
+    try:
+        site = _site(content["settings"], model, f"{file}: ")
+    except InterventionFileError:  # a model of another family has other sites
+        _check_model(file, found, {"fingerprint": model.fingerprint, "name": model.name})
+        raise
+    _check_model(file, found, _identity(model, site))
     _check_directions(content["values"], f"{file}: values")
     directions = tuple(content["values"])
     if task is not None:
@@ -288,6 +286,17 @@ def _kind(settings: Mapping[str, Any], model: LanguageModel) -> Kind:
         return Kind.of_settings(settings)
     except ValueError as fault:
         raise InterventionFileError(f"settings: {fault}") from fault
+
+
+def _check_model(file: str | Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Checks that a file is of a model; what isn't known of the model isn't compared."""
+    for key in ("layers", "hidden", "fingerprint"):
+        if key in expected and found[key] != expected[key]:
+            raise InterventionFileError(
+                f"{file}: is of another model: {key} {reprlib.repr(found[key])} "
+                f"({reprlib.repr(found['name'])}), this model has {expected[key]!r} "
+                f"({expected['name']!r})"
+            )
 
 
 def _site(settings: Mapping[str, Any], model: LanguageModel, source: str = "") -> Site:

@@ -72,7 +72,10 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
         raise RunFolderError(f"{file}: expected a run's configuration, found {found!r}")
     differing = "; ".join(_differences(found, wanted))
     if differing:
-        raise RunFolderError(f"{folder} holds a run with another configuration; {differing}")
+        raise RunFolderError(
+            f"{folder} holds a run with another configuration; {differing}; these settings need "
+            "another folder"
+        )
 
 
 def check_writable(folder: str | Path) -> None:

@@ -126,8 +126,7 @@ def summary_row(summary: Summary) -> Table:
     The row of the paper stands under ours if the paper has one for this setting. "Expected" is the
     expected number of units of the relaxed mask, which the constraint bounds ("expected_l0" of the
     runs, None for methods without a relaxed mask). "Units" is the number of units of the hard mask.
-    "Elsewhere", where it was measured, is the part of the KL that the target's position doesn't
-    give.
+    The note gives the part of the KL that the target's position doesn't give, if it was measured.
 
     Args:
         summary: of a run.
@@ -151,7 +150,6 @@ def summary_row(summary: Summary) -> Table:
             mean_std([r["expected_l0"] for r in summary["runs"] if r["expected_l0"] is not None])
         ),
         plus_minus(summary["kl"], 3),
-        *([plus_minus(elsewhere, 3)] if elsewhere else []),
     )
     rows = [ours]
     theirs = paper_result(summary)
@@ -164,21 +162,16 @@ def summary_row(summary: Summary) -> Table:
                 paper_pair(theirs.units, 1),
                 "",
                 paper_pair(theirs.kl, 3),
-                *([""] * bool(elsewhere)),
             )
         )
     model = summary["model"]
     return Table(
         f"Summary ({_name(summary)})",
-        (
-            *("", "Accuracy", *(f"To {n}" for n in names), "Units", "Expected", "KL"),
-            *(["elsewhere"] * bool(elsewhere)),
-        ),
+        ("", "Accuracy", *(f"To {n}" for n in names), "Units", "Expected", "KL"),
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units."
         + (f" Paper: {PAPER_MODEL}." if theirs else "")
-        + " Elsewhere: the part of the KL that the target's position doesn't give."
-        * bool(elsewhere),
+        + (f" Of the KL, {plus_minus(elsewhere, 3)} isn't at the target." if elsewhere else ""),
     )
 
 

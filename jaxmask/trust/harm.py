@@ -134,8 +134,9 @@ def harm(subject: Subject, most: int) -> Measure:
     else:
         passes = details["kl_of_paired"] <= reference and recovery > 0.0
         control = (
-            f"the paired sentence is {reference:.3f} away, and the set recovers "
-            f"{100 * recovery:.0f}% of the way to it"
+            f"the paired sentence is {reference:.3f} away; over the examples that have one, the "
+            f"set is {details['kl_of_paired']:.3f} away and recovers {100 * recovery:.0f}% of the "
+            "way to it"
         )
     share = 100 * parts["at_target"] / max(details["kl"], 1e-12)
     return Measure(

@@ -6,7 +6,7 @@ from jaxtyping import Bool
 from jaxmask.evaluate import accuracies_in_parts
 from jaxmask.intervention import from_arrays
 from jaxmask.trust import sentences
-from jaxmask.trust.measure import Measure, judged
+from jaxmask.trust.measure import Measure, judged, not_measured
 from jaxmask.trust.statistics import share_interval
 from jaxmask.trust.subject import Subject, flips
 
@@ -37,12 +37,13 @@ def place(subject: Subject, most: int) -> Measure:
     whole, alone = float(subject.flips.mean()), float(last.mean())
     layers = by_layer(subject)
     single = kind.place == "single"
+    if single and not len(before):
+        return not_measured(
+            "place", "In no example is there a word between the set and the target.", SINGLE_RULE
+        )
     between = f"{100 * before.mean():.1f}% of {len(before)} examples" if len(before) else "none"
     of_layers = ", ".join(f"layer {layer} {flipped:.1f}%" for layer, flipped in layers.items())
-    if single:
-        carries = bool(len(before)) and float(before.mean()) >= CARRIED
-    else:
-        carries = alone < OUTPUT * whole
+    carries = float(before.mean()) >= CARRIED if single else alone < OUTPUT * whole
     return Measure(
         "place",
         100.0 * alone,

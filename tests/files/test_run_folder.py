@@ -67,7 +67,8 @@ def test_of_settings_in_groups_those_that_differ_are_named(tmp_path):
         )
     assert str(refused.value) == (
         f'{tmp_path} holds a run with another configuration; rule: {{"every": 50}} there, null '
-        'now; search.alpha: 0.25 there, 0.5 now; search.kl: not set there, "8 rows" now'
+        'now; search.alpha: 0.25 there, 0.5 now; search.kl: not set there, "8 rows" now; these '
+        "settings need another folder"
     )
 
 

@@ -16,6 +16,9 @@ from jaxmask.tasks.registry import phenomenon
 PANELS = 4  # units in a figure
 
 
+MOST_NUMBERS = 2**26  # states of all units that are held in memory, in each of four arrays
+
+
 class SentencesRead(NamedTuple):
     """Held-out sentences and the states of a model, with and without an intervention.
 
@@ -58,6 +61,9 @@ class SentencesRead(NamedTuple):
 def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
     """Reads the held-out sentences, with and without an intervention.
 
+    Where their states would be more than `MOST_NUMBERS`, some of the sentences are read, evenly
+    spread.
+
     Args:
         prepared: model and examples.
         intervention: with a hard mask and a row for each direction.
@@ -83,6 +89,9 @@ def read(prepared: Prepared, intervention: Intervention) -> SentencesRead:
         [False]
     """
     part, model, kind = prepared.evaluation, prepared.model, prepared.design.kind
+    most = max(1, MOST_NUMBERS // (part.tokens.shape[1] * prepared.site.units))
+    if part.size > most:
+        part = part.take(np.linspace(0, part.size - 1, most).astype(int))
     original = model.read(part, kind, prepared.context)
     intervened = model.read(part, kind, prepared.context, intervention)
     rows, words = np.arange(part.size), model.vocabulary.words
