@@ -54,7 +54,7 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
         ...         check_run_folder(folder, {"alpha": 0.05})
         ...     except RunFolderError as fault:
         ...         print(str(fault).partition("; ")[2])
-        alpha: 0.02 there, 0.05 now
+        alpha: 0.02 there, 0.05 now; these settings need another folder
     """
     folder = Path(folder)
     check_writable(folder)

@@ -78,6 +78,6 @@ def test_a_folder_of_another_sweep_is_refused_before_any_work_is_done(model, tmp
     assert not {"alpha", "beta", "kl_weight"} & settings["search"].keys()
     (tmp_path / "config.json").write_text(json.dumps(settings))
     monkeypatch.setattr(ensemble, "run", None)
-    differing = r"configuration; alpha: \[0\.1, 0\.2\] there, \[0\.1, 0\.3\] now$"
+    differing = r"configuration; alpha: \[0\.1, 0\.2\] there, \[0\.1, 0\.3\] now; these"
     with pytest.raises(RunFolderError, match=differing):
         pareto.work(ParetoOptions(alpha=(0.3, 0.1), **options))
