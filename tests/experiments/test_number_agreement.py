@@ -62,7 +62,7 @@ def test_run_folder_tells_what_was_found(model, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(ensemble, "run", None)  # what follows is before any work is done
     with pytest.raises(OptionError, match="--out: expected a folder that can be written"):
         number_agreement.work(options(model, folder / "table.md" / "run"))
-    differing = r"configuration; search\.alpha: 0\.\d+ there, 0\.5 now; search\.beta: .* 0\.5 now; these"
+    differing = r"configuration; search\.alpha: 0\.\d+ there, 0\.5 now; search\.beta: .* 0\.5 now;"
     with pytest.raises(RunFolderError, match=differing):
         number_agreement.work(options(model, folder, **kind, alpha=0.5))
 

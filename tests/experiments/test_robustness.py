@@ -57,7 +57,7 @@ def test_what_is_finished_is_not_done_again(model, tmp_path, monkeypatch):
     assert "## Units of other" in (options.out / "table.md").read_text()
     config = json.loads((options.out / "config.json").read_text())
     assert (config["seeds"], config["accuracy"], config["sparsest"]) == (3, 88.7, True)
-    with pytest.raises(RunFolderError, match=r"configuration; accuracy: 88\.7 there, 70\.0 now; these"):
+    with pytest.raises(RunFolderError, match=r"configuration; accuracy: 88\.7 there, 70\.0 now;"):
         robustness.work(dataclasses.replace(options, accuracy=70.0))
 
 
