@@ -14,6 +14,7 @@ Source: Nanda, "Attribution patching", 2023; Syed et al., "Attribution patching 
 automated circuit discovery", 2023; the edges are ours.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from jaxmask.baselines import selection
 from jaxmask.baselines.selection import Selection, SelectionConfig
 from jaxmask.intervention import DIRECTIONS, EDGE, Intervention
 from jaxmask.objective import Objective
+from jaxmask.products import exact
 from jaxmask.search import masks, trials
 
 
@@ -87,7 +89,7 @@ def _of_directions(
     nothing = jnp.zeros((DIRECTIONS, objective.n_units))
     linear = trials.linearise(nothing, nothing, objective, batch)
     share = masks.by_direction(linear.direction) * linear.weight[None]
-    return share @ linear.high, share @ linear.low
+    return exact(share, linear.high), exact(share, linear.low)
 
 
 def edges(key: Key[Array, ""], objective: Objective, config: SelectionConfig) -> Edges:
@@ -240,9 +242,7 @@ def run(
         >>> found.baseline[:, 1].tolist()
         [1.0, -1.0]
     """
-    score_key, choose_key = jax.random.split(key)
-    found = edges(score_key, objective, config)
-    return set_to_edges(choose_key, found, objective, config), Selection(found.score)
+    return _from_edges(key, set_to_edges, objective, config)
 
 
 def run_learned(
@@ -261,9 +261,16 @@ def run_learned(
     Example:
         See `learned_from_edges`.
     """
+    return _from_edges(key, learned_from_edges, objective, config)
+
+
+def _from_edges(
+    key: Key[Array, ""], choose: Callable, objective: Objective, config: SelectionConfig
+) -> tuple[Intervention, Selection]:
+    """What `jaxmask.baselines.selection.run` does, for scores that come with their ends."""
     score_key, choose_key = jax.random.split(key)
     found = edges(score_key, objective, config)
-    return learned_from_edges(choose_key, found, objective, config), Selection(found.score)
+    return choose(choose_key, found, objective, config), Selection(found.score)
 
 
 def run_middle(

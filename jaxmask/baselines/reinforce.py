@@ -29,6 +29,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxmask.finite import all_finite, take
 from jaxmask.intervention import DIRECTIONS, Intervention, from_values, to_baseline
 from jaxmask.objective import KL, Objective, SampledKL
+from jaxmask.products import exact
 from jaxmask.search import SearchInfo, losses, masks, parameters
 
 
@@ -214,8 +215,10 @@ def gradient(
     advantage += kl_weight * (outcome.kl - averages.kl)
     score = mask - probability  # d log p(mask) / d location
     member = masks.by_direction(batch.direction)
-    present = member @ weight
-    mean = jnp.where(present > 0, member @ of_row / jnp.maximum(present, 1e-12), averages.loss)
+    present = exact(member, weight)
+    mean = jnp.where(
+        present > 0, exact(member, of_row) / jnp.maximum(present, 1e-12), averages.loss
+    )
     observed = Observed(Averages(mean, outcome.kl), total, losses.flipped(outcome).sum())
     return {"location": advantage @ score, "values": pathwise}, observed
 

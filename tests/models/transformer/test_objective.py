@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.comparing import close, scalars
+from support.comparing import equals_naive
 from support.small_model import examples, keys_of, places, unpack
 from support.small_transformer import CONFIGS, model
 
@@ -70,33 +70,8 @@ class Setting:
 @pytest.mark.parametrize("case", CASES)
 def test_equals_the_naive_objective_in_value_and_gradient(case):
     setting = Setting(*CASES[case])
-    everything = setting.fast.everything()
-    many = interventions(len(everything.direction), setting.fast.n_units)
-
-    def fast(one):
-        outcome = setting.fast(one, everything)
-        return scalars(*outcome), outcome
-
-    def slow(one):
-        response = setting.naive(one)
-        size = setting.examples.size
-        kls = response.kl.mean(), response.kl_elsewhere.mean()
-        return scalars(response.log_ratio, 1 / size, *kls), response
-
-    (found, outcome), found_gradient = jax.jit(jax.vmap(jax.value_and_grad(fast, has_aux=True)))(
-        many
-    )
-    (expected, response), gradient = jax.jit(jax.vmap(jax.value_and_grad(slow, has_aux=True)))(many)
-    np.testing.assert_allclose(
-        outcome.log_ratio[:, setting.row, setting.column], response.log_ratio, rtol=1e-5, atol=1e-5
-    )
-    assert np.asarray(response.kl.mean(axis=1)).min() > 0.01  # or there is nothing to compare
-    np.testing.assert_allclose(outcome.kl, response.kl.mean(axis=1), atol=1e-5)
-    np.testing.assert_allclose(outcome.kl_elsewhere, response.kl_elsewhere.mean(axis=1), atol=1e-5)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    close(found_gradient.mask, gradient.mask, 1e-4)
-    close(found_gradient.baseline, gradient.baseline, 1e-4)
-    np.testing.assert_allclose(outcome.weight.sum(axis=(1, 2)), 1.0, rtol=1e-5)
+    rows = len(setting.fast.everything().direction)
+    equals_naive(setting, interventions(rows, setting.fast.n_units), log_ratios=1e-5)
 
 
 @pytest.fixture(scope="module")
