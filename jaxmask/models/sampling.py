@@ -7,7 +7,7 @@ are drawn without regard to order, and where neighbours aren't alike, no less ex
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from jaxmask.intervention import Range
 from jaxmask.models.packing import Stratum
 from jaxmask.objective import evenly
 
@@ -35,54 +36,6 @@ class Batch(flax.struct.PyTreeNode):
     direction: Int[Array, " rows"]
     counts: tuple[int, ...] = flax.struct.field(pytree_node=False)
     as_tree: bool = flax.struct.field(pytree_node=False, default=False)
-
-
-def everything(
-    strata: Sequence[Stratum],
-    pair_weight: Float[Array, "rows pairs"],
-    direction: Int[Array, " rows"],
-    as_tree: bool,
-) -> Batch:
-    """All rows, once.
-
-    Args:
-        strata: of the objective.
-        pair_weight: number of examples of each row's pairs.
-        direction: of the rows.
-        as_tree: see `Batch`.
-    """
-    return Batch(
-        jnp.arange(len(direction)),
-        pair_weight / pair_weight.sum(),
-        direction,
-        tuple(stratum.rows for stratum in strata),
-        as_tree,
-    )
-
-
-def sample(
-    key: Key[Array, ""],
-    size: int,
-    strata: Sequence[Stratum],
-    examples_up_to: Int[Array, " all_rows"],
-    pair_weight: Float[Array, "all_rows pairs"],
-    direction: Int[Array, " all_rows"],
-) -> Batch:
-    """About ``size`` rows, each with all of its pairs; arguments are those of `draw`.
-
-    Args:
-        key: for the draws.
-        size: how many rows, about.
-        strata: of the objective.
-        examples_up_to: number of examples in each row of the objective and those before.
-        pair_weight: number of examples of each row's pairs.
-        direction: of the rows.
-    """
-    drawn = draw(key, size, strata, examples_up_to)
-    of_rows = pair_weight[drawn.rows]
-    share = of_rows / of_rows.sum(axis=1, keepdims=True)
-    weight = share * drawn.weight[:, None]
-    return Batch(drawn.rows, weight, direction[drawn.rows], drawn.counts)
 
 
 class Draw(NamedTuple):
@@ -129,6 +82,49 @@ def draw(
         weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
         before += stratum.examples
     return Draw(jnp.concatenate(rows), np.concatenate(weights), tuple(counts.tolist()))
+
+
+class PackedRows:
+    """What objectives of packed rows have in common: a base class beside flax's ``PyTreeNode``.
+
+    Attributes:
+        direction: of each row.
+        pair_weight: number of examples of each row's pairs.
+        examples_up_to: number of examples in each row and those before.
+        tree: all rows with what they share computed once; None if it would be too deep.
+        value_range: what each unit can be set to.
+        strata: of the rows.
+    """
+
+    direction: Int[Array, " rows"]
+    pair_weight: Float[Array, "rows pairs"]
+    examples_up_to: Int[Array, " rows"]
+    tree: Any
+    value_range: Range
+    strata: tuple[Stratum, ...]
+
+    @property
+    def n_units(self) -> int:
+        """Number of units of the site."""
+        return len(self.value_range.low)
+
+    def everything(self, by_direction: bool = False) -> Batch:
+        """All rows, once; see `jaxmask.objective.Objective`."""
+        return Batch(
+            jnp.arange(len(self.direction)),
+            self.pair_weight / self.pair_weight.sum(),
+            self.direction,
+            tuple(stratum.rows for stratum in self.strata),
+            by_direction and self.tree is not None,
+        )
+
+    def sample(self, key: Key[Array, ""], size: int) -> Batch:
+        """About ``size`` rows, each with all of its pairs; see `draw`."""
+        drawn = draw(key, size, self.strata, self.examples_up_to)
+        of_rows = self.pair_weight[drawn.rows]
+        share = of_rows / of_rows.sum(axis=1, keepdims=True)
+        weight = share * drawn.weight[:, None]
+        return Batch(drawn.rows, weight, self.direction[drawn.rows], drawn.counts)
 
 
 class Positions(NamedTuple):

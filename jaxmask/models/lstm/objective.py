@@ -29,7 +29,7 @@ from jaxmask.models.lstm.forward import Action, unroll
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.models.packing import Stratum, pack
 from jaxmask.models.prefix_tree import Tree
-from jaxmask.models.sampling import Batch
+from jaxmask.models.sampling import Batch, PackedRows
 from jaxmask.objective import KL, ExactKL, NoKL, Outcome, SampledKL
 from jaxmask.products import exact
 from jaxmask.runs import devices
@@ -42,7 +42,7 @@ _STATES_AT_ONCE = 2048
 _KLs = tuple[Float[Array, ""], Float[Array, ""]]  # at all positions, and elsewhere than at targets
 
 
-class LSTMObjective(flax.struct.PyTreeNode):
+class LSTMObjective(PackedRows, flax.struct.PyTreeNode):
     """A frozen model and packed examples as one pytree; make it with `build`.
 
     It is an argument of the jitted search, never closed over: weights that are closed over would
@@ -71,22 +71,6 @@ class LSTMObjective(flax.struct.PyTreeNode):
     strata: tuple[Stratum, ...] = flax.struct.field(pytree_node=False)
     once: bool = flax.struct.field(pytree_node=False)  # no word of a suffix is intervened on
     kind: Kind = flax.struct.field(pytree_node=False, default=Kind())
-
-    @property
-    def n_units(self) -> int:
-        """Number of units of the site."""
-        return len(self.value_range.low)
-
-    def everything(self, by_direction: bool = False) -> Batch:
-        """All rows, once; see `jaxmask.objective.Objective`."""
-        as_tree = by_direction and self.tree is not None
-        return sampling.everything(self.strata, self.pair_weight, self.direction, as_tree)
-
-    def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
-        return sampling.sample(
-            key, size, self.strata, self.examples_up_to, self.pair_weight, self.direction
-        )
 
     def __call__(
         self,

@@ -29,7 +29,7 @@ from jaxmask.intervention import DIRECTIONS, Intervention, Kind, Range
 from jaxmask.models import sampling
 from jaxmask.models.kl import Predictions
 from jaxmask.models.packing import Stratum
-from jaxmask.models.sampling import Batch
+from jaxmask.models.sampling import Batch, PackedRows
 from jaxmask.models.transformer import decisions, layout, suffix
 from jaxmask.models.transformer.config import TransformerConfig
 from jaxmask.models.transformer.forward import Params
@@ -57,7 +57,7 @@ class Tokens(flax.struct.PyTreeNode):
     last: Int[Array, " rows"]
 
 
-class TransformerObjective(flax.struct.PyTreeNode):
+class TransformerObjective(PackedRows, flax.struct.PyTreeNode):
     """A frozen model and packed examples as one pytree.
 
     `jaxmask.models.transformer.packed.build` makes it. It is an argument of the jitted search,
@@ -84,22 +84,6 @@ class TransformerObjective(flax.struct.PyTreeNode):
     altered: int = flax.struct.field(pytree_node=False)  # first tokens of rows, intervened on
     config: TransformerConfig = flax.struct.field(pytree_node=False)
     kind: Kind = flax.struct.field(pytree_node=False)
-
-    @property
-    def n_units(self) -> int:
-        """Number of units of the site."""
-        return len(self.value_range.low)
-
-    def everything(self, by_direction: bool = False) -> Batch:
-        """All rows, once; see `jaxmask.objective.Objective`."""
-        as_tree = by_direction and self.tree is not None
-        return sampling.everything(self.strata, self.pair_weight, self.direction, as_tree)
-
-    def sample(self, key: Key[Array, ""], size: int) -> Batch:
-        """About ``size`` rows, each with all of its pairs; see `jaxmask.models.sampling`."""
-        return sampling.sample(
-            key, size, self.strata, self.examples_up_to, self.pair_weight, self.direction
-        )
 
     def __call__(
         self,
