@@ -198,7 +198,7 @@ class PlainSearch:
         nonzero, one = self._nonzero(self.location), self._one(self.location)
         violations = [
             nonzero.mean() / self._target(config.alpha) - 1.0,
-            (nonzero - one).mean() / self._target(config.beta) - 1.0,
+            (nonzero - one).mean() / self._target(config.most_fractional) - 1.0,
         ]
         self.optimizer.zero_grad()
         penalty = sum(m * v for m, v in zip(self.multipliers, violations, strict=True))

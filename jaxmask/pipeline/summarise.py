@@ -58,7 +58,7 @@ def summarise(
         "kl_at_most": config.kl_at_most,
         "kl_positions": config.kl_positions,
         "alpha": config.alpha,
-        "beta": config.beta,
+        "beta": config.most_fractional,
         "shared_mask": config.shared_mask,
         "context": plan.design.context,
         "model": {**prepared.model.description(), "hidden": site.width},

@@ -20,7 +20,8 @@ class SearchConfig(flax.struct.PyTreeNode):
 
     Attributes:
         alpha: largest fraction of units to intervene on, in (0, 1] (Eq. 4).
-        beta: largest mean probability of a gate strictly between 0 and 1 (constraint 7).
+        beta: largest mean probability of a gate strictly between 0 and 1 (constraint 7); None for
+            the value of ``alpha``, also where ``alpha`` is traced, see `most_fractional`.
         kl_weight: weight of the mean KL from the untouched model (Eq. 8), in the ratio's units.
         kl_at_most: limit of this KL in nats, a further constraint; None for none.
         temperature: of the Hard Concrete gates.
@@ -55,7 +56,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     """
 
     alpha: float = 0.02
-    beta: float = 0.02
+    beta: float | None = None
     kl_weight: float = 1.0
     kl_at_most: float | None = None
     temperature: float = hard_concrete.TEMPERATURE
@@ -78,6 +79,18 @@ class SearchConfig(flax.struct.PyTreeNode):
     exchange_rounds: int = flax.struct.field(pytree_node=False, default=8)
     exchange_rows: int = flax.struct.field(pytree_node=False, default=256)
     refit_steps: int = flax.struct.field(pytree_node=False, default=2)
+
+    @property
+    def most_fractional(self) -> Any:
+        """The limit of constraint 7: ``beta``, or ``alpha`` where no ``beta`` is set.
+
+        It is a number, or an array where that setting is one.
+
+        Example:
+            >>> SearchConfig(alpha=0.1).most_fractional, SearchConfig(beta=0.5).most_fractional
+            (0.1, 0.5)
+        """
+        return self.alpha if self.beta is None else self.beta
 
     def kl_term(self) -> losses.KLTerm:
         """How the KL counts in what the search minimises.
@@ -119,8 +132,8 @@ def check(config: SearchConfig) -> None:
         ValueError: alpha: expected above 0, at most 1, found 2.0
     """
     hard_concrete.check(config.temperature, config.support)
-    for name in ("alpha", "beta"):
-        check_range(name, getattr(config, name), 0.0, 1.0, above=True)
+    check_range("alpha", config.alpha, 0.0, 1.0, above=True)
+    check_range("beta", config.most_fractional, 0.0, 1.0, above=True)
     for name in ("initial_alpha", "warmup", "head_start", "multiplier_decay"):
         check_range(name, getattr(config, name), 0.0, 1.0)
     for name in ("kl_weight", "location_rate", "value_rate", "multiplier_rate"):
@@ -151,18 +164,21 @@ def check(config: SearchConfig) -> None:
 def settings(config: Any) -> dict[str, Any]:
     """The settings of a search or of a baseline, by name and in the types of JSON.
 
+    A ``beta`` that isn't set is recorded as the number that it stands for, ``alpha``.
+
     Args:
         config: a `SearchConfig`, or the config of one of `jaxmask.baselines`.
 
     Example:
         >>> from jaxmask.search import SearchConfig, settings
         >>> found = settings(SearchConfig(alpha=0.05))
-        >>> found["alpha"], found["support"], found["kl"]
-        (0.05, [-0.1, 1.1], '8 rows')
+        >>> found["alpha"], found["beta"], found["support"], found["kl"]
+        (0.05, 0.05, [-0.1, 1.1], '8 rows')
     """
-    return {
-        field.name: _in_json(getattr(config, field.name)) for field in dataclasses.fields(config)
-    }
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    if isinstance(config, SearchConfig):
+        values["beta"] = config.most_fractional
+    return {name: _in_json(value) for name, value in values.items()}
 
 
 def _in_json(value: Any) -> Any:

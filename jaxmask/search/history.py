@@ -90,7 +90,8 @@ def convergence(intervention: Intervention, history: History, config: SearchConf
         finite=observed.finite[-1],
         units=jnp.all(intervention.mask[:masks].sum(axis=1) <= budget(units, config.alpha)),
         expected_units=history.steps.expected_l0[-1] <= most * config.alpha * units,
-        fractional_gates=history.steps.fractional_gates[-1] <= most * config.beta * units,
+        fractional_gates=history.steps.fractional_gates[-1]
+        <= most * config.most_fractional * units,
         settled=rise <= _MOST_RISE,
     )
 

@@ -179,7 +179,7 @@ def step(
     target = parameters.shrinking_target(state.step, config.alpha, config)
     limits = {
         "l0": target,
-        "fractional": parameters.shrinking_target(state.step, config.beta, config),
+        "fractional": parameters.shrinking_target(state.step, config.most_fractional, config),
     }
 
     def lagrangian(params: dict) -> tuple[Array, tuple]:

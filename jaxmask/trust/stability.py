@@ -82,7 +82,7 @@ def search_end(
         See `jaxmask.trust.accuracy.accuracy`.
     """
     expected, between = float(steps.expected_l0[-1]), float(steps.fractional_gates[-1])
-    limits = float(config.alpha) * units, float(config.beta) * units
+    limits = float(config.alpha) * units, float(config.most_fractional) * units
     unmet = [name for name, holds in met._asdict().items() if not holds]
     sampled, hard = 100.0 * float(relaxed.sampled_accuracy), 100.0 * float(relaxed.hard_accuracy)
     named = ", ".join(name.replace("_", " ") for name in unmet)
