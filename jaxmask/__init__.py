@@ -2,6 +2,7 @@
 
 The names below are what research code uses; everything else stands in the packages:
 
+- `jaxmask.find`: from a file of minimal pairs to units, in one call.
 - `jaxmask.search`, `jaxmask.baselines`, `jaxmask.runs`: searches for an intervention, other ways to
   choose units, and many searches at once. They ask an objective and know no language model.
 - `jaxmask.models`, `jaxmask.text`, `jaxmask.tasks`: language models, a folder for each family;
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         load_intervention,
         save_intervention,
     )
+    from jaxmask.found import Found, find
     from jaxmask.intervention import Intervention, Kind, Site, intervene, units
     from jaxmask.models.language_model import LanguageModel
     from jaxmask.models.model_folder import BUNDLED_MODEL, load_model, save_model
@@ -66,6 +68,7 @@ _NAMES = {
     "Design": "pipeline.plan",
     "Evaluation": "evaluate",
     "ExactKL": "objective",
+    "Found": "found",
     "Intervention": "intervention",
     "Kind": "intervention",
     "LanguageModel": "models.language_model",
@@ -83,6 +86,7 @@ _NAMES = {
     "assess": "trust.assess",
     "check_objective": "search",
     "evenly": "objective",
+    "find": "found",
     "intervene": "intervention",
     "load_intervention": "files.intervention_file",
     "load_model": "models.model_folder",
@@ -96,11 +100,11 @@ _NAMES = {
 }
 
 __all__ = [
-    "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Intervention", "Kind", "LanguageModel",
-    "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL", "SavedIntervention",
-    "SearchConfig", "Site", "Split", "__version__", "apply", "assess", "baselines",
-    "check_objective", "evaluate", "evenly", "files", "intervene", "load_intervention",
-    "load_model", "measure", "models", "pipeline", "prepare", "report", "runs",
+    "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Found", "Intervention", "Kind",
+    "LanguageModel", "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL",
+    "SavedIntervention", "SearchConfig", "Site", "Split", "__version__", "apply", "assess",
+    "baselines", "check_objective", "evaluate", "evenly", "files", "find", "intervene",
+    "load_intervention", "load_model", "measure", "models", "pipeline", "prepare", "report", "runs",
     "save_intervention", "save_model", "search", "search_all", "summarise", "tasks", "text",
     "trust", "units",
 ]  # fmt: skip

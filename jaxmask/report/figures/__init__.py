@@ -3,6 +3,11 @@
 Each function returns a ``Figure`` that belongs to no window; `save` writes it to a file.
 """
 
+try:
+    import matplotlib  # noqa: F401
+except ImportError as fault:
+    raise ImportError("figures need matplotlib: pip install 'jaxmask[experiments]'") from fault
+
 from jaxmask.report.figures.curves import (
     Curve,
     Needed,
