@@ -7,8 +7,12 @@ import pytest
 from support import doc_examples
 from support.transformer_cases import write
 
+import jaxmask
+import jaxmask.found
 from experiments import check_data, import_pairs
+from jaxmask import search
 from jaxmask.files.importers.pairs import NAMES
+from jaxmask.intervention import Kind
 from jaxmask.models.transformer.families import FAMILIES
 from jaxmask.tasks import minimal_pairs, number_agreement
 
@@ -43,12 +47,45 @@ def test_the_sharing_page(monkeypatch, capsys):
     assert numbers[0] == pytest.approx(numbers[1], abs=0.02)
 
 
+def only_prepared(monkeypatch):
+    """What `jaxmask.find` is asked to search, in a list that grows; it searches nothing."""
+    asked = []
+
+    def stop(prepared, plan, session):
+        asked.append((prepared, plan))
+        raise KeyboardInterrupt
+
+    def find(*arguments, **choices):
+        with pytest.raises(KeyboardInterrupt):
+            jaxmask.found.find(*arguments, **choices)
+
+    monkeypatch.setattr("jaxmask.found.search_all", stop)
+    monkeypatch.setattr(jaxmask, "find", find)
+    return asked
+
+
+def write_files_of_readers(folder):
+    """The files that the page names and a reader has."""
+    (folder / "docs" / "examples").mkdir(parents=True)
+    (folder / "docs" / "examples" / "animacy.tsv").write_bytes(ANIMACY.read_bytes())
+    write(folder / "path" / "to" / "gpt2", "gpt2", words=("<s>", *sorted(number_agreement.WORDS)))
+    pairs = number_agreement.generate(0).stimuli[::200]
+    lines = [f"{' '.join(s.words)}\t{s.position + 1}\t{s.pair[0]}\t{s.pair[1]}" for s in pairs]
+    text = "\n".join(["sentence\tposition\tsingular\tplural", *lines])
+    (folder / "mine.tsv").write_text(text)
+
+
 def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
     shown = [content for language, content in blocks("your_phenomenon.md") if language == "text"]
+    asked = only_prepared(monkeypatch)
     said = "\n".join(ANIMACY.read_text(encoding="utf-8").split("\n")[:5])
     assert shown[0].split() == said.split()
     monkeypatch.chdir(tmp_path)
+    write_files_of_readers(tmp_path)
     run("your_phenomenon.md")
+    assert [(prepared.site.units, plan.seeds) for prepared, plan in asked] == [(600, 10), (48, 3)]
+    assert asked[0][1].design.kind == Kind(place="every")
+    assert int(search.budget(48, asked[1][1].config.alpha)) == 5
     for file, expected in ((tmp_path / "nouns.tsv", shown[1]), (ANIMACY, shown[2])):
         check_data.work(check_data.CheckOptions(data=file))
         printed = [line.rstrip() for line in capsys.readouterr().out.rstrip().split("\n")]

@@ -1,7 +1,9 @@
 """What a user installs and imports: the wheel, the package's face, the docstrings."""
 
+import email
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import tarfile
@@ -64,12 +66,55 @@ def test_every_module_is_in_the_reference():
     assert sorted(named) == sorted(set(MODULES) - {"jaxmask"})
 
 
-def test_the_wheel_holds_the_library_and_its_model_alone(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
     builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
-    (wheel,) = builder.build(directory=str(tmp_path), versions=["standard"])
-    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    folder = tmp_path_factory.mktemp("wheel")
+    (file,) = builder.build(directory=str(folder), versions=["standard"])
+    return zipfile.ZipFile(file)
+
+
+def test_the_wheel_holds_the_library_its_model_and_the_scripts_alone(wheel):
+    """The scripts stand inside the package, so that no other name is taken on the user's path."""
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     sources = {file.relative_to(ROOT).as_posix() for file in FILES}
-    assert names == sources | {"jaxmask/py.typed"} | {f"jaxmask/bundled_model/{n}" for n in MODEL}
+    scripts = {
+        f"jaxmask/scripts/{file.relative_to(ROOT).as_posix()}"
+        for folder in ("experiments", "converters")
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    others = {"jaxmask/README.md", "jaxmask/py.typed"}
+    model = {f"jaxmask/bundled_model/{name}" for name in MODEL}
+    assert names == sources | scripts | others | model
+
+
+def test_the_wheel_is_described_for_an_index(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    said = email.message_from_bytes(wheel.read(name))
+    folder = name.removesuffix("METADATA")
+    assert (said["Name"], said["License-Expression"]) == ("jaxmask", "Apache-2.0")
+    assert said["Description-Content-Type"] == "text/markdown"
+    assert set(said.get_all("License-File")) == {"LICENSE", "jaxmask/bundled_model/README.md"}
+    assert f"{folder}licenses/LICENSE" in wheel.namelist()
+    assert all(said[field] for field in ("Summary", "Keywords", "Author"))
+    oldest = said["Requires-Python"].removeprefix(">=")
+    assert f"Programming Language :: Python :: {oldest}" in said.get_all("Classifier")
+    assert wheel.read(f"{folder}entry_points.txt").decode().split("\n")[:2] == [
+        "[console_scripts]", "jaxmask = jaxmask.command:main"
+    ]  # fmt: skip
+    # An index shows this page alone: nothing in it may point at a file beside it.
+    links = re.findall(r"\]\(([^)]+)\)", said.get_payload())
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_the_page_of_an_index_says_what_the_readme_says():
+    """What the package is for, in the same words; and lines that read the same functions."""
+    pages = [(ROOT / name).read_text("utf-8") for name in ("jaxmask/README.md", "README.md")]
+    purposes = [re.split(r"in JAX[,:]", " ".join(page.split()))[0] for page in pages]
+    assert purposes[0] == purposes[1]
+    codes = [re.findall(r"(?ms)^```python\n(.*?)^```", page)[0] for page in pages]
+    called = [sorted(set(re.findall(r"(?:jaxmask|found)\.\w+", code))) for code in codes]
+    assert set(called[0]) == {"found.apply", "found.save", "jaxmask.find"} <= set(called[1])
 
 
 def test_the_source_distribution_holds_what_a_clone_does(tmp_path):
