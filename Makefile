@@ -37,7 +37,9 @@ paper: env
 
 # The guide: its notebook is executed, warnings are errors, nothing is fetched.
 docs: .venv/.documented
+	@echo 'building the guide: a minute or two, most of it for the tutorial, whose cells are executed'
 	.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo 'the guide is in $(CURDIR)/build/docs/index.html'
 
 test: .venv/.tested
 	.venv/bin/python -m pytest $(SIDE_BY_SIDE)

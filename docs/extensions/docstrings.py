@@ -3,7 +3,7 @@
 An indented block after a line of text is an equation or code, kept as it is. The fields of a
 ``NamedTuple`` are described under ``Attributes``, not once more one by one. A name in backticks
 that exists but has no place in the reference, such as a constant's, is shown without a link; one
-that doesn't exist is left to Sphinx, which warns.
+that doesn't exist is left to Sphinx, which warns. Summaries aren't cut off at abbreviations.
 """
 
 import re
@@ -14,7 +14,9 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext import autosummary
 
+ABBREVIATIONS = ("Eq.", "Eqs.", "Fig.", "Figs.", "Sec.", "cf.")
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 
 
@@ -85,6 +87,8 @@ def _has(place: Any, names: list[str]) -> bool:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connects them, the first before napoleon reads the sections."""
+    # A summary in a table ends at the first full stop that isn't one of these.
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ABBREVIATIONS
     app.connect("autodoc-process-docstring", blocks, priority=400)
     app.connect("autodoc-process-docstring", shorten_types, priority=900)
     app.connect("autodoc-process-signature", shorten_signature)

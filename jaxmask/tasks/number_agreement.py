@@ -1,4 +1,4 @@
-"""Subject-verb agreement: "The boys behind the car greet" against "... greets".
+"""Subject-verb agreement: "The boys behind the car" is followed by "greet", not by "greets".
 
 The seven constructions are those of Lakretz et al., "The emergence of number and syntax units in
 LSTM language models" (2019). `read` reads the files of the authors; `generate` draws sentences from
