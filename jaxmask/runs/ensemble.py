@@ -23,7 +23,7 @@ from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.objective import Objective
 from jaxmask.runs import devices
-from jaxmask.runs.phases import Keeper, Observer, Phase, Workload, go_through
+from jaxmask.runs.phases import Keeper, Observer, Phase, Workload, compile_ahead, go_through
 from jaxmask.runs.programs import Programs
 from jaxmask.search import HardState, History, Relaxation, SearchConfig, SearchState
 
@@ -156,23 +156,20 @@ def run(
     def harden(state: SearchState, objective: Objective, config: SearchConfig) -> HardState:
         return search.harden(state, config)
 
-    relaxed, steps, relaxing = go_through(
-        Phase(f"{name}relaxation", search.init, search.step, config.steps, CHUNKS[search.step]),
-        keys,
-        workload,
+    relaxation = Phase(
+        f"{name}relaxation", search.init, search.step, config.steps, CHUNKS[search.step]
     )
-    hard, rounds, exchanging = go_through(
-        Phase(
-            f"{name}exchange",
-            harden,
-            search.refine,
-            config.exchange_rounds,
-            CHUNKS[search.refine],
-            lambda info: info.settled,
-        ),
-        relaxed,
-        workload,
+    exchange = Phase(
+        f"{name}exchange",
+        harden,
+        search.refine,
+        config.exchange_rounds,
+        CHUNKS[search.refine],
+        lambda info: info.settled,
     )
+    compile_ahead([relaxation, exchange], keys, workload)
+    relaxed, steps, relaxing = go_through(relaxation, keys, workload)
+    hard, rounds, exchanging = go_through(exchange, relaxed, workload)
     return Ensemble(
         jax.vmap(search.found)(hard),
         relaxed,

@@ -4,7 +4,7 @@ Runs are computed in parts that fit into memory, and the steps of a part in chun
 saved between two chunks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -202,6 +202,29 @@ def go_through(phase: Phase, first: Any, workload: Workload) -> tuple[Any, Any, 
     return states, seen, float(sum(part.seconds for part in parts))
 
 
+def compile_ahead(phases: Sequence[Phase], first: Any, workload: Workload) -> None:
+    """Begins to compile the programs of phases that follow one another, all at the same time.
+
+    Args:
+        phases: in their order.
+        first: see `go_through`, of the first phase.
+        workload: of all of them.
+
+    Example:
+        >>> def step(state, objective, config):
+        ...     return state + 1, state
+        >>> phase = Phase("count", lambda start, *_: start, step, total=3, chunk=2)
+        >>> workload = Workload(None, np.array(0.0), None, Programs(), None, None)
+        >>> compile_ahead([phase], np.array([0, 10]), workload)
+        >>> states, _, _ = go_through(phase, np.array([0, 10]), workload)
+    """
+    size = devices.padded(len(jax.tree.leaves(first)[0]), workload.mesh)
+    for phase in phases:
+        if phase.total:
+            workload.programs.begin(*_chunk(phase, first, workload, size))
+        first = _entered(phase, first, workload, size)
+
+
 def _through_part(phase: Phase, first: Any, workload: Workload, name: str, runs: int) -> Progress:
     """Takes the steps of runs that are computed together; only the first ``runs`` are reported."""
     objective, config, mesh, programs, _, keeper = workload
@@ -261,23 +284,37 @@ def _begin(phase: Phase, first: Any, workload: Workload, name: str) -> tuple[int
 
 def _compiled(phase: Phase, first: Any, workload: Workload, size: int) -> jax.stages.Compiled:
     """The program of a chunk for ``size`` runs."""
+    return workload.programs.compile(*_chunk(phase, first, workload, size))
 
-    def shape(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
 
-    config = jax.tree.map(lambda x: shape(x) if x.ndim else x, workload.config)
-    config = devices.place(config, workload.mesh, workload.stacked)
-    states = jax.eval_shape(
-        workload.over_runs(phase.enter), jax.tree.map(shape, first), workload.objective, config
-    )
+def _chunk(phase: Phase, first: Any, workload: Workload, size: int) -> tuple:
+    """A chunk for ``size`` runs: name, function and arguments, as `Programs` takes them."""
     called, function = steps(phase.step, min(phase.chunk, phase.total))
-    return workload.programs.compile(
+    return (
         called,
         workload.over_runs(function),
-        devices.place(jax.tree.map(shape, states), workload.mesh, True),
+        devices.place(_entered(phase, first, workload, size), workload.mesh, True),
         workload.objective,
-        config,
+        _config_shapes(workload, size),
     )
+
+
+def _entered(phase: Phase, first: Any, workload: Workload, size: int) -> Any:
+    """The shapes of the states of ``size`` runs that have entered a phase."""
+    first = jax.tree.map(lambda x: _shape(x, size), first)
+    config = _config_shapes(workload, size)
+    return jax.eval_shape(workload.over_runs(phase.enter), first, workload.objective, config)
+
+
+def _config_shapes(workload: Workload, size: int) -> Any:
+    """The config of ``size`` runs, with shapes in place of numbers that differ between runs."""
+    config = jax.tree.map(lambda x: _shape(x, size) if x.ndim else x, workload.config)
+    return devices.place(config, workload.mesh, workload.stacked)
+
+
+def _shape(stacked: Any, size: int) -> jax.ShapeDtypeStruct:
+    """The shape of what is stacked over runs, for ``size`` of them."""
+    return jax.ShapeDtypeStruct((size, *stacked.shape[1:]), stacked.dtype)
 
 
 def _first(progress: Progress, runs: int) -> Progress:

@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 
 from jaxmask.objective import Objective
+
+# For the CPU: the fusion emitters take a third of the time that a program of a search takes to
+# compile, and the program is no faster (docs/speed.md).
+COMPILER_OPTIONS = {"cpu": {"xla_cpu_use_fusion_emitters": False}}
 
 # (state, objective, config) -> (state, observations)
 Step = Callable[[Any, Objective, Any], tuple[Any, Any]]
@@ -15,10 +20,11 @@ Step = Callable[[Any, Objective, Any], tuple[Any, Any]]
 class Programs:
     """Compiles functions ahead of time, once for each shape of their arguments.
 
-    The time for compiling and the time for running are measured separately.
+    The time for compiling and the time for running are measured separately. Programs that are begun
+    early (`begin`) are compiled side by side.
 
     Attributes:
-        compiling: seconds spent on tracing and compiling so far.
+        compiling: seconds spent so far on tracing, and on waiting for the compiler.
         running: seconds spent in compiled programs so far.
 
     Example:
@@ -32,7 +38,8 @@ class Programs:
     def __init__(self) -> None:
         self.compiling = 0.0
         self.running = 0.0
-        self._compiled: dict[Hashable, jax.stages.Compiled] = {}
+        self._compiled: dict[Hashable, Future[jax.stages.Compiled]] = {}
+        self._compilers: ThreadPoolExecutor | None = None
 
     def call(self, name: str, function: Callable, *args: Any) -> Any:
         """Compiles ``function(*args)``, if need be, and calls it.
@@ -57,12 +64,34 @@ class Programs:
             args: of the function, or their shapes (`jax.ShapeDtypeStruct`).
         """
         start = time.perf_counter()
+        compiled = self._begin(name, function, *args).result()
+        self.compiling += time.perf_counter() - start
+        return compiled
+
+    def begin(self, name: str, function: Callable, *args: Any) -> None:
+        """Traces the program of `compile` and leaves it to the compiler, without waiting for it.
+
+        Args:
+            name: see `call`.
+            function: see `call`.
+            args: see `compile`.
+        """
+        start = time.perf_counter()
+        self._begin(name, function, *args)
+        self.compiling += time.perf_counter() - start
+
+    def _begin(self, name: str, function: Callable, *args: Any) -> Future[jax.stages.Compiled]:
         leaves, structure = jax.tree.flatten(args)
         meshes = (getattr(getattr(leaf, "sharding", None), "mesh", None) for leaf in leaves)
         key = name, structure, tuple(jax.typeof(leaf) for leaf in leaves), frozenset(meshes)
         if key not in self._compiled:
-            self._compiled[key] = jax.jit(function).lower(*args).compile()
-        self.compiling += time.perf_counter() - start
+            if self._compilers is None:
+                # Several processes compile the same programs in the same order.
+                self._compilers = ThreadPoolExecutor(1 if jax.process_count() > 1 else 2)
+            self._compiled[key] = self._compilers.submit(
+                jax.jit(function).lower(*args).compile,
+                compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
+            )
         return self._compiled[key]
 
 

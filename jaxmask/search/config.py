@@ -63,10 +63,10 @@ class SearchConfig(flax.struct.PyTreeNode):
     support: tuple[float, float] = hard_concrete.SUPPORT
     location_rate: float = 0.05
     value_rate: float = 0.1
-    multiplier_rate: float = 0.01
+    multiplier_rate: float = 0.015
     multiplier_decay: float = 0.1
     initial_alpha: float = 0.15
-    warmup: float = 0.85
+    warmup: float = 0.7
     head_start: float = 0.1
     lowest: float = -8.0
     highest: float = 3.0
@@ -109,6 +109,7 @@ PAPER = {
     "surrogate": "ratio",
     "initial_alpha": 0.0,
     "warmup": 0.0,
+    "multiplier_rate": 0.01,
     "head_start": 0.0,
     "exchange_rounds": 0,
     "steps": 2000,

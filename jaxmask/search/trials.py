@@ -72,7 +72,7 @@ class Trial(NamedTuple):
         sets: the best ones.
         loss: the exact loss of each row of the mask.
         onward: the sets that the next exchange is made from.
-        tried: number of exchanges tried.
+        tried: number of exchanges tried; -1 before the sets to begin with are judged.
         missed: number of exchanges since one was better for any row of the mask.
         finite: were all losses finite?
     """
@@ -185,8 +185,10 @@ def try_exchanges(
     def go_on(trial: Trial) -> Bool[Array, ""]:
         return (trial.tried < TRIES) & (trial.missed < MISSES)
 
+    # The sets to begin with are judged by the same pass of the loop: computing their loss before it
+    # would compile the model a second time.
     def one_more(trial: Trial) -> Trial:
-        new = exchange(trial.onward)
+        new = jax.lax.cond(trial.tried < 0, lambda sets: sets, exchange, trial.onward)
         loss = loss_of(new)
         better = loss < trial.loss  # each row of the mask decides on its own
 
@@ -201,9 +203,9 @@ def try_exchanges(
             trial.finite & all_finite(loss),
         )
 
-    none = jnp.zeros((), jnp.int32)
-    loss = loss_of(sets)
-    start = Trial(sets, loss, sets, none, none, all_finite(loss))
+    unjudged = jnp.full(len(sets.inside), jnp.inf, sets.values.dtype)
+    before = jnp.full((), -1, jnp.int32)
+    start = Trial(sets, unjudged, sets, before, before, jnp.ones((), bool))
     return jax.lax.while_loop(go_on, one_more, start)
 
 
