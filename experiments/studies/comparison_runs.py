@@ -134,7 +134,7 @@ def run_all(
             runs[job] = plain(record, "run")
             records.write(file, settings, runs[job])
             flipped = f"{runs[job]['accuracy']:.0f}%"
-            advance_to(number + 1, **{method.label: f"{flipped}, {runs[job]['n_units']} units"})
+            advance_to(number + 1, **{job.method: f"{flipped}, {runs[job]['n_units']} units"})
 
     kept = {job: runs[job] for job in jobs}
     if "greedy" not in benches:

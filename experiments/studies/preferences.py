@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from experiments.studies.missing_words import place
-from jaxmask.report import Table
+from jaxmask.report import Table, count
 from jaxmask.text.examples import Encoded, Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, Words
 from jaxmask.trust.statistics import wilson
@@ -200,8 +200,3 @@ def _about_capitals(task: Task, known: Collection[str]) -> Iterator[str]:
                 f"'{upper[0]}'. Write all words in lower case (python -m "
                 "experiments.import_pairs has --case)."
             )
-
-
-def count(number: int, noun: str) -> str:
-    """A number and a noun, in the plural where that is right."""
-    return f"{number} {noun}{'s' * (number != 1)}"

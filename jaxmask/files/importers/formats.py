@@ -24,6 +24,7 @@ Read = Callable[[Records, Spelling], Iterable[Contrast | Note]]
 
 # Why a row of a format gives no contrast.
 DECIDED_LATER = "pairs whose sentences differ before the word that decides"
+OTHER_BEGINNING = "pairs whose sentences don't begin with the words and forms that the file names"
 NO_PAIR = "lines without a line that they belong to"
 NO_NAMES = "sentences without two names of which one stands twice"
 NO_YEARS = "sentences without a century and a year in it"
@@ -79,9 +80,22 @@ def _sentence_pairs(records: Records, spelling: Spelling) -> Iterator[Contrast |
             yield Note(line, DECIDED_LATER)
         elif "one_prefix_prefix" in row:
             forms = row.get("one_prefix_word_good"), row.get("one_prefix_word_bad")
-            yield of_forms(line, row["one_prefix_prefix"], forms, group, spelling)
+            found = of_forms(line, row["one_prefix_prefix"], forms, group, spelling)
+            if isinstance(found, Contrast) and not _begin_so((good, bad), found, spelling):
+                found = Note(line, OTHER_BEGINNING)
+            yield found
         else:
             yield of_sentences(line, good, bad, group, spelling)
+
+
+def _begin_so(sentences: tuple[Any, Any], found: Contrast, spelling: Spelling) -> bool:
+    """Whether two sentences begin with the words of a contrast, each followed by its form."""
+    before = len(found.words)
+    for sentence, form in zip(sentences, found.pair, strict=True):
+        words = spelling.words(sentence) if isinstance(sentence, str) else ()
+        if words[:before] != found.words or spelling.form(" ".join(words[before:][:1])) != (form,):
+            return False
+    return True
 
 
 def _feature_circuits(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:

@@ -26,6 +26,22 @@ CONTRADICTORY = "pairs of which now one form is right, now the other, after the 
 UNDIVIDED = "pairs whose two forms don't belong to different directions"
 
 
+class NoPairsError(TaskDataError):
+    """No row of a file gives a pair.
+
+    Attributes:
+        left_out: all rows, each with the reason.
+
+    Example:
+        >>> NoPairsError("a.tsv: expected pairs, found none", [Note(1, LONG)]).left_out[0].line
+        1
+    """
+
+    def __init__(self, message: str, left_out: Sequence[Note]) -> None:
+        super().__init__(message)
+        self.left_out = tuple(left_out)
+
+
 class Imported(NamedTuple):
     """What was made of a file.
 
@@ -54,7 +70,8 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
         spelling: how text becomes words.
 
     Raises:
-        TaskDataError: the file can't be read, its format isn't known, or it has no pairs.
+        TaskDataError: the file can't be read, or its format isn't known.
+        NoPairsError: no row of the file gives a pair.
 
     Example:
         >>> import tempfile
@@ -83,7 +100,7 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
             contrasts.append(found)
     contrasts = _distinct(contrasts, notes)
     if not contrasts:
-        raise TaskDataError(f"{file}: {_no_pairs(chosen, notes)}")
+        raise NoPairsError(f"{file}: {_no_pairs(chosen, notes)}", sorted(notes))
     if chosen.directions is None:
         sides = directions.guess(contrasts)
     else:
