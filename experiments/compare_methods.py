@@ -45,7 +45,7 @@ from experiments.studies.methods import METHODS, Size
 from jaxmask.files.run_folder import check_run_folder, write_run
 from jaxmask.models.language_model import site_of
 from jaxmask.pipeline.plan import Design
-from jaxmask.pipeline.prepare import prepare
+from jaxmask.pipeline.prepare import encode_and_split, prepare
 
 ALPHAS = (0.005, 0.01, 0.02, 0.05)  # where no size is asked for
 
@@ -127,6 +127,7 @@ def work(options: CompareOptions) -> dict[str, Any]:
     folder = options.out or Path("results") / name
     comparison = options.comparison(site_of(model, kind).units)
     design = Design(kind, options.context_name(), options.held_out(), data_name(options.data))
+    encode_and_split(model, task, design)
     settings = comparison.settings(design, task, model)
     check_run_folder(folder, settings)
     stopping.keeps(folder)

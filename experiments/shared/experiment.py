@@ -16,9 +16,10 @@ from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.files.run_folder import check_run_folder, open_run, write_run, write_text
 from jaxmask.intervention import units
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
-from jaxmask.pipeline.prepare import Prepared
+from jaxmask.pipeline.prepare import Prepared, encode_and_split
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import observations, separate, summarise
 from jaxmask.report.trust import trust_report, trust_table
@@ -28,6 +29,7 @@ from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
+from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
 from jaxmask.trust.assess import MEASURES, Level, assess
 
@@ -62,6 +64,18 @@ class Output(NamedTuple):
     checkpoint_minutes: float
     started: float
     trust: Trust = "none"
+
+
+def settings_of(plan: Plan, task: Task, model: LanguageModel) -> dict[str, Any]:
+    """Everything that decides the results, once it is known that the model can be searched so.
+
+    An option that can't be used is reported before a folder of a run with other settings.
+
+    Raises:
+        Exception: what `jaxmask.pipeline.prepare.encode_and_split` raises.
+    """
+    encode_and_split(model, task, plan.design)
+    return plan.settings(task, model)
 
 
 def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0) -> Output:
@@ -227,7 +241,7 @@ def measure_trust(results: Results, prepared: Prepared, plan: Plan, level: Trust
     """The entry "trust" of a summary, measured with progress; none if none is asked for."""
     if level == "none":
         return {}
-    with progress(len(MEASURES), "measuring") as advance_to:
+    with progress(len(MEASURES), "measuring", even=False) as advance_to:
 
         def observe(done: int, name: str) -> None:
             advance_to(done, last=name)

@@ -58,13 +58,15 @@ class PaperOptions(TrustOptions, TextOptions, StepOptions, ContextOptions, State
     vocab: TextFile | None = None
     """Vocabulary of a PyTorch checkpoint: one word a line."""
     data: DataFolder | None = None
-    """Folder of the original number_agreement/ and gender_bias/; generated if not given."""
+    """Folder with the original data of the paper, in number_agreement/ and gender_bias/; if not
+    given, the stimuli are generated."""
     alpha: Fraction | None = None
-    """Largest fraction of the units; for each setting the smallest that does if not given."""
+    """Largest fraction of the units, the same for all settings; if not given, the smallest one at
+    which a setting reaches the accuracy of the paper on the training examples."""
     kl_weight: PositiveWeight = 4.0
     """Weight of the KL in the regularised settings."""
     seeds: Runs = 10
-    """Searches a setting."""
+    """How many searches to run for each setting."""
     out: ResultFolder = Path("results/paper")
     """Folder for the results."""
 

@@ -10,13 +10,15 @@ import jax
 import pytest
 
 from converters import gulordava, to_torch
-from experiments import number_agreement
+from experiments import compare_methods, number_agreement, pareto
 from experiments.shared import loading
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import Options
 from jaxmask import search
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models import model_folder
+from jaxmask.models.language_model import ModelError
+from jaxmask.pipeline.prepare import SplitError
 
 SECONDS = 1.0
 
@@ -223,6 +225,28 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_compiled(
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RunFolderError, match="holds a run with another configuration"):
         number_agreement.work(Options(model=str(model), out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("script", "wrong"),
+    [
+        (number_agreement, {"site": "mlp"}),
+        (number_agreement, {"context": "bos"}),
+        (number_agreement, {"evaluation": 12_000}),
+        (compare_methods, {"evaluation": 12_000}),
+        (compare_methods, {"site": "mlp"}),
+        (pareto, {"evaluation": 12_000}),
+    ],
+)
+def test_a_wrong_option_is_reported_before_the_settings_of_another_run(
+    script, wrong, model, tmp_path
+):
+    (tmp_path / "config.json").write_text("{}")
+    kinds = {number_agreement: Options, compare_methods: compare_methods.CompareOptions}
+    kind = kinds.get(script, pareto.ParetoOptions)
+    (name,) = wrong
+    with pytest.raises((OptionError, ModelError, SplitError), match=name):
+        script.work(kind(model=str(model), out=tmp_path, **wrong))
 
 
 def test_checking_a_folder_leaves_nothing(tmp_path):
