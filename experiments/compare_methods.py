@@ -66,7 +66,7 @@ class CompareOptions(
     ModelOptions,
     TaskOptions,
 ):
-    """Options of the comparison; where names are those of other scripts, so are meanings."""
+    """Options of the comparison; an option has the same meaning in all scripts."""
 
     methods: Annotated[tuple[MethodName, ...], NotEmpty] = tuple(METHODS)  # type: ignore[assignment]
     """Which methods to compare."""

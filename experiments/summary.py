@@ -2,7 +2,7 @@
 
 python -m experiments.summary --model demo --out results/paper
 
-A run that was stopped goes on where it was when it is started again.
+Started again, a run that was stopped goes on from there.
 """
 
 from experiments.shared.console import print_table

@@ -16,7 +16,7 @@ Entry = Mapping[str, Any]  # a method at an alpha: one of a summary's "methods"
 
 
 def accuracy_table(summary: Mapping[str, Any]) -> Table:
-    """Accuracy of each method at each size: the curve of the figure, in figures."""
+    """Accuracy of each method at each size, as the figure draws it."""
     sizes = sorted({entry["allowed"] for entry in summary["methods"]})
     accuracy = {
         (entry["method"], entry["allowed"]): f"{entry['accuracy']['mean']:.1f}"
@@ -37,7 +37,7 @@ def accuracy_table(summary: Mapping[str, Any]) -> Table:
 
 
 def take_evaluations(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Takes the evaluations on the way out of a summary: the content of ``metrics.jsonl``.
+    """Removes the evaluations during each run from a summary; returns what ``metrics.jsonl`` holds.
 
     Which examples each run flips stays in the file of the run.
     """

@@ -105,7 +105,7 @@ class Request(NamedTuple):
     """All settings of Table 4 on a model.
 
     Attributes:
-        plan: what the settings have in common: all of their kind of intervention but its place.
+        plan: what the settings have in common: the kind of intervention, apart from its place.
         alpha: largest fraction of the units; None for the smallest that reaches the accuracy.
         kl_weight: weight of the KL in the regularised settings.
         data: folder of the original files; None to generate the stimuli.

@@ -25,9 +25,9 @@ Read = Callable[[Records, Spelling], Iterable[Contrast | Note]]
 # Why a row of a format gives no contrast.
 DECIDED_LATER = "pairs whose sentences differ before the word that decides"
 OTHER_BEGINNING = "pairs whose sentences don't begin with the words and forms that the file names"
-NO_PAIR = "lines without a line that they belong to"
-NO_NAMES = "sentences without two names of which one stands twice"
-NO_YEARS = "sentences without a century and a year in it"
+NO_PAIR = "lines whose other sentence is missing"
+NO_NAMES = "sentences without two names, one of which occurs twice"
+NO_YEARS = "sentences without a century and a year of that century"
 NOT_BINARY = "sentences with a pronoun of neither gender"
 
 # Names of the columns with the right sentence, the other sentence, and the construction.
@@ -145,7 +145,7 @@ def _numbered_pairs(records: Records, spelling: Spelling) -> Iterator[Contrast |
 
 
 def _ioi(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
-    """Two names; the one that doesn't stand a second time is right."""
+    """Two names; the one that doesn't occur a second time is right."""
     for line, row in records.objects():
         text = str(row.get("clean") or row.get("text") or row.get("sentence"))
         names = _TWO_NAMES.search(text)
@@ -165,7 +165,7 @@ def _ioi(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
 
 
 def _greater_than(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
-    """From a year to a later year, whose century is there already.
+    """A year, and the century of a later year, which the two forms end.
 
     The forms are years halfway from the first year to the end and to the beginning of its century.
     """
@@ -251,7 +251,7 @@ def _is_numbered_pairs(records: Records) -> bool:
 
 
 def _is_bad_then_good(records: Records) -> bool:
-    """Whether lines are alike in pairs."""
+    """Whether each two lines are alike."""
     rows = records.rows[:200]
     if len(records.rows) % 2 or any(len(row) != 1 for _, row in rows):
         return False

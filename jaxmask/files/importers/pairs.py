@@ -22,7 +22,7 @@ NAMES = (OWN, *(one.name for one in FORMATS))
 
 PLAIN = Spelling()
 
-CONTRADICTORY = "pairs of which now one form is right, now the other, after the same words"
+CONTRADICTORY = "pairs whose right form isn't always the same after the same words"
 UNDIVIDED = "pairs whose two forms don't belong to different directions"
 
 
@@ -191,7 +191,7 @@ def _own(file: Path, spelling: Spelling) -> Imported:
 
 
 def _distinct(contrasts: Iterable[Contrast], notes: list[Note]) -> list[Contrast]:
-    """The first of each pair after the same words; what contradicts itself is left out."""
+    """The first of each pair after the same words, and none of pairs that contradict themselves."""
     alike: dict[tuple, list[Contrast]] = defaultdict(list)
     for one in contrasts:
         alike[one.words, frozenset(one.pair)].append(one)
