@@ -22,7 +22,7 @@ from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep
 from jaxmask.files.run_folder import open_run, write_run
 from jaxmask.pipeline.measure import measure
-from jaxmask.pipeline.prepare import prepare
+from jaxmask.pipeline.prepare import encode_and_split, prepare
 from jaxmask.runs import ensemble
 
 
@@ -61,6 +61,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     chosen = options.sweep()
     name = f"pareto-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
+    encode_and_split(model, task, chosen.plan.design)
     to = open_output(folder, chosen.settings(task, model), options.checkpoint_minutes)
 
     prepared = prepare(model, task, chosen.plan.design)

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from experiments.shared import stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.loading import load_task
 from experiments.shared.options import PlanOptions, TaskOptions, suited
@@ -44,6 +45,7 @@ def work(options: VariantOptions) -> None:
     }
     name = f"variants-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
+    stopping.keeps(folder)
     resources = Resources(Programs(), options.checkpoint_minutes)
     prepared, summaries = prepare(model, task, options.plan().design), {}
     for name, plan in plans.items():

@@ -29,7 +29,7 @@ SHARED = (
 
 
 class Sweep(NamedTuple):
-    """All combinations of some values of KL weight and alpha, alpha the faster.
+    """All combinations of some values of KL weight and alpha, alpha varying faster.
 
     Attributes:
         plan: what all runs have in common; its seeds are those of each combination.
@@ -73,7 +73,7 @@ class Sweep(NamedTuple):
         ]
 
     def grid(self) -> tuple[Key[Array, " runs"], SearchConfig]:
-        """Keys and settings of all runs, in the order of `plans`, seeds the fastest."""
+        """Keys and settings of all runs, in the order of `plans`, seeds varying fastest."""
         run_keys, config = ensemble.grid(
             keys(self.plan.seeds),
             self.plan.config,
@@ -134,7 +134,7 @@ def summaries(
 
 
 def summarise(summaries: list[dict[str, Any]], prepared: Prepared) -> dict[str, Any]:
-    """The content of ``summary.json``: what is shared, then an entry a combination."""
+    """The content of ``summary.json``: what is shared, then an entry for each combination."""
     units = prepared.site.units
     return {name: summaries[0][name] for name in SHARED} | {
         "settings": [

@@ -128,14 +128,44 @@ def prepare(
         >>> prepared.train.size, prepared.evaluation.size, prepared.train_objective.n_units
         (12, 5, 600)
     """
-    site_of(model, design.kind)
-    encoded = model.encode(task)
-    rows = split_rows(encoded.examples, design.split, task.name)  # before any computation
+    encoded, rows = encode_and_split(model, task, design)  # before any computation
     context = model.read_context(design.context)
     known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)
     encoded = encoded._replace(examples=known)
     return Prepared(model, task, design, context, encoded, train, evaluation, both_directions)
+
+
+def encode_and_split(
+    model: LanguageModel, task: Task, design: Design
+) -> tuple[Encoded, tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]]:
+    """The first part of `prepare`, which computes nothing: what a model can't do is an error here.
+
+    Args:
+        model: to be searched.
+        task: with the stimuli.
+        design: of the experiment.
+
+    Returns:
+        The encoded examples, and the rows of those that are searched on and held out.
+
+    Raises:
+        ModelError: the model has no such site, reach or context.
+        TaskDataError: no example can be encoded.
+        SplitError: the examples can't be split as the design says.
+
+    Example:
+        >>> from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+        >>> from jaxmask.tasks import gender_bias
+        >>> bundled = load_model(BUNDLED_MODEL)
+        >>> _, (train, held_out) = encode_and_split(bundled, gender_bias.generate(), Design())
+        >>> len(held_out)
+        200
+    """
+    site_of(model, design.kind)
+    model.beginning(design.context)
+    encoded = model.encode(task)
+    return encoded, split_rows(encoded.examples, design.split, task.name)
 
 
 def split_rows(

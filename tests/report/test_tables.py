@@ -129,6 +129,30 @@ def test_a_method_without_expected_units():
     runs = [run(0, [7], expected_l0=None)]
     assert report.summary_row(summary(runs)).rows[0][5] == ""
     assert report.run_table(summary(runs)).rows[0][3] == ""
+    for table in (report.summary_row(summary(runs)), report.run_table(summary(runs))):
+        assert "Expected: " not in table.note
+
+
+def test_columns_are_explained_where_they_stand():
+    for table in (
+        report.summary_row(summary(three_runs())),
+        report.run_table(summary(three_runs())),
+    ):
+        assert "Expected: the number of units that the relaxed mask expects" in table.note
+    assert "Converged: the hard mask has no more units than alpha allows" in table.note
+
+
+def test_counted_nouns():
+    assert report.count(1, "seed") == "1 seed"
+    assert report.count(0, "seed") == "0 seeds"
+
+
+def test_empty_columns_are_left_out():
+    table = report.Table("T", ("a", "b", "b"), (("1", "", "x"), ("", "", "y")), "n")
+    assert report.without_empty(table) == table._replace(
+        header=("a", "b"), rows=(("1", "x"), ("", "y"))
+    )
+    assert report.without_empty(table._replace(rows=())).header == table.header
 
 
 def test_runs_that_found_nothing():

@@ -260,3 +260,15 @@ def test_refitting_lowers_the_loss_and_leaves_units_outside_alone():
     assert after[0] + 0.3 * after[1] < before[0] + 0.3 * before[1] - 0.01
     outside = np.asarray(mask[0]) == 0
     np.testing.assert_array_equal(found[:, outside], values[:, outside])
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_values_that_are_fitted_stay_where_searches_have_them(sign):
+    """A unit that is better the further it is replaced ends at the edge, not beyond."""
+    objective = toy.toy()
+    objective = objective.replace(effect=jnp.full_like(objective.effect, -sign), margin=10.0)
+    mask, values = jnp.ones((1, 10)), jnp.full((2, 10), sign * (EDGE - 0.01))
+    config = RefitConfig(KLTerm(jnp.zeros(())), 9, 24, NoKL())
+    found = exchange.refit(jax.random.key(0), mask, values, objective, config)
+    assert np.abs(found).max() <= EDGE
+    np.testing.assert_allclose(found, sign * EDGE, atol=0.02)

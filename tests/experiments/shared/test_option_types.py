@@ -50,7 +50,8 @@ def test_all_scripts_are_found():
     assert set(MAINS) == with_main
     for file in SCRIPTS.rglob("*.py"):
         others = [ast.unparse(call.func) for call in calls(file)]
-        if file.stem not in ("script", "start"):  # the one is run_script's, the other a process's
+        # One is run_script's, one reads what it is given, one is of a process of its own.
+        if file.stem not in ("script", "command_line", "start"):
             assert set(others) <= {"run_script", "ast.parse"}, file.stem
 
 
@@ -134,9 +135,33 @@ def test_each_option_has_a_range(script, places):
             with pytest.raises(OptionError) as refused:
                 option_types.check(dataclasses.replace(good, **{field.name: value}))
             message = str(refused.value)
-            assert message.startswith(f"{flag(field.name)}: expected "), message
+            name = option_types.shown_name(field.name, hints[field.name])
+            assert message.startswith(f"{name}: expected "), message
             assert message.isprintable(), repr(message)
             assert len(message) < 500, message
+
+
+def test_an_argument_without_a_flag_is_called_as_the_help_calls_it(places):
+    good = sound(MAINS["import_pairs"], places)
+    with pytest.raises(OptionError, match=r"^FILE: expected a file, found none at .*/nowhere"):
+        option_types.check(dataclasses.replace(good, file=NOWHERE))
+    with pytest.raises(OptionError, match=r"^PAIRS: expected a file that can be written"):
+        option_types.check(dataclasses.replace(good, pairs=places))
+
+
+def test_a_checkpoint_is_known_by_its_ending_or_its_content(places, tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"PK\x03\x04 and so on")
+    (tmp_path / "old.model").write_bytes(b"\x80\x02 and so on")
+    checkpoints = ["x.pt", "x.pth", str(tmp_path / "weights.bin"), str(tmp_path / "old.model")]
+    assert all(map(option_types.is_checkpoint, checkpoints))
+    (tmp_path / "model.pt").mkdir()
+    others = ["demo", "x", str(places / "file.txt"), str(tmp_path), str(tmp_path / "model.pt")]
+    assert not any(map(option_types.is_checkpoint, others))
+    search = sound(MAINS["search"], places)
+    for name in checkpoints[2:]:
+        with pytest.raises(OptionError, match=f"^--vocab: expected the vocabulary of {name}"):
+            option_types.check(dataclasses.replace(search, model=name))
+        option_types.check(dataclasses.replace(search, model=name, vocab=places / "file.txt"))
 
 
 @pytest.mark.parametrize(

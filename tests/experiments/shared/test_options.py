@@ -1,6 +1,8 @@
 """What the groups of options stand for."""
 
+import json
 import lzma
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -17,6 +19,7 @@ from jaxmask.tasks import minimal_pairs
 from jaxmask.tasks.registry import PHENOMENA
 
 EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 PAIRS = "sentence\tposition\ta\tb\n"
 
 
@@ -106,6 +109,23 @@ def test_data_of_another_kind_are_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(OptionError, match=r"isn't called like a task \(gender_bias\)"):
         load_task("minimal_pairs", named)
     assert load_task("minimal_pairs", file).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.bin", "weights.pt"])
+def test_how_a_checkpoint_was_read_is_said(name, tmp_path, capsys):
+    file, vocab = tmp_path / name, tmp_path / "vocab.txt"
+    file.write_bytes((FIXTURES / "state.zip.pt").read_bytes())
+    words = (FIXTURES / "vocab.txt").read_text()
+    vocab.write_text(words)
+    model = Options(model=str(file), vocab=vocab).load_model()
+    assert model.name == "weights"
+    assert capsys.readouterr().out == ""
+    vocab.write_text(json.dumps(words.splitlines()))
+    again = Options(model=str(file), vocab=vocab).load_model()
+    assert again.fingerprint == model.fingerprint
+    assert capsys.readouterr().out == f"{vocab}: read as JSON\n"
+    with pytest.raises(OptionError, match=r"^--dtype: expected float32 for a PyTorch"):
+        Options(model=str(file), vocab=vocab, dtype="bfloat16").load_model()
 
 
 def test_a_file_is_told_from_an_edited_one_of_the_same_name(tmp_path):
