@@ -11,7 +11,7 @@ import docstring_parser
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from jaxmask import command
+import jaxmask.command
 
 
 def read(options: type, script: str, description: str) -> Any:
@@ -27,7 +27,7 @@ def read(options: type, script: str, description: str) -> Any:
     """
     return tyro.cli(
         explained(options),
-        prog=command.command_line(f"experiments.{script}"),
+        prog=jaxmask.command.command_line(f"experiments.{script}"),
         description=described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
         registry=_registry(),

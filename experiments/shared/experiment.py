@@ -1,11 +1,13 @@
 """The parts of an experiment that write and show: its run folder, progress, files and tables."""
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.shared import checkpoints, device, hosts, stopping
@@ -14,7 +16,13 @@ from experiments.shared.console import console, print_table, progress
 from experiments.shared.drawing import save_figure
 from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
-from jaxmask.files.run_folder import check_run_folder, open_run, write_run, write_text
+from jaxmask.files.run_folder import (
+    RunFolderError,
+    check_run_folder,
+    open_run,
+    write_run,
+    write_text,
+)
 from jaxmask.intervention import units
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import Results, encode_text, measure
@@ -31,7 +39,7 @@ from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
 from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
-from jaxmask.trust.assess import MEASURES, Level, assess
+from jaxmask.trust.assess import MEASURES, Level, assess, identity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -212,7 +220,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     fails costs neither files nor tables.
     """
     found = results.search
-    trust = measure_trust(results, prepared, plan, to.trust)
+    trust = measure_trust(results, prepared, plan, to)
     seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
     summary = {**summarise(results, prepared, plan, seconds), **trust}
 
@@ -237,16 +245,36 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     return summary
 
 
-def measure_trust(results: Results, prepared: Prepared, plan: Plan, level: Trust) -> dict[str, Any]:
-    """The entry "trust" of a summary, measured with progress; none if none is asked for."""
-    if level == "none":
+def measure_trust(results: Results, prepared: Prepared, plan: Plan, to: Output) -> dict[str, Any]:
+    """The entry "trust" of a summary, measured with progress; none if none is asked for.
+
+    Each measure is kept beside the checkpoints once it is made, for a run that is stopped.
+    """
+    if to.trust == "none":
         return {}
+    level: Level = to.trust
+    file = to.folder / "checkpoints" / f"trust_{identity(results, level)}.json"
+    kept = _kept(file)
     with progress(len(MEASURES), "measuring", even=False) as advance_to:
 
         def observe(done: int, name: str) -> None:
-            advance_to(done, last=name)
+            if kept:
+                with contextlib.suppress(RunFolderError):  # the results say whether it is mended
+                    write_text(file, json.dumps(kept))
+            advance_to(done, now=name or "done")
 
-        return {"trust": assess(results, prepared, plan, level, observe)}
+        return {"trust": assess(results, prepared, plan, level, observe, kept)}
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """Measures that an earlier start made; none if there are none, or if they can't be read."""
+    if jax.process_count() > 1:  # all processes have to make the same ones
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def save_interventions(

@@ -32,6 +32,16 @@ def test_the_short_table_fits_the_terminal(capsys):
     assert sum(line.startswith("accuracy") for line in lines) == 1
 
 
+@pytest.mark.parametrize(("held_out", "says"), [(2400, True), (1000, False), (None, False)])
+def test_the_short_table_says_how_many_examples_are_read(held_out, says):
+    found = summaries.trust()
+    details = {"examples": 1000} | ({} if held_out is None else {"held_out": held_out})
+    found["measures"][0]["details"] = found["measures"][0]["details"] | details
+    note = trust.trust_table(found, short=True).note
+    assert ("1000 of 2400 held-out examples are read, evenly spread." in note) == says
+    assert ("held-out" in note) == says
+
+
 def test_numbers_that_do_not_exist_are_none():
     nan = Measure("dose", float("nan"), "%", None, "", "", "", "caution",
                   {"a": [float("inf"), 1.0], "b": {"c": float("nan")}}).content()  # fmt: skip

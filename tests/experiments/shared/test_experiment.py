@@ -139,3 +139,32 @@ def test_a_run_reports_what_was_left_out(model, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "left out of the data: 1 professions of a gender by their meaning" in printed
     assert "several words" not in printed
+
+
+def test_measures_of_trust_are_kept_for_a_run_that_is_stopped(tmp_path, monkeypatch):
+    """Started again, the run goes on from the measure at which it was stopped."""
+    asked = []
+
+    def assess(results, prepared, plan, level, observe, kept):
+        asked.append(dict(kept))
+        for number, name in enumerate(("accuracy", "unseen")):
+            observe(number, name)
+            if len(asked) == 1 and name == "unseen":
+                raise KeyboardInterrupt
+            kept[name] = {"value": number}
+        observe(2, "")
+        return kept
+
+    monkeypatch.setattr(module, "assess", assess)
+    monkeypatch.setattr(module, "identity", lambda results, level: f"of_{results}_{level}")
+    to = open_output(tmp_path, {})._replace(trust="fast")
+    with pytest.raises(KeyboardInterrupt):
+        module.measure_trust("a", None, None, to)
+    module.measure_trust("b", None, None, to)  # another set, of which nothing is kept
+    again = module.measure_trust("a", None, None, to)
+    assert asked == [{}, {}, {"accuracy": {"value": 0}}]
+    assert again == {"trust": {"accuracy": {"value": 0}, "unseen": {"value": 1}}}
+    (tmp_path / "checkpoints" / "trust_of_a_fast.json").write_text("cut off")
+    module.measure_trust("a", None, None, to)
+    assert asked[-1] == {}
+    assert module.measure_trust("a", None, None, to._replace(trust="none")) == {}
