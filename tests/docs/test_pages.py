@@ -1,4 +1,4 @@
-"""What the pages on your phenomenon, your model and sharing print is what is printed."""
+"""What the pages of the guide print is what is printed."""
 
 import json
 import re
@@ -72,6 +72,12 @@ def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out == example
     (table,) = re.findall(r"(?ms)^\| format .*?\n\n", (PAGES / "your_phenomenon.md").read_text())
     assert set(re.findall(r"(?m)^\| `(\w+)`", table)) == set(NAMES)
+
+
+def test_the_page_on_many_runs(capsys):
+    run("many_runs.md")
+    (expected,) = (content for language, content in blocks("many_runs.md") if language == "text")
+    assert capsys.readouterr().out == expected
 
 
 def test_the_page_on_transformers(monkeypatch, tmp_path, capsys):
