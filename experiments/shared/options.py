@@ -286,7 +286,7 @@ class SearchOptions(StepOptions):
         )
         config = weighted(config, self.kl_weight).replace(
             alpha=self.alpha,
-            beta=self.alpha if self.beta is None else self.beta,
+            beta=self.beta,
             shared_mask=self.shared_mask,
             **self.lengths(),
         )

@@ -49,7 +49,7 @@ def test_every_task_can_be_asked_for():
 
 def test_options_reach_the_search():
     config = Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio").config()
-    assert (config.alpha, config.beta, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
+    assert (config.alpha, config.most_fractional, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
     assert config.surrogate == "log_ratio"
     config = Options(beta=0.1, rounds=3, shared_mask=False).config()
     assert (config.alpha, config.beta, config.kl) == (0.02, 0.1, SampledKL(8))
