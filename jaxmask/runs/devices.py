@@ -187,6 +187,16 @@ def together(runs: int, taken: Callable[[int], int], mesh: Mesh | None = None) -
     return -(-all_of_them // parts) * each
 
 
+def runs_in_turn() -> bool:
+    """Is what one run computes enough to keep a device busy, so that runs are best taken in turn?
+
+    Example:
+        >>> runs_in_turn() == (jax.default_backend() == "cpu")
+        True
+    """
+    return jax.default_backend() == "cpu"
+
+
 def memory(compiled: jax.stages.Compiled) -> int:
     """The bytes that a program takes on a device, including its arguments and results.
 
