@@ -57,8 +57,9 @@ def sharded(
         >>> model = TransformerModel(
         ...     "tiny", config, params, Tokenizer(tokenizers.Tokenizer(words).to_str())
         ... )
-        >>> sharded(model, jax.devices()[:1]).params["blocks"]["up"]["kernel"].sharding.spec
-        PartitionSpec(None, None, 'model')
+        >>> kernel = sharded(model, jax.devices()[:1]).params["blocks"]["up"]["kernel"]
+        >>> tuple(kernel.sharding.spec)
+        (None, None, 'model')
     """
     mesh = Mesh(np.array(jax.devices() if devices is None else devices), (_AXIS,))
     config, parts = model.config, mesh.size
@@ -87,10 +88,10 @@ def spec(path: str, config: TransformerConfig, parts: int) -> PartitionSpec:
         ...     vocabulary=7, width=4, heads=4, kv_heads=2, head_width=2, mlp=8, positions=16,
         ...     query_scale=(1.0,) * 3, windows=(9,) * 3,
         ... )
-        >>> spec("blocks/query/kernel", tiny, 4), spec("blocks/key/kernel", tiny, 4)
-        (PartitionSpec(None, None, 'model'), PartitionSpec())
-        >>> spec("blocks/output/kernel", tiny, 4), spec("embedding", tiny, 4)
-        (PartitionSpec(None, 'model', None), PartitionSpec())
+        >>> tuple(spec("blocks/query/kernel", tiny, 4)), tuple(spec("blocks/key/kernel", tiny, 4))
+        ((None, None, 'model'), ())
+        >>> tuple(spec("blocks/output/kernel", tiny, 4)), tuple(spec("embedding", tiny, 4))
+        ((None, 'model', None), ())
     """
     written = {"query": config.heads, "key": config.kv_heads, "value": config.kv_heads}
     written |= {"up": config.mlp, "gate": config.mlp}
