@@ -1,4 +1,4 @@
-"""The documentation's objectives in Flax NNX and Equinox: what they say, what a search finds."""
+"""Objectives of one's own in the documentation, in Flax NNX and Equinox: what they say, what is found."""
 
 import itertools
 
