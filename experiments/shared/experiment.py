@@ -53,6 +53,12 @@ TRUST_FIGURES = (
     "place",
 )
 
+CAPTIONS = {
+    "activations.png": "the units of the first run over a sentence whose decision flips",
+    "search.png": "the relaxed masks, step by step: decisions flipped; units that they expect to "
+    "replace, those with E[z] above 0.5 (thresholded), and those allowed; the multiplier of that "
+    "limit",
+}
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
 
@@ -298,9 +304,16 @@ def save_interventions(
 
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
-    """Draws the activations of an example, how the searches went, and what can be trusted."""
-    save_figure(folder / "activations.png", lambda: _example(results, summary, prepared))
-    save_figure(folder / "search.png", lambda: _curves(results))
+    """Draws the activations of an example, how the searches went, and what can be trusted.
+
+    What the first two show is printed.
+    """
+    for name, make in (
+        ("activations.png", lambda: _example(results, summary, prepared)),
+        ("search.png", lambda: _curves(results)),
+    ):
+        if save_figure(folder / name, make):
+            console().print(f"{folder.name}/{name}: {CAPTIONS[name]}", markup=False)
     trust = summary.get("trust", {"measures": []})
     for name in TRUST_FIGURES:
         save_figure(folder / f"trust_{name}.png", lambda name=name: _trust(name, trust))
