@@ -16,7 +16,7 @@ from converters.torch_pickle import CheckpointError
 from experiments.shared import device, hosts, option_types
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import PRECISION
-from jaxmask.command import command_line
+from jaxmask.command import command_name
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.language_model import ModelError
@@ -75,7 +75,7 @@ def parse(options: type, script: str, description: str) -> Any:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     chosen = tyro.cli(
         options,
-        prog=command_line(f"experiments.{script}"),
+        prog=command_name(f"experiments.{script}"),
         description=_described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
     )
