@@ -25,7 +25,7 @@ from converters.rnn_model import check_attributes, find_tensors
 from converters.state_dict import parse_names, suggested_names
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from converters.vocabulary_file import Marks, read_vocabulary
-from jaxmask.command import command_line
+from jaxmask.command import command_name
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.lstm.model import LSTMModel
@@ -279,7 +279,7 @@ def format_table(table: list[Mapped]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog=command_line("converters.gulordava"),
+        prog=command_name("converters.gulordava"),
         description="Turn a PyTorch LSTM language model (an RNNModel of the word_language_model "
         "family, saved whole or as a state dict) into a model folder. Needs no torch and runs "
         "nothing from the file.",

@@ -27,7 +27,7 @@ def read(options: type, script: str, description: str) -> Any:
     """
     return tyro.cli(
         explained(options),
-        prog=jaxmask.command.command_line(f"experiments.{script}"),
+        prog=jaxmask.command.command_name(f"experiments.{script}"),
         description=described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
         registry=_registry(),

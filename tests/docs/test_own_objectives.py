@@ -1,4 +1,4 @@
-"""Objectives of one's own in the documentation, in Flax NNX and Equinox: what they say, what is found."""
+"""The objectives in Flax NNX and Equinox of the guide: what they say, and what a search finds."""
 
 import itertools
 
