@@ -28,6 +28,7 @@ from experiments.shared.option_types import (
     TextFile,
     Weight,
 )
+from experiments.shared.relaxation_options import RelaxationOptions
 from experiments.shared.text import draw_sentences
 from jaxmask.intervention import Kind, Place, Reach, Values
 from jaxmask.models.language_model import LanguageModel
@@ -247,7 +248,7 @@ class TrustOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions(StepOptions):
+class SearchOptions(RelaxationOptions, StepOptions):
     """How to search."""
 
     alpha: Fraction = 0.02
@@ -263,7 +264,7 @@ class SearchOptions(StepOptions):
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
     """What is minimised in place of unflipped decisions; the method's own if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
-    """The full search, or the paper's as written: fixed target, no exchange of units."""
+    """The full search, or a reading of the paper's: fixed target, no exchange of units."""
     shared_mask: bool = True
     """One mask for both directions, or one each."""
     seeds: Runs = 10
@@ -274,7 +275,7 @@ class SearchOptions(StepOptions):
         config = search_config(self.method).replace(
             kl_at_most=self.kl_at_most, kl_positions=self.kl_positions
         )
-        config = weighted(config, self.kl_weight).replace(
+        config = weighted(self.relaxed(config), self.kl_weight).replace(
             alpha=self.alpha,
             beta=self.alpha if self.beta is None else self.beta,
             shared_mask=self.shared_mask,
