@@ -111,6 +111,7 @@ PAPER = {
     "initial_alpha": 0.0,
     "warmup": 0.0,
     "head_start": 0.0,
+    "multiplier_rate": 0.01,
     "multiplier_decay": 0.0,
     "lowest": -100.0,
     "highest": 100.0,
