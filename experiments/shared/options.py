@@ -194,10 +194,13 @@ class SplitOptions:
     groups: no construction (template) is."""
     split_seed: Seed = 0
     """Seed of the choice of these."""
+    development: CountOrZero = 0
+    """Further examples to choose settings by: results are reported on these, and those of
+    --evaluation aren't read."""
 
     def held_out(self) -> Split:
         """The split that the options ask for."""
-        return Split(self.evaluation, self.split, self.split_seed)
+        return Split(self.evaluation, self.split, self.split_seed, self.development)
 
 
 @dataclasses.dataclass(frozen=True)

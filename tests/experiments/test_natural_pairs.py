@@ -76,17 +76,23 @@ def test_what_flips_is_what_applying_the_file_flips(model, tmp_path, capsys, pla
     )
     save_intervention(tmp_path / "found.json", turned, loaded)
     task = number_agreement.generate(0)
-    task = task._replace(stimuli=task.stimuli[::100])
+    # Backward, so that the tiny model prefers other forms after some of the paired sentences.
+    task = task._replace(stimuli=[
+        one._replace(counterfactual=(one.words[::-1],) * 2) for one in task.stimuli[::100]
+    ])  # fmt: skip
     (tmp_path / "mine.tsv").write_text(pairs.write(task))
     found = evaluate.work(
         EvaluateOptions(str(model), file=tmp_path / "found.json", data=tmp_path / "mine.tsv")
     )
     words = loaded.vocabulary.index
-    flipped, groups, kind = [], [], Kind(place=place)
+    flipped, groups, swapped, kind = [], [], [], Kind(place=place)
     for stimulus in task.stimuli:
         p = np.asarray(loaded.log_probs(stimulus.words, kind, loaded.read_context("eos")))[-1]
         first, second = (p[words[form]] for form in stimulus.pair)
         toward = 1 if first > second else 0
+        (other,) = set(stimulus.counterfactual) - {stimulus.words}
+        r = np.asarray(loaded.log_probs(other, kind, loaded.read_context("eos")))[-1]
+        swapped.append((r[words[stimulus.pair[0]]] > r[words[stimulus.pair[1]]]) != toward)
         position = stimulus.position if place == "single" else None
         q = np.asarray(
             apply(one, loaded, stimulus.words, toward=one.directions[toward], position=position)
@@ -95,6 +101,8 @@ def test_what_flips_is_what_applying_the_file_flips(model, tmp_path, capsys, pla
         groups.append(stimulus.group)
     assert found["all"]["flipped"] == pytest.approx(100 * np.mean(flipped))
     assert 0.0 < np.mean(flipped) < 1.0
+    assert found["all"]["paired"] == pytest.approx(100 * np.mean(swapped))
+    assert 0.0 < np.mean(swapped) < 1.0
     for group in set(groups):
         of_group = [flip for flip, name in zip(flipped, groups, strict=True) if name == group]
         assert found["by"][group]["flipped"] == pytest.approx(100 * np.mean(of_group))

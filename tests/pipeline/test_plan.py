@@ -86,6 +86,8 @@ def test_without_a_text_its_sentences_decide_nothing(model, task):
         {"design": Design(context="none")},
         {"design": Design(split=Split(seed=1))},
         {"design": Design(split=Split(evaluation=2))},
+        {"design": Design(split=Split(development=2))},
+        {"design": Design(split=Split(development=None))},
         {"method": "hard_concrete_paper"},
         {"seeds": 11},
         {"text": TextSample("a", [], 1)},

@@ -83,10 +83,11 @@ def test_options_reach_the_design(tmp_path):
     chosen = Options(
         place="every", site="cell", reach="all", values="natural", context="primer", evaluation=7,
         split="word", split_seed=3, data=tmp_path, text=text, text_sentences=2, seeds=4,
+        development=5,
     )  # fmt: skip
     plan = chosen.plan()
     kind = Kind("cell", "all", "natural", "every")
-    assert plan.design == Design(kind, "primer", Split(7, "word", 3), tmp_path.name)
+    assert plan.design == Design(kind, "primer", Split(7, "word", 3, 5), tmp_path.name)
     assert plan.text == TextSample("text.txt", [["The", "doctor", "ran", "."]] * 2, 2)
     assert (plan.seeds, plan.method) == (4, "hard_concrete")
 
