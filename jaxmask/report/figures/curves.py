@@ -108,7 +108,9 @@ def training_curves(
     bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None if multiplier.max() > 0 else 1))
     bottom.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     few = len(steps) < 3
-    bottom.xaxis.set_major_locator(FixedLocator(steps) if few else MaxNLocator(integer=True))
+    bottom.xaxis.set_major_locator(
+        FixedLocator(steps.tolist()) if few else MaxNLocator(integer=True)
+    )
     seeds = len(accuracy)
     if seeds > 1:
         figure.suptitle(f"mean and range over {seeds} seeds", fontsize=10)
