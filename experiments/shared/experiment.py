@@ -159,6 +159,11 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
         f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
         f"({toward})",
     ]
+    if prepared.design.split.development != 0:
+        lines.append(
+            "to choose settings by: all results are on a development part; the pairs of "
+            "--evaluation are neither searched nor read"
+        )
     if dropped:
         lines.append(
             f"dropped: {report.count(dropped, 'pair')} that the vocabulary can't express; "
