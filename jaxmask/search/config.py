@@ -123,7 +123,6 @@ PAPER = {
     "support": (-0.1, 1.0),
     "initial_alpha": 0.0,
     "warmup": 0.0,
-    "multiplier_rate": 0.01,
     "head_start": 0.0,
     "multiplier_rate": 0.01,
     "multiplier_decay": 0.0,
