@@ -29,11 +29,12 @@ from experiments.studies.missing_words import (
     reasons_of,
     word_table,
 )
-from experiments.studies.preferences import advice, count, group_table
+from experiments.studies.preferences import advice, group_table
 from jaxmask.files.run_folder import write_text
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.plan import Split
 from jaxmask.pipeline.prepare import SplitError, split_rows
+from jaxmask.report import count
 from jaxmask.tasks import minimal_pairs
 from jaxmask.text.examples import Encoded, Examples, Task, Unknown, drops
 from jaxmask.text.text_files import read_text

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from experiments.shared import stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
+from experiments.shared.experiment import below_one_unit
 from experiments.shared.loading import data_name, load_task
 from experiments.shared.option_types import (
     Count,
@@ -43,7 +45,9 @@ from experiments.studies.methods import METHODS, Size
 from jaxmask.files.run_folder import check_run_folder, write_run
 from jaxmask.models.language_model import site_of
 from jaxmask.pipeline.plan import Design
-from jaxmask.pipeline.prepare import prepare
+from jaxmask.pipeline.prepare import encode_and_split, prepare
+
+ALPHAS = (0.005, 0.01, 0.02, 0.05)  # where no size is asked for
 
 MethodName = Literal[
     "hard_concrete", "hard_concrete_paper", "reinforce", "ig_zeroed", "ig_learned",
@@ -62,14 +66,16 @@ class CompareOptions(
     ModelOptions,
     TaskOptions,
 ):
-    """Options of the comparison; where names are those of other scripts, so are meanings."""
+    """Options of the comparison; an option has the same meaning in all scripts."""
 
     methods: Annotated[tuple[MethodName, ...], NotEmpty] = tuple(METHODS)  # type: ignore[assignment]
     """Which methods to compare."""
-    alpha: tuple[Fraction, ...] = (0.005, 0.01, 0.02, 0.05)
-    """Largest fractions of the hidden units to intervene on, a comparison each."""
+    alpha: tuple[Fraction, ...] = ()
+    """Largest fractions of the units to intervene on, a comparison each; 0.005, 0.01, 0.02 and 0.05
+    if neither --alpha nor --units is given."""
     units: tuple[Count, ...] = ()
-    """The same as numbers of units; exhaustive search runs at 1, 2 and 3 only."""
+    """The same as numbers of units, beside those of --alpha; exhaustive search runs at 1, 2 and 3
+    only."""
     kl_weight: Weight = 0.0
     """Weight of the KL from the untouched model, where values are learned."""
     seeds: Runs = 3
@@ -85,11 +91,9 @@ class CompareOptions(
         """Checks the options before any work is done.
 
         Raises:
-            OptionError: an option is out of its range, or there is no size.
+            OptionError: an option is out of its range.
         """
         check(self)
-        if not self.alpha + self.units:
-            raise OptionError("--alpha, --units: expected at least one size, found none")
 
     def comparison(self, n_units: int) -> Comparison:
         """What is compared on a model of so many units.
@@ -101,8 +105,9 @@ class CompareOptions(
             raise OptionError(
                 f"--units: expected at most {n_units}, the model's, found {max(self.units)}"
             )
-        sizes = {allowed(n_units, alpha) for alpha in self.alpha}
-        alphas = {*self.alpha, *(n / n_units for n in self.units if n not in sizes)}
+        chosen = self.alpha if self.alpha or self.units else ALPHAS
+        sizes = {allowed(n_units, alpha) for alpha in chosen}
+        alphas = {*chosen, *(n / n_units for n in self.units if n not in sizes)}
         size = Size(1.0, self.kl_weight, self.steps, self.rounds)
         rule = Rule(self.every, self.patience)
         comparison = Comparison(self.methods, tuple(sorted(alphas)), self.seeds, size, rule)
@@ -122,9 +127,14 @@ def work(options: CompareOptions) -> dict[str, Any]:
     folder = options.out or Path("results") / name
     comparison = options.comparison(site_of(model, kind).units)
     design = Design(kind, options.context_name(), options.held_out(), data_name(options.data))
+    encode_and_split(model, task, design)
     settings = comparison.settings(design, task, model)
     check_run_folder(folder, settings)
+    stopping.keeps(folder)
     prepared = prepare(model, task, design)
+    for alpha in comparison.alphas:
+        for line in below_one_unit(alpha, prepared.site.units):
+            console().print(line, soft_wrap=True)
     results = run_all(comparison.jobs(prepared.site.units), comparison, prepared, folder)
     summary = summarise(comparison, prepared, results, time.perf_counter() - started)
     evaluations = comparison_tables.take_evaluations(summary)

@@ -5,7 +5,7 @@ python -m experiments.gender_bias --model demo --place single --alpha 0.02
 
 from typing import Any
 
-from experiments.shared.experiment import experiment, open_output
+from experiments.shared.experiment import experiment, open_output, settings_of
 from experiments.shared.loading import load_task
 from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
@@ -19,7 +19,7 @@ def work(options: Options) -> dict[str, Any]:
     options = suited(options, model)
     plan = options.plan()
     task = load_task(gender_bias.NAME, options.data)
-    settings = plan.settings(task, model)
+    settings = settings_of(plan, task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
     to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)

@@ -10,6 +10,8 @@ guess is shown. What is left out is counted. Next: python -m experiments.check_d
 """
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -19,8 +21,10 @@ from experiments.shared.option_types import NewFile, OptionError, TextFile
 from experiments.shared.script import run_script
 from jaxmask.files.importers import pairs
 from jaxmask.files.importers.contrasts import Spelling
-from jaxmask.files.importers.pairs import Imported
+from jaxmask.files.importers.pairs import Imported, NoPairsError
 from jaxmask.files.run_folder import write_text
+from jaxmask.report import count
+from jaxmask.tasks.minimal_pairs import Note
 
 FormatName = Literal[
     "pairs",
@@ -40,9 +44,9 @@ FormatName = Literal[
 class ImportOptions:
     """Options of this script."""
 
-    file: Annotated[TextFile, tyro.conf.Positional]
+    file: Annotated[TextFile, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """File of minimal pairs."""
-    pairs: Annotated[NewFile, tyro.conf.Positional]
+    pairs: Annotated[NewFile, tyro.conf.Positional, tyro.conf.arg(metavar="PAIRS")]
     """File to write, with columns separated by tabs."""
     format: FormatName | None = None
     """Format of the file; if not given, its content decides."""
@@ -61,11 +65,13 @@ def work(options: ImportOptions) -> Imported:
     if options.pairs.exists() and options.pairs.samefile(options.file):
         raise OptionError(f"{options.pairs}: expected a new file to write, found the file to read")
     spelling = Spelling(options.punctuation, options.case)
-    imported = pairs.read(options.file, options.format, spelling)
+    try:
+        imported = pairs.read(options.file, options.format, spelling)
+    except NoPairsError as fault:
+        write_left_out(options.left_out, fault.left_out)
+        raise
     write_text(options.pairs, pairs.write(imported.task))
-    if options.left_out is not None:
-        rows = [("line", "reason"), *((str(note.line), note.text) for note in imported.left_out)]
-        write_text(options.left_out, "".join("\t".join(row) + "\n" for row in rows))
+    write_left_out(options.left_out, imported.left_out)
     for line in account(imported):
         console().print(line, markup=False, soft_wrap=True)
     console().print(
@@ -77,15 +83,22 @@ def work(options: ImportOptions) -> Imported:
     return imported
 
 
+def write_left_out(file: Path | None, left_out: Sequence[Note]) -> None:
+    """Writes each line that gives no pair, with the reason, if a file was asked for."""
+    if file is not None:
+        rows = [("line", "reason"), *((str(note.line), note.text) for note in left_out)]
+        write_text(file, "".join("\t".join(row) + "\n" for row in rows))
+
+
 def account(imported: Imported) -> list[str]:
     """What was read, left out and guessed."""
     task = imported.task
     right = [sum(s.correct == number for s in task.stimuli) for number in (0, 1)]
     known = [f"{name} is right in {n}" for name, n in zip(task.directions, right, strict=True)]
     return [
-        f"{task.name}: {len(task.stimuli)} pairs in the format {imported.format}; "
+        f"{task.name}: {count(len(task.stimuli), 'pair')} in the format {imported.format}; "
         + (", ".join(known) if any(right) else "neither form is right"),
-        *(f"left out: {what}: {count}" for what, count in task.left_out),
+        *(f"left out: {what}: {number}" for what, number in task.left_out),
         *imported.guesses,
     ]
 

@@ -5,7 +5,13 @@ python -m experiments.number_agreement --model demo --place single --alpha 0.02
 
 from typing import Any
 
-from experiments.shared.experiment import introduce, open_output, report_results, watched
+from experiments.shared.experiment import (
+    introduce,
+    open_output,
+    report_results,
+    settings_of,
+    watched,
+)
 from experiments.shared.loading import load_task
 from experiments.shared.options import Options, suited
 from experiments.shared.script import run_script
@@ -21,7 +27,7 @@ def work(options: Options) -> dict[str, Any]:
     options = suited(options, model)
     plan = options.plan()
     task = load_task(number_agreement.NAME, options.data)
-    settings = plan.settings(task, model)
+    settings = settings_of(plan, task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
     to = to._replace(trust=options.trust)
 

@@ -22,7 +22,7 @@ from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep
 from jaxmask.files.run_folder import open_run, write_run
 from jaxmask.pipeline.measure import measure
-from jaxmask.pipeline.prepare import prepare
+from jaxmask.pipeline.prepare import encode_and_split, prepare
 from jaxmask.runs import ensemble
 
 
@@ -51,7 +51,7 @@ class ParetoOptions(PlanOptions, TaskOptions):
             field.name: getattr(self, field.name) for field in dataclasses.fields(PlanOptions)
         }
         one = PlanOptions(**{**shared, "alpha": max(self.alpha), "kl_weight": max(self.kl_weight)})
-        return Sweep(one.plan(), tuple(sorted(self.alpha)), self.kl_weight, self.beta)
+        return Sweep(one.plan(), tuple(sorted(self.alpha)), self.kl_weight)
 
 
 def work(options: ParetoOptions) -> dict[str, Any]:
@@ -61,6 +61,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     chosen = options.sweep()
     name = f"pareto-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
+    encode_and_split(model, task, chosen.plan.design)
     to = open_output(folder, chosen.settings(task, model), options.checkpoint_minutes)
 
     prepared = prepare(model, task, chosen.plan.design)

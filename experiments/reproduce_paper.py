@@ -27,7 +27,7 @@ def work(options: PaperOptions) -> None:
         console().rule("figures and single-unit ablation", align="left", style="default")
         ablations = paper_report.ablations(request, model)
         sections += paper_report.sections(request, model, runs, ablations, len(models) > 1)
-        print_table(paper_report.results(runs))
+        print_table(paper_report.results(runs, request.alpha))
     again = paper_report.again(command_line(sys.argv[1:]))
     whole = paper_report.report(request, [*sections, again])
     write_text(options.out / "REPORT.md", to_markdown_page(whole, options.out))

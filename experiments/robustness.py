@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import train_language_model
+from experiments.shared import stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
 from experiments.shared.loading import data_name, load_model_named, load_task
@@ -116,7 +117,7 @@ class RobustnessOptions(
         """What the searches on each model are to reach, as values."""
         config = weighted(SearchConfig(), self.kl_weight).replace(**self.lengths())
         if self.alpha is not None:
-            config = config.replace(alpha=self.alpha, beta=self.alpha)
+            config = config.replace(alpha=self.alpha)
         design = Design(self.kind(), self.context_name(), self.held_out(), data_name(self.data))
         plan = Plan(config, design, seeds=self.searches)
         return Goal(plan, self.accuracy, self.alpha is None, self.valid)
@@ -163,6 +164,7 @@ def work(options: RobustnessOptions) -> dict[str, Any]:
     task, goal = load_task(options.task, options.data), options.goal()
     study = Study(task, goal, options.load_model, Resources(Programs()))
     check_run_folder(options.out, study.settings())
+    stopping.keeps(options.out)
     found = [
         [robustness_runs.results(one, study, options.out / folder) for one in named]
         for named, folder in ((models, "models"), (snapshots, "snapshots"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from experiments.shared.experiment import experiment, open_output
+from experiments.shared.experiment import experiment, open_output, settings_of
 from experiments.shared.loading import load_task
 from experiments.shared.option_types import TextFile
 from experiments.shared.options import Options, suited
@@ -34,7 +34,7 @@ def work(options: SearchScriptOptions) -> dict[str, Any]:
     options = suited(options, model)
     plan = options.plan()
     task = load_task(minimal_pairs.NAME, options.data)
-    settings = plan.settings(task, model)
+    settings = settings_of(plan, task, model)
     to = open_output(options.folder(task, model), settings, options.checkpoint_minutes)
     to = to._replace(trust=options.trust)
     return experiment(prepare(model, task, plan.design), plan, to)

@@ -2,11 +2,12 @@
 
 python -m experiments.summary --model demo --out results/paper
 
-A run that was stopped goes on where it was when it is started again.
+Started again, a run that was stopped goes on from there.
 """
 
 from experiments.shared.console import print_table
 from experiments.shared.script import run_script
+from experiments.studies import paper_report
 from experiments.studies.paper_runs import PaperOptions, check_all, run_all
 from jaxmask.files.run_folder import write_text
 from jaxmask.report import paper_tables, to_markdown
@@ -20,9 +21,8 @@ def work(options: PaperOptions) -> None:
     for model in models:
         runs = run_all(request, model)
         summaries = [run.summary for run in runs]
-        greedy = {run.setting: run.greedy_units for run in runs}
         tables = (
-            paper_tables.results_table(summaries, greedy),
+            paper_report.results(runs, request.alpha),
             paper_tables.kl_parts_table(summaries),
             paper_tables.dynamics_table(
                 {paper_tables.setting_name(run.setting): run.summary for run in runs}

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.shared import records
+from experiments.shared import records, stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.option_types import OptionError
 from experiments.shared.script import run_script
@@ -64,6 +64,7 @@ def train(options: TrainingOptions) -> list[Written | Stopped]:
     origin = load_model(options.start_from) if options.start_from else None
     other = load_model(options.average_with) if options.average_with else None
     decisive = settings(options, files, origin)
+    stopping.keeps(folder(options))
     if records.read(folder(options) / "run.json", decisive) is None:
         records.write(folder(options) / "run.json", decisive, {})
     vocabulary = origin.vocabulary if origin else read_vocabulary(options, files)

@@ -1,5 +1,7 @@
 """What each part of the search is worth: the same search with one thing changed at a time.
 
+The variants are compared on a development part, which is held out besides --evaluation.
+
 python -m experiments.variants --task number_agreement --model demo --alpha 0.05
 """
 
@@ -7,8 +9,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from experiments.shared import stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.loading import load_task
+from experiments.shared.option_types import CountOrZero
 from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies.searches import Resources, run_or_read
@@ -34,6 +38,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 class VariantOptions(PlanOptions, TaskOptions):
     """Options of the scripts that search, and the task."""
 
+    development: CountOrZero | None = None
+    """Examples to compare on, apart from those of --evaluation, which stay unread; as many as these
+    if not given. With 0, the variants are compared on those of --evaluation."""
+
 
 def work(options: VariantOptions) -> None:
     """Runs the variants that aren't finished yet, and compares all of them."""
@@ -44,6 +52,7 @@ def work(options: VariantOptions) -> None:
     }
     name = f"variants-{task.name}-{model.name}-{options.kind().label}"
     folder = options.out or Path("results") / name
+    stopping.keeps(folder)
     resources = Resources(Programs(), options.checkpoint_minutes)
     prepared, summaries = prepare(model, task, options.plan().design), {}
     for name, plan in plans.items():

@@ -5,7 +5,7 @@ import pytest
 from support import toy
 from support.small_model import CONFIG, examples, model, places
 
-from jaxmask.evaluate import evaluate
+from jaxmask.evaluate import accuracies_in_parts, evaluate
 from jaxmask.intervention import Intervention
 from jaxmask.models import logsumexp
 from jaxmask.models.lstm import naive as naive
@@ -83,6 +83,17 @@ def test_accuracies_and_kl_are_the_naive_ones(context):
         expected = flipped[given.direction == way].mean()
         np.testing.assert_allclose(found.accuracy_by_direction[way], expected, rtol=1e-5)
     np.testing.assert_allclose(found.kl, response.kl.mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize("runs", [1, 8, 11])
+def test_interventions_are_judged_in_parts_of_a_size(runs):
+    objective = toy.toy()
+    mask = jax.random.bernoulli(jax.random.key(0), 0.5, (runs, 2, objective.n_units))
+    mask = mask.astype(jnp.float32)
+    values = jnp.broadcast_to(toy.good_values(objective), mask.shape)
+    found = accuracies_in_parts(Intervention(mask, values), objective)
+    expected = [evaluate(Intervention(m, values[0]), objective).accuracy for m in mask]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_direction_without_examples_has_no_accuracy():

@@ -161,7 +161,6 @@ def plan(benchmark: Benchmark) -> Plan:
     lengths = {"steps": of.steps, "exchange_rounds": of.rounds}
     config = SearchConfig().replace(
         alpha=benchmark.alpha,
-        beta=benchmark.alpha,
         **{name: value for name, value in lengths.items() if value is not None},
     )
     return Plan(config, seeds=benchmark.seeds)

@@ -86,9 +86,10 @@ class Checkpoints:
     def __init__(self, folder: Path, minutes: float) -> None:
         self._folder, self._wait = folder / _FOLDER, 60.0 * minutes
         self._started = self._saved = time.perf_counter()
+        self._goes_on = False
 
     def restore(self, name: str, like: Any) -> Any | None:
-        """See `jaxmask.runs.phases.Keeper`.
+        """See `jaxmask.runs.phases.Keeper`; a line says once that a run goes on.
 
         Raises:
             RunFolderError: the state can't be read, or is of another shape.
@@ -104,7 +105,12 @@ class Checkpoints:
                 f"{folder}: expected a checkpoint of this run; delete {self._folder} to start "
                 f"again ({_first_line(fault)})"
             ) from fault
-        return None if state is None else jax.tree.map(_as, like, state)
+        if state is None:
+            return None
+        if not self._goes_on:
+            console().print(f"going on from the last checkpoint in {self._folder}", soft_wrap=True)
+        self._goes_on = True
+        return jax.tree.map(_as, like, state)
 
     def due(self, finished: bool) -> bool:
         """See `jaxmask.runs.phases.Keeper`."""

@@ -28,7 +28,7 @@ def console() -> Console:
 
 
 @contextlib.contextmanager
-def progress(total: int, description: str) -> Iterator[Callable[..., None]]:
+def progress(total: int, description: str, even: bool = True) -> Iterator[Callable[..., None]]:
     """Shows the progress of a loop.
 
         with progress(steps, "single-step") as advance_to:
@@ -38,24 +38,26 @@ def progress(total: int, description: str) -> Iterator[Callable[..., None]]:
     Args:
         total: number of steps.
         description: a name for the loop.
+        even: whether all steps take about the same time, so that the time left can be known. It is
+            estimated from the second call on: compilation, before the first one, isn't repeated.
 
     Yields:
         A function of the number of steps done so far and, as keyword arguments, a few short texts
         to show with it.
     """
     out = console()
-    with (_bar if out.is_terminal else _lines)(out, total, description) as advance_to:
+    with (_bar if out.is_terminal else _lines)(out, total, description, even) as advance_to:
         yield advance_to
 
 
 @contextlib.contextmanager
-def _bar(out: Console, total: int, description: str) -> Iterator[Callable[..., None]]:
+def _bar(out: Console, total: int, description: str, even: bool) -> Iterator[Callable[..., None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn("{task.fields[shown]}"),
-        TimeRemainingColumn(compact=True),
+        *([TimeRemainingColumn(compact=True)] if even else []),
     )
     with Progress(*columns, console=out) as bar:
         task = bar.add_task(escape(description), total=total, shown="")
@@ -63,17 +65,21 @@ def _bar(out: Console, total: int, description: str) -> Iterator[Callable[..., N
 
 
 @contextlib.contextmanager
-def _lines(out: Console, total: int, description: str) -> Iterator[Callable[..., None]]:
-    started, printed = time.perf_counter(), 0
+def _lines(out: Console, total: int, description: str, even: bool) -> Iterator[Callable[..., None]]:
+    first: tuple[int, float] | None = None
+    printed = 0
 
     def advance_to(done: int, **values: str) -> None:
-        nonlocal printed
+        nonlocal first, printed
+        now = time.perf_counter()
+        first = (done, now) if first is None else first
         if done * LINES // total > printed:
             printed = done * LINES // total
-            seconds = time.perf_counter() - started
-            left = seconds * (total - done) / done
-            line = f"{description}: {done}/{total}  {_shown(values)}  {left:.0f} s left"
-            out.print(line, markup=False, soft_wrap=True)
+            parts = [f"{description}: {done}/{total}", _shown(values)]
+            if even and done > first[0]:
+                seconds = (now - first[1]) / (done - first[0])  # of a step
+                parts.append(f"{seconds * (total - done):.0f} s left")
+            out.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
 
     yield advance_to
 

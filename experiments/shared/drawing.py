@@ -1,5 +1,6 @@
 """Figures are drawn once all results are written: one that fails costs a warning, no result."""
 
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ def save_figure(file: Path, make: Callable[[], "Figure | None"]) -> bool:
     if not hosts.is_first():
         return False
     try:
+        # Without a home folder matplotlib takes another place, and there is nothing to do about it.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         # Imported here: a search starts without waiting for matplotlib.
         from jaxmask.report import figures
 

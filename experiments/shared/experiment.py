@@ -1,24 +1,33 @@
 """The parts of an experiment that write and show: its run folder, progress, files and tables."""
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 
-from experiments.shared import checkpoints, device, hosts
+from experiments.shared import checkpoints, device, hosts, stopping
 from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
 from experiments.shared.drawing import save_figure
 from jaxmask import report, search
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
-from jaxmask.files.run_folder import check_run_folder, open_run, write_run, write_text
+from jaxmask.files.run_folder import (
+    RunFolderError,
+    check_run_folder,
+    open_run,
+    write_run,
+    write_text,
+)
 from jaxmask.intervention import units
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
-from jaxmask.pipeline.prepare import Prepared
+from jaxmask.pipeline.prepare import Prepared, encode_and_split
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import observations, separate, summarise
 from jaxmask.report.trust import trust_report, trust_table
@@ -28,8 +37,9 @@ from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 from jaxmask.tasks.registry import phenomenon
+from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
-from jaxmask.trust.assess import MEASURES, Level, assess
+from jaxmask.trust.assess import MEASURES, Level, assess, identity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +53,12 @@ TRUST_FIGURES = (
     "place",
 )
 
+CAPTIONS = {
+    "activations.png": "the units of the first run over a sentence whose decision flips",
+    "search.png": "the relaxed masks, step by step: decisions flipped; units that they expect to "
+    "replace, those with E[z] above 0.5 (thresholded), and those allowed; the multiplier of that "
+    "limit",
+}
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
 
@@ -64,6 +80,18 @@ class Output(NamedTuple):
     trust: Trust = "none"
 
 
+def settings_of(plan: Plan, task: Task, model: LanguageModel) -> dict[str, Any]:
+    """Everything that decides the results, once it is known that the model can be searched so.
+
+    An option that can't be used is reported before a folder of a run with other settings.
+
+    Raises:
+        Exception: what `jaxmask.pipeline.prepare.encode_and_split` raises.
+    """
+    encode_and_split(model, task, plan.design)
+    return plan.settings(task, model)
+
+
 def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: float = 1.0) -> Output:
     """Makes sure, before any work is done, that a folder can take a run.
 
@@ -71,6 +99,7 @@ def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: floa
         RunFolderError: the folder holds a run with other settings, or can't be written.
     """
     check_run_folder(folder, settings)
+    stopping.keeps(folder)
     return Output(folder, settings, checkpoint_minutes, time.perf_counter())
 
 
@@ -122,28 +151,34 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     }
     toward = "; ".join(f"to {name}: {train} + {held}" for name, (train, held) in counts.items())
     lines = [
-        f"{task.name}, {plan.design.kind.place}-step: {plan.seeds} seeds, alpha {alpha:g} (at most "
-        f"{int(search.budget(site.units, alpha))} of {site.units} units)",
+        f"{task.name}, {plan.design.kind.place}-step: {report.count(plan.seeds, 'seed')}, alpha "
+        f"{alpha:g} (at most {int(search.budget(site.units, alpha))} of {site.units} units)",
+        *below_one_unit(alpha, site.units),
         f"model: {prepared.model.name}, {site.layers} x {site.width}, {words}"
         + (f", right on {right:.1f}% of the pairs" if right is not None else ""),
         f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
         f"({toward})",
     ]
+    if prepared.design.split.development != 0:
+        lines.append(
+            "to choose settings by: all results are on a development part; the pairs of "
+            "--evaluation are neither searched nor read"
+        )
     if dropped:
         lines.append(
-            f"dropped: {dropped} pairs that the vocabulary can't express; "
+            f"dropped: {report.count(dropped, 'pair')} that the vocabulary can't express; "
             "experiments.check_data lists them"
         )
     if prepared.encoded.unknown:
         lines.append(
-            f"read as {UNKNOWN}: {prepared.encoded.unknown} other words that aren't in the "
-            "vocabulary"
+            f"read as {UNKNOWN}: "
+            f"{report.count(prepared.encoded.unknown, 'other word')}, which the vocabulary lacks"
         )
     lines += [f"left out of the data: {count} {what}" for what, count in task.left_out if count]
     if ends := sum(END_OF_SENTENCE in stimulus.words for stimulus in task.stimuli):
         lines.append(
-            f"{END_OF_SENTENCE} inside a sentence: {ends} pairs; what is read before each sentence "
-            "is an option (--context)"
+            f"{END_OF_SENTENCE} inside a sentence: {report.count(ends, 'pair')}; --context says "
+            "what the model reads before each sentence"
         )
     lines += [
         f"no pair can be flipped to {name!r}, because the model always prefers it already"
@@ -151,6 +186,13 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
         if not train
     ]
     return lines
+
+
+def below_one_unit(alpha: float, n_units: int) -> list[str]:
+    """A line about an alpha that allows less than one unit, which is rounded up; else none."""
+    if alpha * n_units * (1.0 + 1e-6) >= 1.0:  # as `search.budget` rounds
+        return []
+    return [f"alpha {alpha:g} is less than one of {n_units} units; one unit is allowed"]
 
 
 @contextlib.contextmanager
@@ -175,7 +217,7 @@ def search_progress(config: SearchConfig, description: str) -> Iterator[Observer
             if isinstance(info, SearchInfo):
                 advance_to(done, flipped=flipped, units=f"{np.mean(info.expected_l0):.0f}")
             else:
-                exchanged = f"{np.mean(info.exchanges):.1f}"
+                exchanged = f"{np.mean(info.exchanges):.1f} units a seed"
                 done_in_all = config.steps + done * STEPS_A_ROUND
                 advance_to(done_in_all, flipped=flipped, exchanged=exchanged)
 
@@ -189,7 +231,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     fails costs neither files nor tables.
     """
     found = results.search
-    trust = measure_trust(results, prepared, plan, to.trust)
+    trust = measure_trust(results, prepared, plan, to)
     seconds = {"total": time.perf_counter() - to.started, "compile": found.compile_seconds}
     summary = {**summarise(results, prepared, plan, seconds), **trust}
 
@@ -214,16 +256,36 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     return summary
 
 
-def measure_trust(results: Results, prepared: Prepared, plan: Plan, level: Trust) -> dict[str, Any]:
-    """The entry "trust" of a summary, measured with progress; none if none is asked for."""
-    if level == "none":
+def measure_trust(results: Results, prepared: Prepared, plan: Plan, to: Output) -> dict[str, Any]:
+    """The entry "trust" of a summary, measured with progress; none if none is asked for.
+
+    Each measure is kept beside the checkpoints once it is made, for a run that is stopped.
+    """
+    if to.trust == "none":
         return {}
-    with progress(len(MEASURES), "measuring") as advance_to:
+    level: Level = to.trust
+    file = to.folder / "checkpoints" / f"trust_{identity(results, level)}.json"
+    kept = _kept(file)
+    with progress(len(MEASURES), "measuring", even=False) as advance_to:
 
         def observe(done: int, name: str) -> None:
-            advance_to(done, last=name)
+            if kept:
+                with contextlib.suppress(RunFolderError):  # the results say whether it is mended
+                    write_text(file, json.dumps(kept))
+            advance_to(done, now=name or "done")
 
-        return {"trust": assess(results, prepared, plan, level, observe)}
+        return {"trust": assess(results, prepared, plan, level, observe, kept)}
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """Measures that an earlier start made; none if there are none, or if they can't be read."""
+    if jax.process_count() > 1:  # all processes have to make the same ones
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def save_interventions(
@@ -247,9 +309,16 @@ def save_interventions(
 
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
-    """Draws the activations of an example, how the searches went, and what can be trusted."""
-    save_figure(folder / "activations.png", lambda: _example(results, summary, prepared))
-    save_figure(folder / "search.png", lambda: _curves(results))
+    """Draws the activations of an example, how the searches went, and what can be trusted.
+
+    What the first two show is printed.
+    """
+    for name, make in (
+        ("activations.png", lambda: _example(results, summary, prepared)),
+        ("search.png", lambda: _curves(results)),
+    ):
+        if save_figure(folder / name, make):
+            console().print(f"{folder.name}/{name}: {CAPTIONS[name]}", markup=False)
     trust = summary.get("trust", {"measures": []})
     for name in TRUST_FIGURES:
         save_figure(folder / f"trust_{name}.png", lambda name=name: _trust(name, trust))

@@ -3,8 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from converters.gulordava import convert
-from experiments.shared.option_types import OptionError
+from converters.gulordava import convert_with_account
+from experiments.shared.console import console
+from experiments.shared.option_types import OptionError, is_checkpoint
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.tasks import minimal_pairs
@@ -15,13 +16,21 @@ MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
 
 
 def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
-    """The bundled model (``demo``), a PyTorch checkpoint (``.pt``) or a model folder."""
+    """The bundled model (``demo``), a PyTorch checkpoint or a model folder.
+
+    How a checkpoint and its vocabulary were read is printed, where their content left a choice.
+    """
     if name == "demo":
         return load_model(BUNDLED_MODEL, dtype)
-    if Path(name).suffix == ".pt":
+    if is_checkpoint(name):
         if dtype != "float32":
-            raise OptionError(f"--dtype: expected float32 for a .pt file, found {dtype}")
-        return convert(name, vocab)
+            raise OptionError(f"--dtype: expected float32 for a PyTorch checkpoint, found {dtype}")
+        if vocab is None:
+            raise OptionError(f"--vocab: expected the vocabulary of {name}, found none")
+        read = convert_with_account(name, vocab)
+        for note in read.notes:
+            console().print(note, soft_wrap=True, markup=False)
+        return read.model
     return load_model(name, dtype)
 
 

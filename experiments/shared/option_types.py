@@ -18,11 +18,15 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import tyro
+
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.lstm.storage import MAX_LAYERS
 from jaxmask.text.vocabulary import shown
 
 MOST = 10**9  # largest number; sums of two such numbers fit into 32 bits
+CHECKPOINTS = (".pt", ".pth")  # what files of torch.save are usually called
+WRITTEN_BY_TORCH = (b"PK\x03\x04", b"\x80")  # how they begin: a zip archive, or a pickle
 SMALLEST_FRACTION = 1e-6  # less than one unit of any model, and exact enough in float32
 
 
@@ -78,10 +82,19 @@ def _data(path: Path) -> str | None:
     return _folder(path) if path.is_dir() else _file(path)
 
 
+def is_checkpoint(name: str) -> bool:
+    """Whether a name stands for a PyTorch checkpoint: a file whose ending or content says so."""
+    path = Path(name)
+    if path.suffix in CHECKPOINTS or not path.is_file() or not os.access(path, os.R_OK):
+        return path.suffix in CHECKPOINTS and not path.is_dir()
+    with path.open("rb") as file:
+        return file.read(4).startswith(WRITTEN_BY_TORCH)
+
+
 def _model(name: str) -> str | None:
     if name == "demo":
         return None
-    return (_file if Path(name).suffix == ".pt" else _folder)(Path(name))
+    return (_file if is_checkpoint(name) else _folder)(Path(name))
 
 
 def _new_folder(path: Path) -> str | None:
@@ -125,7 +138,7 @@ Data = Annotated[Path, Rule("a file or a folder", _data)]
 DataFolder = Annotated[Path, Rule("a folder", _folder)]
 ResultFolder = Annotated[Path, Rule("a folder that can be written", _new_folder)]
 NewFile = Annotated[Path, Rule("a file that can be written", _new_file)]
-Model = Annotated[str, Rule("demo, a model folder or a .pt file", _model)]
+Model = Annotated[str, Rule("demo, a model folder or a PyTorch checkpoint", _model)]
 SiteName = Annotated[
     str, Rule("a site, such as hidden or hidden+cell", _name)
 ]  # the model knows which it has
@@ -135,7 +148,7 @@ NotEmpty = Rule("at least one", _some)
 def check(options: Any) -> None:
     """Raises an `OptionError` for the first option that is out of its range.
 
-    A ``.pt`` file as the model requires a vocabulary, and any other model excludes it.
+    A PyTorch checkpoint as the model requires a vocabulary, and any other model excludes it.
 
     Args:
         options: a dataclass whose fields have a type of this module, a ``Literal`` or ``bool``, a
@@ -145,7 +158,8 @@ def check(options: Any) -> None:
     for field in dataclasses.fields(options):
         for rule, value in _rules(hints[field.name], getattr(options, field.name)):
             if (found := rule.fault(value)) is not None:
-                raise OptionError(f"{flag(field.name)}: expected {rule.expected}, found {found}")
+                name = shown_name(field.name, hints[field.name])
+                raise OptionError(f"{name}: expected {rule.expected}, found {found}")
     if {"model", "vocab"} <= hints.keys():
         _check_vocabulary(options.model, options.vocab)
 
@@ -153,6 +167,12 @@ def check(options: Any) -> None:
 def flag(name: str) -> str:
     """The name of a field on the command line."""
     return f"--{name.replace('_', '-')}"
+
+
+def shown_name(name: str, hint: Any) -> str:
+    """What ``--help`` calls an option: its flag, or its name in capitals if it has no flag."""
+    positional = tyro.conf.Positional in getattr(hint, "__metadata__", ())
+    return name.upper() if positional else flag(name)
 
 
 def _rules(hint: Any, value: Any) -> Iterator[tuple[Rule, Any]]:
@@ -179,8 +199,10 @@ def _rules(hint: Any, value: Any) -> Iterator[tuple[Rule, Any]]:
 
 def _check_vocabulary(model: str | tuple[str, ...] | None, vocab: Path | None) -> None:
     models = (model,) if isinstance(model, str) else model or ()
-    converted = [name for name in models if Path(name).suffix == ".pt"]
+    converted = [name for name in models if is_checkpoint(name)]
     if converted and vocab is None:
         raise OptionError(f"--vocab: expected the vocabulary of {converted[0]}, found none")
     if vocab is not None and not converted:
-        raise OptionError(f"--vocab: expected a .pt file as --model with it, found {vocab}")
+        raise OptionError(
+            f"--vocab: expected a PyTorch checkpoint as --model with it, found {vocab}"
+        )

@@ -28,6 +28,7 @@ from experiments.shared.option_types import (
     TextFile,
     Weight,
 )
+from experiments.shared.relaxation_options import RelaxationOptions
 from experiments.shared.text import draw_sentences
 from jaxmask.intervention import Kind, Place, Reach, Values
 from jaxmask.models.language_model import LanguageModel
@@ -80,10 +81,10 @@ class ModelOptions:
     """Which model."""
 
     model: Model = "demo"
-    """A model folder, that of a transformer as Hugging Face has it, a PyTorch .pt file (with
-    --vocab), or `demo`, the bundled model."""
+    """A model folder, that of a transformer as Hugging Face has it, a PyTorch checkpoint
+    (with --vocab), or `demo`, the bundled model."""
     vocab: TextFile | None = None
-    """Vocabulary of a .pt file: one word a line."""
+    """Vocabulary of a PyTorch checkpoint: one word a line."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrices of a transformer; bfloat16 halves the memory of large ones."""
 
@@ -114,10 +115,13 @@ class ContextOptions:
     """What is read before a sentence."""
 
     context: Literal["eos", "none", "primer", "own", "bos"] | None = None
-    """What the model reads before each sentence. An LSTM: eos if not given, none or primer. A
-    transformer: what its tokenizer puts there by its own if not given, bos or none."""
+    """What the model reads before each sentence. An LSTM: eos (if not given), none, or primer: five
+    sentences from the training text of Gulordava et al.'s model, which Lakretz et al. let it read
+    before each sentence. A transformer: own (if not given), which is what its tokenizer puts there,
+    bos, or none."""
     bos: bool = False
-    """A transformer reads its beginning-of-sequence token before each sentence: --context bos."""
+    """Short for --context bos: a transformer reads its beginning-of-sequence token before each
+    sentence."""
 
     def context_name(self) -> str:
         """Name of the context; that of an LSTM if none was chosen, see `suited`.
@@ -138,10 +142,11 @@ class StateOptions:
     """Which states are replaced; of an LSTM: hidden (if not given), cell, or hidden+cell; of a
     transformer: mlp (if not given), residual, or attention."""
     reach: Reach = "all"
-    """Who reads the replaced states: all that reads them, or the next word and the decoder only."""
+    """Who reads the replaced states: everything that reads them in the untouched model (all), or
+    only the next word and the decoder (time)."""
     values: Values | None = None
-    """What a unit can be set to: any value (free), or one from its usual range only (natural, for
-    transformers if not given)."""
+    """What a unit can be set to: any value (free; for an LSTM if not given), or only a value from
+    its usual range (natural; for a transformer if not given)."""
 
     def kind_at(self, place: Place) -> Kind:
         """The kind of intervention; that of an LSTM where nothing was chosen, see `suited`.
@@ -159,7 +164,8 @@ class KindOptions(StateOptions):
     """What an intervention is."""
 
     place: Annotated[Place, tyro.conf.arg(aliases=["--intervention"])] = "single"
-    """Intervene at one word, at every word of the sentence, or at its last word."""
+    """Intervene at the word that carries the feature (single), at every word of the sentence, or at
+    its last word."""
 
     def kind(self) -> Kind:
         """The kind of intervention that the options ask for."""
@@ -173,7 +179,7 @@ class StepOptions:
     steps: Count | None = None
     """Gradient steps of the relaxed search; the method's own number if not given."""
     rounds: CountOrZero | None = None
-    """Rounds of exchanging units after that; the method's own number if not given."""
+    """Rounds of exchanging units after these steps; the method's own number if not given."""
 
     def lengths(self) -> dict[str, int]:
         """The settings of `SearchConfig` that these options change."""
@@ -192,11 +198,14 @@ class SplitOptions:
     """Hold out examples, as the paper did; or words: no subject (profession) is in both parts; or
     groups: no construction (template) is."""
     split_seed: Seed = 0
-    """Seed of the choice of these."""
+    """Seed of the choice of the examples that are held out."""
+    development: CountOrZero = 0
+    """Further examples to choose settings by: results are reported on these, and those of
+    --evaluation aren't read."""
 
     def held_out(self) -> Split:
         """The split that the options ask for."""
-        return Split(self.evaluation, self.split, self.split_seed)
+        return Split(self.evaluation, self.split, self.split_seed, self.development)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +215,7 @@ class TextOptions:
     text: TextFile | None = None
     """Ordinary text, a sentence a line, plain or .xz, on which the KL is measured too."""
     text_sentences: Count = 200
-    """How many of its sentences."""
+    """How many sentences of the text are drawn."""
 
     def draw_text(self, seed: int) -> TextSample | None:
         """A sample of the text; None if no text is given.
@@ -230,8 +239,8 @@ class RunOptions:
     """Where results go, and how products are computed."""
 
     precision: Literal["highest", "high", "default"] = PRECISION
-    """Digits of products on a GPU or TPU: all, or fewer. Where small differences matter, products
-    have all of them anyway."""
+    """Digits of matrix products on a GPU or TPU: all (highest) or fewer. Where small differences
+    matter, products have all digits in any case."""
     checkpoint_minutes: Weight = 1.0
     """Minutes between checkpoints: started again, a run that was stopped goes on from the last."""
     out: ResultFolder | None = None
@@ -243,17 +252,19 @@ class TrustOptions:
     """What is asked of what was found."""
 
     trust: Literal["fast", "all", "none"] = "fast"
-    """Measures of what can be trusted: without further searches, all of them, or none."""
+    """Measures of what can be trusted: those that need no further search (fast), all of them, or
+    none."""
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions(StepOptions):
+class SearchOptions(RelaxationOptions, StepOptions):
     """How to search."""
 
     alpha: Fraction = 0.02
-    """Largest fraction of the hidden units to intervene on."""
+    """Largest fraction of the units to intervene on, rounded down to whole units, at least one."""
     beta: Fraction | None = None
-    """Largest mean probability of a gate between 0 and 1; as alpha if not given."""
+    """Largest mean probability that a gate is neither 0 nor 1 but between them; as alpha if not
+    given."""
     kl_weight: Weight = 1.0
     """Weight of the KL from the untouched model; 0 leaves it out."""
     kl_at_most: PositiveWeight | None = None
@@ -261,9 +272,12 @@ class SearchOptions(StepOptions):
     kl_positions: Literal["all", "elsewhere"] = "all"
     """Positions whose KL counts: all, or all but the target's, which has to change for a flip."""
     surrogate: Literal["share", "ratio", "log_ratio", "log1p_ratio"] | None = None
-    """What is minimised in place of unflipped decisions; the method's own if not given."""
+    """What is minimised in place of the number of unflipped decisions. With r = p(form that the
+    untouched model prefers) / p(other form): ratio is r, log_ratio is log r, log1p_ratio is
+    log(1 + r), share is r / (1 + r), in which no single pair outweighs the others. The method's own
+    if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
-    """The full search, or the paper's as written: fixed target, no exchange of units."""
+    """The full search, or a reading of the paper's: fixed target, no exchange of units."""
     shared_mask: bool = True
     """One mask for both directions, or one each."""
     seeds: Runs = 10
@@ -274,9 +288,9 @@ class SearchOptions(StepOptions):
         config = search_config(self.method).replace(
             kl_at_most=self.kl_at_most, kl_positions=self.kl_positions
         )
-        config = weighted(config, self.kl_weight).replace(
+        config = weighted(self.relaxed(config), self.kl_weight).replace(
             alpha=self.alpha,
-            beta=self.alpha if self.beta is None else self.beta,
+            beta=self.beta,
             shared_mask=self.shared_mask,
             **self.lengths(),
         )
@@ -344,7 +358,8 @@ class Options(TrustOptions, PlanOptions):
     """Options of the scripts that search once and report what was found."""
 
     prune: bool = False
-    """Take units away from what was found while training accuracy stays within half a point."""
+    """Take units away from the found sets while their accuracy on training examples stays within
+    half a point."""
 
     def plan(self) -> Plan:
         """Everything that decides the results, as values.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxmask.files.run_folder import RunFolderError, plain, write_text
+from jaxmask.files.run_folder import RunFolderError, differences, plain, write_text
 
 
 def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -19,12 +19,9 @@ def read(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     results = _content(file)
     earlier, now = results.pop("settings"), plain(settings, "settings")
-    differing = sorted(
-        name for name in earlier.keys() | now.keys() if earlier.get(name) != now.get(name)
-    )
-    if differing:
+    if differing := "; ".join(differences(earlier, now)):
         raise RunFolderError(
-            f"{file} was made with other settings ({', '.join(differing)}); choose another --out"
+            f"{file} was made with other settings; {differing}; choose another --out"
         )
     return results
 

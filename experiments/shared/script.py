@@ -2,21 +2,23 @@
 
 import gc
 import os
-import re
 import sys
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
-import tyro
 
 from converters.torch_pickle import CheckpointError
-from experiments.shared import device, hosts, option_types
+from experiments.shared import (
+    command_line,
+    device,
+    hosts,
+    option_types,
+    programs_cache,
+    stopping,
+)
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import PRECISION
-from jaxmask.command import command_name
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.language_model import ModelError
@@ -47,8 +49,9 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
         description: docstring of the script, shown by ``--help``.
         work: what the script does with its options.
     """
-    chosen = parse(options, script, description)
+    stopping.begin()
     try:
+        chosen = parse(options, script, description)
         option_types.check(chosen)
         device.check()
         work(chosen)
@@ -57,7 +60,10 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     except USER_ERRORS as fault:
         sys.exit(f"error: {fault}")
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from the last checkpoint, if there is one")
+        sys.exit(f"stopped; {stopping.kept()}")
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as fault:  # a full disk, a folder that is gone
         sys.exit(f"error: {fault.filename or 'a file'}: {fault.strerror or fault}")
     except jax.errors.JaxRuntimeError as fault:
@@ -68,17 +74,12 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
 
 def parse(options: type, script: str, description: str) -> Any:
     """Options from the command line; also sets up the process: JAX's cache, precision, hosts."""
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", Path.home() / ".cache" / "jaxmask")
-    jax.config.update("jax_compilation_cache_dir", str(cache))
+    chosen = command_line.read(options, script, description)
+    cache = programs_cache.folder()
+    jax.config.update("jax_compilation_cache_dir", None if cache is None else str(cache))
     # All programs are kept, as a start compiles dozens of small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    chosen = tyro.cli(
-        options,
-        prog=command_name(f"experiments.{script}"),
-        description=_described(description),
-        config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
-    )
     precision = getattr(chosen, "precision", PRECISION)
     jax.config.update("jax_default_matmul_precision", None if precision == "default" else precision)
     hosts.join()
@@ -86,20 +87,3 @@ def parse(options: type, script: str, description: str) -> Any:
     # all of it and take a tenth of a start.
     gc.freeze()
     return chosen
-
-
-def _described(docstring: str) -> str:
-    """The docstring of a script on 80 columns, its commands indented.
-
-    Lines that begin with a space are those that tyro doesn't join.
-    """
-    described = ""
-    for paragraph in docstring.strip().split("\n\n"):
-        if paragraph.lstrip().startswith("python -m"):
-            for command in paragraph.replace("\\\n", " ").splitlines():
-                whole = re.sub(r"(--\S+) +(?!-)", "\\1\xa0", command.strip())  # not cut apart
-                lines = textwrap.wrap(whole, 72, subsequent_indent="    ", break_on_hyphens=False)
-                described += "\n" + textwrap.indent(" \\\n".join(lines), "    ")
-        else:
-            described += "\n\n" + textwrap.fill(paragraph, 79, subsequent_indent="  ")
-    return described.strip().replace("\xa0", " ")

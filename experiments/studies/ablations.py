@@ -60,7 +60,7 @@ class Ablations(NamedTuple):
 def kind_of(model: LanguageModel) -> Kind:
     """States of the model's first site, zeroed at every word, as Lakretz et al. did.
 
-    The layer above reads the original ones in a model that can tell the two.
+    In a model that offers the reach time, the layer above reads the original states.
     """
     reach = "time" if "time" in model.reaches else model.reaches[0]
     return Kind(next(iter(model.sites)), reach, place="every")

@@ -90,7 +90,7 @@ class Comparison(NamedTuple):
 def run_all(
     jobs: Sequence[Job], comparison: Comparison, prepared: Prepared, folder: Path
 ) -> Results:
-    """Runs all jobs that an earlier start hasn't, and keeps what they find.
+    """Runs all jobs that no earlier start has finished, and keeps what they find.
 
     Results include what earlier starts found at other sizes.
     """
@@ -134,7 +134,7 @@ def run_all(
             runs[job] = plain(record, "run")
             records.write(file, settings, runs[job])
             flipped = f"{runs[job]['accuracy']:.0f}%"
-            advance_to(number + 1, **{method.label: f"{flipped}, {runs[job]['n_units']} units"})
+            advance_to(number + 1, **{job.method: f"{flipped}, {runs[job]['n_units']} units"})
 
     kept = {job: runs[job] for job in jobs}
     if "greedy" not in benches:
@@ -171,7 +171,7 @@ def _greedy_curves(
 
 
 def _kept(config: Any) -> dict[str, Any]:
-    """Settings that results depend on: further units of greedy's don't change the first."""
+    """Settings that results depend on; the units that greedy adds later don't change the first."""
     return {name: x for name, x in search.settings(config).items() if name != "most"}
 
 

@@ -16,15 +16,15 @@ Entry = Mapping[str, Any]  # a method at an alpha: one of a summary's "methods"
 
 
 def accuracy_table(summary: Mapping[str, Any]) -> Table:
-    """Accuracy of each method at each size: the curve of the figure, in figures."""
+    """Accuracy of each method at each size, as the figure draws it."""
     sizes = sorted({entry["allowed"] for entry in summary["methods"]})
     accuracy = {
         (entry["method"], entry["allowed"]): f"{entry['accuracy']['mean']:.1f}"
         for entry in summary["methods"]
     }
     rows = tuple(
-        (method.label, *(accuracy.get((name, size), "") for size in sizes))
-        for name, method in METHODS.items()
+        (name, *(accuracy.get((name, size), "") for size in sizes))
+        for name in METHODS
         if any(entry["method"] == name for entry in summary["methods"])
     )
     return Table(
@@ -37,7 +37,7 @@ def accuracy_table(summary: Mapping[str, Any]) -> Table:
 
 
 def take_evaluations(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Takes the evaluations on the way out of a summary: the content of ``metrics.jsonl``.
+    """Removes the evaluations during each run from a summary; returns what ``metrics.jsonl`` holds.
 
     Which examples each run flips stays in the file of the run.
     """
@@ -56,7 +56,7 @@ def paired_table(summary: Mapping[str, Any]) -> Table:
     """How far each method is from the search at the same size, over the same examples."""
     rows = tuple(
         (
-            METHODS[one["method"]].label,
+            one["method"],
             str(one["allowed"]),
             f"{one['difference']:+.1f}",
             " to ".join(f"{end:+.1f}" for end in one["interval"]),
@@ -65,8 +65,7 @@ def paired_table(summary: Mapping[str, Any]) -> Table:
         for one in summary.get("paired", ())
     )
     return Table(
-        f"Differences from {METHODS[paired.REFERENCE].label}: "
-        f"{report.subject(summary, model=True)}",
+        f"Differences from {paired.REFERENCE}: {report.subject(summary, model=True)}",
         ("Method", "Most", "Points", "95% interval", "Differs"),
         rows,
         "Points of held-out accuracy more than the search, mean over seeds, on the same examples; "
@@ -85,7 +84,7 @@ def quality_table(summary: Mapping[str, Any]) -> Table:
         row = theirs.get((METHODS[entry["method"]].paper, entry["alpha"]))
         rows.append(
             (
-                METHODS[entry["method"]].label,
+                entry["method"],
                 f"{entry['alpha']:.2g}",
                 str(entry["allowed"]),
                 report.plus_minus(entry["accuracy"], 1),
@@ -96,14 +95,17 @@ def quality_table(summary: Mapping[str, Any]) -> Table:
         )
     header = ("Method", "alpha", "Most", "Accuracy", "Units", "KL", "Paper", "units")
     seeds = max(len(entry["runs"]) for entry in summary["methods"])
-    return Table(
-        f"Table 6: {report.subject(summary, model=True)}",
-        header,
-        tuple(rows),
-        f"Held-out accuracy in percent, mean ± standard deviation over {seeds} "
-        f"seed{'s' * (seeds > 1)}; KL in nats. Most: units that alpha allows. Paper: "
-        f"{report.PAPER_MODEL}, single-step.",
+    table = report.without_empty(
+        Table(
+            f"Table 6: {report.subject(summary, model=True)}",
+            header,
+            tuple(rows),
+            f"Held-out accuracy in percent, mean ± standard deviation over "
+            f"{report.count(seeds, 'seed')}; KL in nats. Most: units that alpha allows.",
+        )
     )
+    paper = f" Paper: accuracy and units of {report.PAPER_MODEL}, single-step."
+    return table._replace(note=table.note + paper) if "Paper" in table.header else table
 
 
 def speed_table(summary: Mapping[str, Any]) -> Table:
@@ -120,7 +122,7 @@ def speed_table(summary: Mapping[str, Any]) -> Table:
         slower = reinforce.get(entry["alpha"])
         rows.append(
             (
-                METHODS[entry["method"]].label,
+                entry["method"],
                 f"{entry['alpha']:.2g}",
                 "" if entry["steps"]["mean"] is None else f"{entry['steps']['mean']:.0f}",
                 report.plus_minus(entry["seconds"], 1 if entry["seconds"]["mean"] < 100.0 else 0),
@@ -131,19 +133,27 @@ def speed_table(summary: Mapping[str, Any]) -> Table:
             )
         )
     rule = summary["rule"]
-    return Table(
-        f"Time to convergence: {report.subject(summary, model=True)}",
-        ("Method", "alpha", "Steps", "Seconds", "Compile", "Conv.", "Faster", "Paper"),
-        tuple(rows),
-        f"Seconds of one run, without compilation ({summary['device']}). The searches and "
-        "REINFORCE have converged when their constraint holds and the accuracy of the hard mask on "
-        f"{summary['examples']['watched']} training rows has not risen by more than "
-        f"{100 * rule['rise']:g} points for {rule['patience']} evaluations, {rule['every']} steps "
-        "or a round of exchange apart; the others end by themselves. Steps are gradient steps, "
-        "units added (greedy) or sets tried (exhaustive). Compile: of all the method's programs; "
-        "less where an earlier start left them in the cache. Faster: how many times as long "
-        "REINFORCE takes at that alpha.",
+    notes = {
+        "Steps": " Steps are gradient steps, units added (greedy) or sets tried (exhaustive).",
+        "Faster": " Faster: how many times as long REINFORCE takes at that alpha.",
+        "Paper": f" Paper: hours of {report.PAPER_MODEL}.",
+    }
+    table = report.without_empty(
+        Table(
+            f"Time to convergence: {report.subject(summary, model=True)}",
+            ("Method", "alpha", "Steps", "Seconds", "Compile", "Conv.", "Faster", "Paper"),
+            tuple(rows),
+            f"Seconds of one run, without compilation ({summary['device']}). Conv.: how many of "
+            "the runs have converged: for the searches and REINFORCE, those whose constraint "
+            "holds and whose hard mask's accuracy on "
+            f"{summary['examples']['watched']} training rows has not risen by more than "
+            f"{100 * rule['rise']:g} points for {rule['patience']} evaluations, {rule['every']} "
+            "steps or a round of exchange apart; the others end by themselves. Compile: seconds "
+            "for all programs of the method; less where an earlier start left them in the cache.",
+        )
     )
+    more = "".join(note for name, note in notes.items() if name in table.header)
+    return table._replace(note=table.note + more)
 
 
 def paper_table() -> Table:
@@ -184,18 +194,18 @@ def markdown(summary: Mapping[str, Any]) -> str:
 def figure(summary: Mapping[str, Any]) -> Figure:
     """Accuracy against units of every method; greedy's line has all its sizes."""
     curves = {}
-    for name, method in METHODS.items():
+    for name in METHODS:
         entries = sorted(
             (entry for entry in summary["methods"] if entry["method"] == name),
             key=lambda entry: entry["n_units"]["mean"],
         )
         if name == "greedy" and entries:
             accuracy = np.array(summary["greedy_curve"])
-            curves[method.label] = Curve(1 + np.arange(accuracy.shape[1]), accuracy)
+            curves[name] = Curve(1 + np.arange(accuracy.shape[1]), accuracy)
         elif entries:
             accuracy = np.array([[run["accuracy"] for run in entry["runs"]] for entry in entries])
             units = np.array([entry["n_units"]["mean"] for entry in entries])
-            curves[method.label] = Curve(units, accuracy.T)
+            curves[name] = Curve(units, accuracy.T)
     how = "\nmeans and ranges at the sizes compared, joined by lines; greedy at every size"
     return figures.accuracy_against_units(curves, report.subject(summary, model=True) + how)
 

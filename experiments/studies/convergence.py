@@ -1,7 +1,7 @@
 """One rule for when a method has converged, and the runs that it ends.
 
 The hard mask is evaluated on a fixed training sample every few steps. A run has converged when its
-constraint holds and that accuracy has not risen, but for 0.2 points, for a few evaluations.
+constraint holds and that accuracy has not risen by more than 0.2 points for a few evaluations.
 Time is what the method's own programs take: evaluations and compilation are not in it.
 """
 
@@ -24,7 +24,7 @@ class Rule(NamedTuple):
         every: gradient steps from one evaluation to the next; a round of exchange is followed by
             one, however many steps it has.
         patience: evaluations without a rise.
-        rise: of accuracy, in all; what is more counts.
+        rise: of the accuracy over these evaluations; only what rises by more counts as a rise.
         slack: relative to its limit, by how much the expected number of units may be above it:
             descent and ascent keep it close, on either side.
     """
@@ -126,7 +126,7 @@ def converged(accuracies: Sequence[float], holds: Sequence[bool], rule: Rule) ->
         accuracies: of the hard mask, an evaluation each.
         holds: whether the constraint held; evaluations where it didn't are passed over, as masks
             that are too large say nothing.
-        rule: see there.
+        rule: of convergence.
     """
     reference, without_rise = -float("inf"), 0
     for accuracy, held in zip(accuracies, holds, strict=True):
@@ -140,7 +140,7 @@ def converged(accuracies: Sequence[float], holds: Sequence[bool], rule: Rule) ->
 def holds(units: int, expected_l0: float | None, alpha: float, n_units: int, rule: Rule) -> bool:
     """Does the constraint hold, on the hard mask and, if there is one, on the relaxed one?
 
-    A mask that has lost all units keeps the letter of it only.
+    A mask without units has no more units than it may have, but it doesn't count.
     """
     relaxed = expected_l0 is None or expected_l0 <= (1.0 + rule.slack) * alpha * n_units
     return 1 <= units <= search.budget(n_units, alpha) and relaxed

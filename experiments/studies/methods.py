@@ -79,7 +79,6 @@ class Method(NamedTuple):
     """A way to choose units.
 
     Attributes:
-        label: shown to people.
         config: (what is asked for, number of units) -> settings.
         run: (bench, seed, settings) -> what was found.
         paper: what Table 6 calls it.
@@ -88,7 +87,6 @@ class Method(NamedTuple):
         at_last_word: does it score units at the last word only?
     """
 
-    label: str
     config: Callable[[Size, int], Any]
     run: Callable[[Bench, int, Any], Run]
     paper: str | None = None
@@ -131,7 +129,7 @@ def _paper_config(size: Size, n_units: int) -> SearchConfig:
 def _of_search(method: str, size: Size) -> SearchConfig:
     config = weighted(search_config(method), size.kl_weight)
     return _with(
-        config.replace(alpha=size.alpha, beta=size.alpha),
+        config.replace(alpha=size.alpha),
         steps=size.steps,
         exchange_rounds=size.rounds,
     )
@@ -277,32 +275,29 @@ def _no_steps(config: SelectionConfig) -> None:
 
 
 def _selection(
-    label: str, score: Callable, choose: Callable = selection.learned, paper: str | None = None
+    score: Callable, choose: Callable = selection.learned, paper: str | None = None
 ) -> Method:
     learns = choose in (selection.learned, attribution.learned_from_edges)
     run = _scored(score, choose, _refit_steps if learns else _no_steps)
-    return Method(label, _selection_config, run, paper, score=score)
+    return Method(_selection_config, run, paper, score=score)
 
 
+# By the name that options, tables and figures have for each.
 METHODS = {
-    "hard_concrete": Method("Hard Concrete", _search_config, _search, "Hard Concrete"),
-    "hard_concrete_paper": Method("paper's search", _paper_config, _search, "Hard Concrete"),
-    "reinforce": Method("REINFORCE", _reinforce_config, _reinforce, "SFE / REINFORCE"),
+    "hard_concrete": Method(_search_config, _search, "Hard Concrete"),
+    "hard_concrete_paper": Method(_paper_config, _search, "Hard Concrete"),
+    "reinforce": Method(_reinforce_config, _reinforce, "SFE / REINFORCE"),
     "ig_zeroed": _selection(
-        "IG, zeroed", integrated_gradients.score, selection.zeroed, paper="Integrated Gradients"
+        integrated_gradients.score, selection.zeroed, paper="Integrated Gradients"
     ),
-    "ig_learned": _selection("IG, learned", integrated_gradients.score),
-    "ablation_zeroed": _selection("ablation, zeroed", ablation.score, selection.zeroed),
-    "ablation_learned": _selection("ablation, learned", ablation.score),
-    "attribution_edges": _selection("gradient, edges", attribution.edges, attribution.set_to_edges),
-    "attribution_learned": _selection(
-        "gradient, learned", attribution.edges, attribution.learned_from_edges
-    ),
-    "attribution_middle": _selection(
-        "gradient, middle", attribution.middle, attribution.set_to_middle
-    ),
-    "unembedding": _selection("decoder rows", unembedding.score)._replace(at_last_word=True),
-    "greedy": Method("greedy", _greedy_config, _greedy),
-    "random": _selection("random", random_masks.score),
-    "exhaustive": Method("exhaustive", _exhaustive_config, _exhaustive, most=EXHAUSTIVE_MOST),
+    "ig_learned": _selection(integrated_gradients.score),
+    "ablation_zeroed": _selection(ablation.score, selection.zeroed),
+    "ablation_learned": _selection(ablation.score),
+    "attribution_edges": _selection(attribution.edges, attribution.set_to_edges),
+    "attribution_learned": _selection(attribution.edges, attribution.learned_from_edges),
+    "attribution_middle": _selection(attribution.middle, attribution.set_to_middle),
+    "unembedding": _selection(unembedding.score)._replace(at_last_word=True),
+    "greedy": Method(_greedy_config, _greedy),
+    "random": _selection(random_masks.score),
+    "exhaustive": Method(_exhaustive_config, _exhaustive, most=EXHAUSTIVE_MOST),
 }

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.text.splits import position_words
-from jaxmask.trust.statistics import bootstrap
+from jaxmask.trust.statistics import difference_interval
 from jaxmask.trust.subject import numbered
 
 REFERENCE = "hard_concrete"  # what all others are compared with
@@ -41,14 +41,14 @@ def differences(entries: Sequence[Mapping[str, Any]], prepared: Prepared) -> lis
     clusters = [position_words(held_out), numbered(pairs)]
     found = []
     for method, allowed in compared:
-        gap = 100.0 * (outcomes[method, allowed] - outcomes[REFERENCE, allowed])
-        for_all = bootstrap(gap, clusters, 1 - (1 - LEVEL) / len(compared))
+        gap = outcomes[method, allowed] - outcomes[REFERENCE, allowed]
+        for_all = difference_interval(gap, clusters, 1 - (1 - LEVEL) / len(compared))
         found.append(
             {
                 "method": method,
                 "allowed": allowed,
-                "difference": float(gap.mean()),
-                "interval": list(bootstrap(gap, clusters, LEVEL)),
+                "difference": 100.0 * float(gap.mean()),
+                "interval": list(difference_interval(gap, clusters, LEVEL).scaled(100.0)),
                 "differs": not for_all.low <= 0.0 <= for_all.high,
             }
         )

@@ -40,10 +40,10 @@ def again(command: str) -> Section:
     )
 
 
-def results(runs: list[PaperRun]) -> Table:
-    """Table 4."""
+def results(runs: list[PaperRun], alpha: float | None) -> Table:
+    """Table 4; ``alpha`` of all settings, if it was given."""
     return paper_tables.results_table(
-        [run.summary for run in runs], {run.setting: run.greedy_units for run in runs}
+        [run.summary for run in runs], {run.setting: run.greedy_units for run in runs}, alpha
     )
 
 
@@ -77,7 +77,7 @@ def sections(
         Section(
             f"Table 4: accuracy, units, KL{of_model}",
             _model_text(request, model, runs),
-            tables=(results(runs), paper_tables.kl_parts_table(summaries)),
+            tables=(results(runs, request.alpha), paper_tables.kl_parts_table(summaries)),
         ),
         *(
             _units_section(request, model, run, ablations, of_model)

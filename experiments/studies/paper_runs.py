@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from experiments.shared import stopping
 from experiments.shared.console import console
 from experiments.shared.experiment import Trust
 from experiments.shared.loading import data_name, load_model_named, load_task
@@ -25,6 +26,7 @@ from experiments.shared.option_types import (
     Runs,
     TextFile,
     check,
+    is_checkpoint,
 )
 from experiments.shared.options import (
     ContextOptions,
@@ -52,17 +54,19 @@ class PaperOptions(TrustOptions, TextOptions, StepOptions, ContextOptions, State
     """Options of the scripts that run all of Table 4."""
 
     model: Annotated[tuple[Model, ...], NotEmpty] = ("demo",)
-    """One or more of: a model folder, a PyTorch .pt file (with --vocab), `demo`."""
+    """One or more of: a model folder, a PyTorch checkpoint (with --vocab), `demo`."""
     vocab: TextFile | None = None
-    """Vocabulary of a .pt file: one word a line."""
+    """Vocabulary of a PyTorch checkpoint: one word a line."""
     data: DataFolder | None = None
-    """Folder of the original number_agreement/ and gender_bias/; generated if not given."""
+    """Folder with the original data of the paper, in number_agreement/ and gender_bias/; if not
+    given, the stimuli are generated."""
     alpha: Fraction | None = None
-    """Largest fraction of the units; for each setting the smallest that does if not given."""
+    """Largest fraction of the units, the same for all settings; if not given, the smallest one at
+    which a setting reaches the accuracy of the paper on the training examples."""
     kl_weight: PositiveWeight = 4.0
     """Weight of the KL in the regularised settings."""
     seeds: Runs = 10
-    """Searches a setting."""
+    """How many searches to run for each setting."""
     out: ResultFolder = Path("results/paper")
     """Folder for the results."""
 
@@ -94,14 +98,14 @@ class PaperOptions(TrustOptions, TextOptions, StepOptions, ContextOptions, State
 
     def vocab_of(self, name: str) -> Path | None:
         """The vocabulary of one of the models; model folders have their own."""
-        return self.vocab if Path(name).suffix == ".pt" else None
+        return self.vocab if is_checkpoint(name) else None
 
 
 class Request(NamedTuple):
     """All settings of Table 4 on a model.
 
     Attributes:
-        plan: what the settings have in common: all of their kind of intervention but its place.
+        plan: what the settings have in common: the kind of intervention, apart from its place.
         alpha: largest fraction of the units; None for the smallest that reaches the accuracy.
         kl_weight: weight of the KL in the regularised settings.
         data: folder of the original files; None to generate the stimuli.
@@ -125,7 +129,7 @@ class Request(NamedTuple):
         task, place, regularised = setting
         config = weighted(self.plan.config, self.kl_weight if regularised else 0.0)
         if self.alpha is not None:
-            config = config.replace(alpha=self.alpha, beta=self.alpha)
+            config = config.replace(alpha=self.alpha)
         design = self.plan.design._replace(
             kind=self.plan.design.kind._replace(place=place), data=data_name(self.data_of(task))
         )
@@ -172,6 +176,7 @@ def check_all(request: Request, models: list[LanguageModel]) -> None:
 
 def run_all(request: Request, model: LanguageModel) -> list[PaperRun]:
     """Runs the settings of Table 4 on a model, apart from those that are finished."""
+    stopping.keeps(request.folder)
     runs, spent = [], []  # seconds of the settings that had to be run
     for number, setting in enumerate(paper.RESULTS):
         left = len(paper.RESULTS) - number

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from experiments.shared.console import WIDTH
 from experiments.studies.missing_words import place
-from jaxmask.report import Table
+from jaxmask.report import Table, count
 from jaxmask.text.examples import Encoded, Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, Words
 from jaxmask.trust.statistics import wilson
@@ -15,6 +16,7 @@ FEW = 20  # fewer pairs to flip in a direction than this are reported
 SMALL = 10  # pairs of a group, of which fewer say little about its rate
 WIDE = 20  # points of an interval that says little about a rate
 KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
+SHORTEST = 12  # characters of a group's name that are shown at least
 MOST_GROUPS = 4  # groups of each kind that get a line of advice
 MOST_LOWER = 0.9  # share of sentences in lower case from which all are meant to be
 
@@ -37,15 +39,16 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
         for name, form, rows in parts
     ]
     first, second = task.directions
+    header = (
+        "Group",
+        *(("Right form", "Pairs", "Right") if known else ("Pairs",)),
+        "Log-odds",
+        *(f"To {name}" for name in task.directions),
+    )
     return Table(
         "Preferences of the untouched model",
-        (
-            "Group",
-            *(("Right form", "Pairs", "Right") if known else ("Pairs",)),
-            "Log-odds",
-            *(f"To {name}" for name in task.directions),
-        ),
-        tuple(rows),
+        header,
+        _with_short_names(header, rows),
         (
             "Right: share of the pairs whose right form the model prefers, with its 95% interval "
             "(Wilson). Log-odds: mean of log p(right) - log p(other), in nats. "
@@ -55,6 +58,28 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
         + f"To {first}, to {second}: pairs that can be flipped in this direction, because the "
         "model prefers the other form.",
     )
+
+
+def _with_short_names(
+    header: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> tuple[tuple[str, ...], ...]:
+    """The rows with names of groups that are cut in the middle where they are too long for a line.
+
+    They are left as they are if two of them would be the same then.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    room = max(SHORTEST, WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1))
+    names = {row[0]: _cut(row[0], room) for row in rows}
+    distinct = len(set(names.values())) == len(names)
+    return tuple((names[row[0]] if distinct else row[0], *row[1:]) for row in rows)
+
+
+def _cut(name: str, most: int) -> str:
+    """A name of at most so many characters: its beginning, three dots, its end."""
+    if len(name) <= most:
+        return name
+    end = (most - 3) // 2
+    return f"{name[: most - 3 - end]}...{name[-end:]}"
 
 
 def _groups(task: Task, encoded: Encoded) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -200,8 +225,3 @@ def _about_capitals(task: Task, known: Collection[str]) -> Iterator[str]:
                 f"'{upper[0]}'. Write all words in lower case (python -m "
                 "experiments.import_pairs has --case)."
             )
-
-
-def count(number: int, noun: str) -> str:
-    """A number and a noun, in the plural where that is right."""
-    return f"{number} {noun}{'s' * (number != 1)}"

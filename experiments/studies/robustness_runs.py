@@ -100,6 +100,7 @@ class Study(NamedTuple):
             **plan.design.kind.settings(),
             "context": plan.design.context,
             "evaluation": split.fixed(self.task.name),  # else a fifth of what each model knows
+            **({"development": split.development} if split.development != 0 else {}),
             "split": split.by,
             "split_seed": split.seed,
             "seeds": plan.seeds,
@@ -181,7 +182,7 @@ def _of_greedy(curve: GreedyCurve, wanted: float) -> dict[str, Any]:
 
 
 def agreement(prepared: Prepared) -> dict[str, float]:
-    """In percent by group, how often the untouched model prefers the right form, where one is."""
+    """How often the untouched model prefers the right form, in percent by group that has one."""
     examples = prepared.encoded.examples
     right = examples.correct == 1 - examples.direction  # it turns away from what it prefers
     known = examples.correct >= 0
@@ -193,7 +194,7 @@ def agreement(prepared: Prepared) -> dict[str, float]:
 
 
 def perplexity(one: Named, model: LanguageModel, valid: Path | None, place: Path) -> float | None:
-    """On a text; without one, what the model's training measured, if it is known.
+    """The perplexity on a text; without a text, the one that training measured, if it is known.
 
     Raises:
         OptionError: the text can't be read, or holds no words.

@@ -1,4 +1,4 @@
-"""What several models say together: the summary's figures, tables and the figure."""
+"""What several models show together: the summary's figures, tables and the figure."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ def _units_of(model: Entry) -> int:
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """All tables that there is something to say in."""
+    """All tables that have rows."""
     chosen = []
     if summary["models"]:
         chosen += [model_table(summary), overlap_table(summary)]

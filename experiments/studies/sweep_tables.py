@@ -52,7 +52,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def figure(summary: Mapping[str, Any]) -> Figure:
-    """Accuracy against units: a line for each KL weight, its band over seeds."""
+    """Accuracy against units: a line for each KL weight, and its range over seeds as a band."""
     curves = {}
     for kl_weight in dict.fromkeys(one["kl_weight"] for one in summary["settings"]):
         points = [one for one in summary["settings"] if one["kl_weight"] == kl_weight]

@@ -70,7 +70,7 @@ def check_run_folder(folder: str | Path, config: Mapping[str, Any]) -> None:
     wanted = plain(config, "config")
     if not isinstance(found, dict):
         raise RunFolderError(f"{file}: expected a run's configuration, found {found!r}")
-    differing = "; ".join(_differences(found, wanted))
+    differing = "; ".join(differences(found, wanted))
     if differing:
         raise RunFolderError(
             f"{folder} holds a run with another configuration; {differing}; these settings need "
@@ -239,17 +239,29 @@ def plain(value: Any, place: str) -> Any:
     return float(value)
 
 
-def _differences(found: dict[str, Any], wanted: dict[str, Any], parent: str = "") -> Iterator[str]:
-    """The settings that differ; of groups of settings that both have, the settings inside."""
+def differences(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], parent: str = ""
+) -> Iterator[str]:
+    """The settings that differ; of groups of settings that both have, the settings inside.
+
+    Args:
+        found: settings that are there.
+        wanted: settings of now.
+        parent: before the names, as of a group.
+
+    Example:
+        >>> list(differences({"alpha": 0.1, "search": {"steps": 9}}, {"search": {"steps": 8}}))
+        ['alpha: 0.1 there, not set now', 'search.steps: 9 there, 8 now']
+    """
     for key in sorted(found.keys() | wanted.keys()):
         one, other = found.get(key), wanted.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
-            yield from _differences(one, other, f"{parent}{key}.")
+            yield from differences(one, other, f"{parent}{key}.")
         elif _shown(found, key) != _shown(wanted, key):
             yield f"{parent}{key}: {_shown(found, key)} there, {_shown(wanted, key)} now"
 
 
-def _shown(config: dict[str, Any], key: str) -> str:
+def _shown(config: Mapping[str, Any], key: str) -> str:
     """A setting as error messages show it."""
     return json.dumps(config[key], sort_keys=True) if key in config else "not set"
 

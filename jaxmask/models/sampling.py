@@ -57,6 +57,7 @@ def draw(
     size: int,
     strata: Sequence[Stratum],
     examples_up_to: Int[Array, " all_rows"],
+    independent: bool = False,
 ) -> Draw:
     """About ``size`` rows, drawn in proportion to their examples.
 
@@ -69,19 +70,23 @@ def draw(
         size: how many rows, about.
         strata: of the objective.
         examples_up_to: number of examples in each row of the objective and those before.
+        independent: draw the examples of a stratum independently, not one from each part.
     """
     examples = np.array([stratum.examples for stratum in strata])
     counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
-    rows, weights = [], []
+    examples_drawn, weights = [], []
     keys = jax.random.split(key, len(strata))
     before = 0
     for stratum, count, key in zip(strata, counts.tolist(), keys, strict=True):
-        drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
+        at = jax.random.uniform(key, (count,)) if independent else evenly(key, count)
+        drawn = (at * stratum.examples).astype(jnp.int32)
         drawn = before + jnp.minimum(drawn, stratum.examples - 1)
-        rows.append(jnp.searchsorted(examples_up_to, drawn, side="right"))
+        examples_drawn.append(drawn)
         weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
         before += stratum.examples
-    return Draw(jnp.concatenate(rows), np.concatenate(weights), tuple(counts.tolist()))
+    # Searched all at once, as each search is compiled on its own.
+    rows = jnp.searchsorted(examples_up_to, jnp.concatenate(examples_drawn), side="right")
+    return Draw(rows, np.concatenate(weights), tuple(counts.tolist()))
 
 
 class PackedRows:
@@ -118,9 +123,9 @@ class PackedRows:
             by_direction and self.tree is not None,
         )
 
-    def sample(self, key: Key[Array, ""], size: int) -> Batch:
+    def sample(self, key: Key[Array, ""], size: int, independent: bool = False) -> Batch:
         """About ``size`` rows, each with all of its pairs; see `draw`."""
-        drawn = draw(key, size, self.strata, self.examples_up_to)
+        drawn = draw(key, size, self.strata, self.examples_up_to, independent)
         of_rows = self.pair_weight[drawn.rows]
         share = of_rows / of_rows.sum(axis=1, keepdims=True)
         weight = share * drawn.weight[:, None]
@@ -152,15 +157,15 @@ def draw_positions(
         steps: number of words in the suffix of each row, an array a stratum.
     """
     total = sum(map(len, steps))
-    position_key, *row_keys = jax.random.split(key, 1 + len(steps))
-    uniform = jax.random.uniform(position_key, (total,))
+    keys, counts = jax.random.split(key, 1 + len(steps)), jnp.array([len(x) for x in steps])
+    uniform = jax.random.uniform(keys[0], (total,))
+    firsts = jax.vmap(lambda key, count: jax.random.randint(key, (), 0, count))(keys[1:], counts)
     drawn, before = [], 0
-    for of_stratum, row_key in zip(steps, row_keys, strict=True):
+    for of_stratum, first in zip(steps, firsts, strict=True):
         count = len(of_stratum)
         n = min(count, max(1, round(size * count / total)))
         # Evenly from the batch, which is in the order of the examples; each row is as likely as
         # any other.
-        first = jax.random.randint(row_key, (), 0, count)
         row = (first + np.arange(n) * count // n) % count
         at = (
             uniform[before : before + count][row] * (of_stratum[row] + 1).astype(uniform.dtype)

@@ -33,7 +33,7 @@ class Prepared:
         encoded: all examples that the model's vocabulary can express, with their directions, and
             what was dropped.
         train: the examples to search on.
-        evaluation: the examples held out.
+        evaluation: the examples held out, on which results are reported.
         both_directions: give each sentence a row for both directions, so that models of one size
             share compiled programs.
 
@@ -128,9 +128,7 @@ def prepare(
         >>> prepared.train.size, prepared.evaluation.size, prepared.train_objective.n_units
         (12, 5, 600)
     """
-    site_of(model, design.kind)
-    encoded = model.encode(task)
-    rows = split_rows(encoded.examples, design.split, task.name)  # before any computation
+    encoded, rows = encode_and_split(model, task, design)  # before any computation
     context = model.read_context(design.context)
     known = examples.directed(encoded.examples, model.log_odds(encoded.examples, context))
     train, evaluation = map(known.take, rows)
@@ -138,10 +136,42 @@ def prepare(
     return Prepared(model, task, design, context, encoded, train, evaluation, both_directions)
 
 
+def encode_and_split(
+    model: LanguageModel, task: Task, design: Design
+) -> tuple[Encoded, tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]]:
+    """The first part of `prepare`, which computes nothing: what a model can't do is an error here.
+
+    Args:
+        model: to be searched.
+        task: with the stimuli.
+        design: of the experiment.
+
+    Returns:
+        The encoded examples, and the rows of those that are searched on and held out.
+
+    Raises:
+        ModelError: the model has no such site, reach or context.
+        TaskDataError: no example can be encoded.
+        SplitError: the examples can't be split as the design says.
+
+    Example:
+        >>> from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+        >>> from jaxmask.tasks import gender_bias
+        >>> bundled = load_model(BUNDLED_MODEL)
+        >>> _, (train, held_out) = encode_and_split(bundled, gender_bias.generate(), Design())
+        >>> len(held_out)
+        200
+    """
+    site_of(model, design.kind)
+    model.beginning(design.context)
+    encoded = model.encode(task)
+    return encoded, split_rows(encoded.examples, design.split, task.name)
+
+
 def split_rows(
     encoded: Examples, split: Split, task: str
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
-    """Rows of the examples to search on, and rows of the examples that are held out.
+    """Rows of the examples to search on, and rows of the examples that results are reported on.
 
     Args:
         encoded: the examples of the task that are left after encoding.
@@ -154,8 +184,17 @@ def split_rows(
     together = {
         "example": None, "word": splits.position_words(encoded), "group": encoded.group
     }  # fmt: skip
-    size = split.size(task, encoded.size)
+    size, numbers = split.size(task, encoded.size), together[split.by]
     try:
-        return splits.split_rows(encoded, size, split.seed, together[split.by])
+        train, held_out = splits.split_rows(encoded, size, split.seed, numbers)
     except ValueError as fault:
         raise SplitError(str(fault)) from fault
+    if split.development == 0:
+        return train, held_out
+    further = size if split.development is None else split.development
+    of_train = None if numbers is None else numbers[train]
+    try:
+        parts = splits.split_rows(encoded.take(train), further, split.seed, of_train)
+    except ValueError as fault:
+        raise SplitError(str(fault).replace("evaluation", "development", 1)) from fault
+    return train[parts[0]], train[parts[1]]

@@ -3,6 +3,7 @@
 from jaxmask.report.cells import (
     NO_EXAMPLES,
     Table,
+    count,
     mean_only,
     mean_std,
     paper_pair,
@@ -10,6 +11,7 @@ from jaxmask.report.cells import (
     plus_minus,
     shorten,
     to_markdown,
+    without_empty,
 )
 from jaxmask.report.tables import (
     PAPER_MODEL,
@@ -30,8 +32,8 @@ from jaxmask.report.tables import (
 )
 
 __all__ = [
-    "NO_EXAMPLES", "PAPER_MODEL", "Setting", "Summary", "Table", "directions", "markdown_report",
-    "mean_only", "mean_std", "paper_pair", "paper_result", "percent", "plus_minus", "prevalence",
-    "run_table", "setting_of", "shorten", "site_units", "stops", "subject", "summary_row",
-    "to_markdown", "unconverged", "unit_table",
+    "NO_EXAMPLES", "PAPER_MODEL", "Setting", "Summary", "Table", "count", "directions",
+    "markdown_report", "mean_only", "mean_std", "paper_pair", "paper_result", "percent",
+    "plus_minus", "prevalence", "run_table", "setting_of", "shorten", "site_units", "stops",
+    "subject", "summary_row", "to_markdown", "unconverged", "unit_table", "without_empty",
 ]  # fmt: skip

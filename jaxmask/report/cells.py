@@ -65,6 +65,20 @@ def percent(fraction: SupportsFloat) -> float | None:
     return None if fraction != fraction else 100.0 * fraction
 
 
+def count(number: int, noun: str) -> str:
+    """A number and a noun, in the plural where that is right.
+
+    Args:
+        number: of things.
+        noun: that takes an -s in the plural.
+
+    Example:
+        >>> count(1, "seed"), count(2, "seed"), count(0, "pair")
+        ('1 seed', '2 seeds', '0 pairs')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def plus_minus(statistics: Mapping[str, float | None], digits: int) -> str:
     """A mean and its standard deviation as text; empty if there is no mean.
 
@@ -129,6 +143,23 @@ def shorten(table: Table, most: int = 15, rest: str = "table.md") -> Table:
         return table
     note = f"... and {left} more: see {rest}."
     return table._replace(rows=table.rows[:most], note=note)
+
+
+def without_empty(table: Table) -> Table:
+    """A table without the columns in which no row has anything.
+
+    Args:
+        table: with or without rows; without rows it stays as it is.
+
+    Example:
+        >>> without_empty(Table("Time", ("Method", "Paper"), (("greedy", ""),))).header
+        ('Method',)
+    """
+    kept = [n for n in range(len(table.header)) if any(row[n] for row in table.rows)]
+    if not table.rows:
+        return table
+    header, *rows = (tuple(cells[n] for n in kept) for cells in (table.header, *table.rows))
+    return table._replace(header=header, rows=tuple(rows))
 
 
 def to_markdown(table: Table) -> str:

@@ -41,13 +41,16 @@ def paper_unit_table(task: str, intervention: str, names: Sequence[str]) -> Tabl
     )
 
 
-def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | None]) -> Table:
+def results_table(
+    summaries: Sequence[Summary], greedy: Mapping[Setting, int | None], alpha: float | None = None
+) -> Table:
     """Table 4: for each setting our row, the row of the paper and the difference.
 
     Args:
         summaries: one for each setting, all of one model.
         greedy: for each setting, the number of units that greedy selection needs to reach the
             accuracy of the paper.
+        alpha: of all settings, if it was given and not chosen for each of them.
 
     Example:
         >>> summary = {"task": "number_agreement", "intervention": "single", "kl_weight": 0.0}
@@ -86,13 +89,21 @@ def results_table(summaries: Sequence[Summary], greedy: Mapping[Setting, int | N
             ("", "difference", *(f"{x:+.{d}f}" for x, d in zip(deltas, digits, strict=True)), "")
         )
     model = summaries[0]["model"]
+    columns = 6 if alpha is None else 5  # greedy selection is only run to choose alpha
     return Table(
         f"Table 4: {model['name']}",
-        ("Setting", "", "Accuracy", "Units", "KL", "Greedy"),
-        tuple(rows),
+        ("Setting", "", "Accuracy", "Units", "KL", "Greedy")[:columns],
+        tuple(row[:columns] for row in rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units; paper: "
-        f"{report.PAPER_MODEL}. Greedy: units that greedy forward selection needs to reach the "
-        "accuracy of the paper on the training examples. KL in nats.",
+        f"{report.PAPER_MODEL}. KL in nats. "
+        + (
+            "Greedy: units that greedy forward selection needs to reach the accuracy of the paper "
+            "on the training examples."
+            if alpha is None
+            else f"All settings were searched with the given alpha, {alpha:g}, and not with the "
+            "smallest one that reaches the accuracy of the paper, so that accuracies and numbers "
+            "of units aren't those that the paper compares."
+        ),
     )
 
 

@@ -21,6 +21,16 @@ from jaxmask.report.cells import (
 Summary = Mapping[str, Any]
 Setting = tuple[str, str, bool]
 
+# What the columns of these names mean.
+EXPECTED = (
+    "Expected: the number of units that the relaxed mask expects to replace at its end, the sum of "
+    "P(z != 0) over all units. Units: those of the hard mask that is made of it."
+)
+CONVERGED = (
+    "Converged: the hard mask has no more units than alpha allows, the relaxed one ended within 5% "
+    "of its two limits, and the accuracy no longer rose."
+)
+
 PAPER_MODEL = "Gulordava et al.'s model, 2 x 650 units"
 
 
@@ -171,8 +181,15 @@ def summary_row(summary: Summary) -> Table:
         tuple(rows),
         f"Ours: {model['name']}, {model['layers']} x {model['hidden']} units."
         + (f" Paper: {PAPER_MODEL}." if theirs else "")
+        + "".join(f" {note}" for note in _on_expected(summary))
         + (f" Of the KL, {plus_minus(elsewhere, 3)} isn't at the target." if elsewhere else ""),
     )
+
+
+def _on_expected(summary: Summary) -> tuple[str, ...]:
+    """What the column of that name means, if a run has something in it."""
+    known = any(run["expected_l0"] is not None for run in summary["runs"])
+    return (EXPECTED,) if known else ()
 
 
 def _kl_elsewhere(summary: Summary) -> Mapping[str, float | None] | None:
@@ -244,7 +261,8 @@ def run_table(summary: Summary) -> Table:
         for run in summary["runs"]
     )
     header = ("Seed", "Accuracy", "Units", "Expected", "KL", "Steps", "Converged", "Which units")
-    return Table("Runs", header, rows, " ".join(f"{line}." for line in stops(summary)))
+    notes = (*_on_expected(summary), CONVERGED, *(f"{line}." for line in stops(summary)))
+    return Table("Runs", header, rows, " ".join(notes))
 
 
 def stops(summary: Summary) -> list[str]:

@@ -67,11 +67,21 @@ def trust_table(trust: Mapping[str, Any], short: bool = False) -> Table:
         f"What can be trusted: the set of seed {trust['seed']}",
         ("Measure", "Value", "95% interval", *([] if short else ["Control"]), "Verdict"),
         rows,
-        f"{cautions} of {len(rows)} ask for caution"
+        _sampled(trust)
+        + f"{cautions} of {len(rows)} ask for caution"
         + (f"; not measured: {', '.join(missing)}" if missing else "")
         + f" ({trust['level']}, {trust['seconds']:.0f} s)."
         + (" What each means, and its rule: trust.md." if short else ""),
     )
+
+
+def _sampled(trust: Mapping[str, Any]) -> str:
+    """Says that not all held-out examples are read, if that is so."""
+    details = (measure_of(trust, "accuracy") or {"details": {}})["details"]
+    read, held_out = details.get("examples"), details.get("held_out")
+    if held_out in (read, None):  # earlier versions don't say it
+        return ""
+    return f"{read} of {held_out} held-out examples are read, evenly spread. "
 
 
 def meanings(trust: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from jaxmask.objective import Objective
 
 # For the CPU: the fusion emitters take a third of the time that a program of a search takes to
 # compile, and the program is no faster (docs/speed.md).
-COMPILER_OPTIONS = {"cpu": {"xla_cpu_use_fusion_emitters": False}}
+COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = {"cpu": {"xla_cpu_use_fusion_emitters": False}}
 
 # (state, objective, config) -> (state, observations)
 Step = Callable[[Any, Objective, Any], tuple[Any, Any]]

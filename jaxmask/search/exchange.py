@@ -28,6 +28,7 @@ from jaxmask.finite import all_finite, choose
 from jaxmask.intervention import EDGE, from_values, to_baseline
 from jaxmask.objective import KL, Objective, Outcome, SampledKL
 from jaxmask.products import exact
+from jaxmask.runs import devices
 from jaxmask.search import losses, masks, trials
 from jaxmask.search.trials import Sets
 
@@ -161,15 +162,17 @@ def round_of_exchange(
     `jaxmask.search.refine` has an example.
     """
 
-    # Under vmap one run after another: there are rows enough to keep a device busy, memory doesn't
-    # grow with runs, and those that are settled cost nothing.
-    @jax.custom_batching.sequential_vmap
     def of_run(present: Hard, *args: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
         def leave(present: Hard, *_: Any) -> tuple[Hard, Array, Bool[Array, ""]]:
             return present, jnp.zeros_like(present.accuracy), jnp.ones((), bool)
 
         return jax.lax.cond(_settled(present), leave, _improve, present, *args)
 
+    # Under vmap a CPU takes one run after another: there are rows enough to keep it busy, memory
+    # doesn't grow with runs, and those that are settled cost nothing. An accelerator takes all runs
+    # side by side, as many as fit into its memory: there the products of one run are too small.
+    if devices.runs_in_turn():
+        of_run = jax.custom_batching.sequential_vmap(of_run)
     kept, gain, finite = of_run(present, key, judge_key, objective, config)
     kept = choose(finite, kept, present)
     gain = jnp.where(finite, gain, 0.0).sum()

@@ -96,6 +96,11 @@ class Tokenizer:
         """
         file, more = Path(folder) / TOKENIZER, Path(folder) / SETTINGS
         settings: Any = {}
+        if not file.exists():
+            raise VocabularyError(
+                f"{file}: missing; this file of a fast tokenizer is what transformers writes by "
+                "AutoTokenizer.from_pretrained(MODEL, use_fast=True).save_pretrained(FOLDER)"
+            )
         try:
             content = file.read_text(encoding="utf-8")
             if more.is_file():

@@ -54,6 +54,8 @@ def accuracy(subject: Subject) -> Measure:
     passes = interval.low >= WANTED and all(one["accuracy"] >= 50.0 for one in large)
     wilson_ends = wilson(int(flipped.sum()), len(flipped))
     of_words, of_pairs = (bootstrap(flipped, [one]) for one in subject.clusters)
+    held_out = subject.prepared.evaluation.size
+    spread = "" if held_out == len(flipped) else f", evenly spread over all {held_out},"
     return Measure(
         "accuracy",
         100.0 * float(flipped.mean()),
@@ -61,14 +63,15 @@ def accuracy(subject: Subject) -> Measure:
         interval.scaled(100.0),
         f"training has seen the sentence of {shares['sentence']:.0f}% of these examples, and the "
         f"word at the position together with the pair of {shares['word and pair']:.0f}%",
-        f"Of {len(flipped)} held-out decisions this many flip"
+        f"Of {len(flipped)} held-out decisions{spread} this many flip"
         + (f"; of those of {worst[0]!r}, {worst[1]['accuracy']:.0f}%" if not flipped.all() else "")
-        + ". The interval is the wider one of Wilson's and of a bootstrap that draws words and "
-        "pairs.",
+        + ". The interval is the wider one of Wilson's, which counts examples with the same word "
+        "and pair once, and of a bootstrap that draws words and pairs.",
         RULE,
         judged(passes),
         {
             "examples": len(flipped),
+            "held_out": held_out,
             "wilson": [100.0 * end for end in wilson_ends],
             "clustered_by_word": [100.0 * end for end in of_words],
             "clustered_by_pair": [100.0 * end for end in of_pairs],

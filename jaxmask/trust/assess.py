@@ -1,7 +1,8 @@
-"""All measures of one found set, in their order, with progress."""
+"""All measures of one found set, in their order, with progress; none is made twice."""
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -26,10 +27,11 @@ from jaxmask.trust.selectivity import selectivity
 from jaxmask.trust.stability import search_end, stability
 from jaxmask.trust.subject import Subject
 from jaxmask.trust.unseen import RULE as UNSEEN_RULE
-from jaxmask.trust.unseen import unseen
+from jaxmask.trust.unseen import gap, unseen
 
 Level = Literal["fast", "all"]
-Observer = Callable[[int, str], None]  # number of measures done, name of the last
+Observer = Callable[[int, str], None]  # number of measures done, name of the next
+Measured = dict[str, dict[str, Any]]  # contents of measures, by name
 
 
 class Effort(NamedTuple):
@@ -51,6 +53,7 @@ class Effort(NamedTuple):
 
 
 EFFORTS: dict[Level, Effort] = {"fast": Effort(60, 24, 200), "all": Effort(300, 100, 1000)}
+SPLIT_SEEDS = 2  # further splits of the same kind on which stability is tried
 MEASURES = (
     "accuracy", "unseen", "controls", "place", "interchange", "harm", "selectivity", "manifold",
     "necessity", "minimality", "dose", "stability", "search",
@@ -63,6 +66,7 @@ def assess(
     plan: Plan,
     level: Level = "fast",
     observe: Observer | None = None,
+    kept: Measured | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json["trust"]``: thirteen measures of the best search's set.
 
@@ -71,7 +75,8 @@ def assess(
         prepared: model and examples.
         plan: of the searches.
         level: ``fast`` leaves out what needs further searches; ``all`` also reads more.
-        observe: is called after each measure.
+        observe: is called before each measure, and after the last one with an empty name.
+        kept: measures that were made before, see `identity`; what is made now is added to it.
 
     Example:
         See `jaxmask.trust.accuracy.accuracy` for one of them.
@@ -80,19 +85,39 @@ def assess(
     run = best_run(results)
     stack = results.search.interventions
     subject = Subject(prepared, from_arrays(stack.mask[run], stack.baseline[run]))
-    measures = []
-    for one in _measures(subject, results, plan, run, level):
-        measures.append(one.content())
-        if observe is not None:
-            observe(len(measures), one.name)
+    kept = {} if kept is None else kept
+    observe = observe or (lambda done, name: None)
+    measures = _measures(subject, results, plan, level, kept)
+    for number, name in enumerate(MEASURES):
+        observe(number, name)
+        if name not in kept:
+            kept[name] = measures[name]().content()
+    observe(len(MEASURES), "")
     return {
         "level": level,
         "seed": run,
         "n_units": len(subject.units),
         "units": subject.units,
-        "measures": measures,
+        "measures": [kept[name] for name in MEASURES],
         "seconds": time.perf_counter() - started,
     }
+
+
+def identity(results: Results, level: Level) -> str:
+    """Tells apart what is measured: sets, the best of them, and how much is measured of it.
+
+    Measures that are kept are those of one identity, one design and one plan.
+
+    Args:
+        results: what the searches found.
+        level: of the report.
+
+    Example:
+        See `jaxmask.trust.accuracy.accuracy`.
+    """
+    parts = [np.asarray(part) for part in results.search.interventions]
+    content = b"".join(part.astype(np.float32).tobytes() for part in parts)
+    return hashlib.sha256(f"{level} {best_run(results)} ".encode() + content).hexdigest()[:16]
 
 
 def best_run(results: Results) -> int:
@@ -111,36 +136,47 @@ def best_run(results: Results) -> int:
 
 
 def _measures(
-    subject: Subject, results: Results, plan: Plan, run: int, level: Level
-) -> Iterator[Measure]:
-    """One measure after the other."""
+    subject: Subject, results: Results, plan: Plan, level: Level, kept: Measured
+) -> dict[str, Callable[[], Measure]]:
+    """How each measure is made; those that come later find earlier ones in ``kept``."""
     prepared, effort = subject.prepared, EFFORTS[level]
-    further = Further(prepared, plan, [])
-    yield accuracy(subject)
-    if level == "all":
-        yield unseen(subject, further.on)
-        yield controls(subject, float(plan.config.kl_weight))
-    else:
-        why = "Needs searches without some words and constructions: --trust all runs them."
-        yield not_measured("unseen", why, UNSEEN_RULE)
-        yield same_values(subject)
-    yield place(subject, effort.sentences)
-    yield interchange(subject)
-    yield harm(subject, effort.sentences)
-    text = None if plan.text is None else plan.text.sentences
-    yield selectivity(subject, text, effort.windows)
-    yield manifold(subject)
-    yield necessity(subject, effort.ablated)
-    yield minimality(subject)
-    yield dose(subject)
+    further = Further(prepared, plan)
+    everything = level == "all"
+    why = "Needs searches without some words and constructions: --trust all runs them."
+    run = best_run(results)
     seeds = _sets(results.search.interventions)
     first = [seeds[run], *(one for number, one in enumerate(seeds) if number != run)]
-    yield stability(first, further.sets, prepared.site.units)
-    one: Results = jax.tree.map(lambda x: x[run] if np.ndim(x) else x, results)
-    met = search.convergence(one.search.interventions, one.search.history, plan.config)
-    yield search_end(
-        met, one.search.history.steps, one.relaxations, plan.config, prepared.site.units
-    )
+
+    def over_splits() -> Measure:
+        splits = further.split_seeds() if everything and len(seeds) > 1 else {}
+        return stability(first, {**kept["unseen"]["details"], **splits}, prepared.site.units)
+
+    def end() -> Measure:
+        one: Results = jax.tree.map(lambda x: x[run] if np.ndim(x) else x, results)
+        met = search.convergence(one.search.interventions, one.search.history, plan.config)
+        steps = one.search.history.steps
+        return search_end(met, steps, one.relaxations, plan.config, prepared.site.units)
+
+    text = None if plan.text is None else plan.text.sentences
+    return {
+        "accuracy": lambda: accuracy(subject),
+        "unseen": lambda: (
+            unseen(subject, further.on) if everything else not_measured("unseen", why, UNSEEN_RULE)
+        ),
+        "controls": lambda: (
+            controls(subject, float(plan.config.kl_weight)) if everything else same_values(subject)
+        ),
+        "place": lambda: place(subject, effort.sentences),
+        "interchange": lambda: interchange(subject),
+        "harm": lambda: harm(subject, effort.sentences),
+        "selectivity": lambda: selectivity(subject, text, effort.windows),
+        "manifold": lambda: manifold(subject),
+        "necessity": lambda: necessity(subject, effort.ablated),
+        "minimality": lambda: minimality(subject),
+        "dose": lambda: dose(subject),
+        "stability": over_splits,
+        "search": end,
+    }
 
 
 class Further(NamedTuple):
@@ -149,7 +185,6 @@ class Further(NamedTuple):
     Attributes:
         prepared: model and examples.
         plan: of the searches.
-        sets: unit numbers of the sets that were found; grows.
 
     Example:
         See `jaxmask.trust.accuracy.accuracy`.
@@ -157,7 +192,6 @@ class Further(NamedTuple):
 
     prepared: Prepared
     plan: Plan
-    sets: list[list[int]]
 
     def on(self, split: Split) -> tuple[Prepared, Intervention]:
         """What a search on another split of the examples finds."""
@@ -165,9 +199,13 @@ class Further(NamedTuple):
         prepared = prepare(self.prepared.model, self.prepared.task, design)
         plan = self.plan._replace(design=design, seeds=1)
         found = search_all(prepared, plan).interventions
-        one = from_arrays(found.mask[0], found.baseline[0])
-        self.sets.append(units(one.mask))
-        return prepared, one
+        return prepared, from_arrays(found.mask[0], found.baseline[0])
+
+    def split_seeds(self) -> dict[str, dict[str, Any]]:
+        """What searches find with other held-out examples, see `jaxmask.trust.unseen.gap`."""
+        split = self.prepared.design.split
+        seeds = [split.seed + 1 + number for number in range(SPLIT_SEEDS)]
+        return {f"split seed {seed}": gap(*self.on(split._replace(seed=seed))) for seed in seeds}
 
 
 def _sets(interventions: Intervention) -> list[list[int]]:

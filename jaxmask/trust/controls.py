@@ -14,7 +14,7 @@ from jaxmask.evaluate import accuracies_in_parts
 from jaxmask.intervention import Intervention
 from jaxmask.objective import NoKL, Objective
 from jaxmask.trust.measure import Measure, judged
-from jaxmask.trust.statistics import Interval, bootstrap
+from jaxmask.trust.statistics import Interval, difference_interval, share_interval
 from jaxmask.trust.subject import Subject, flips
 
 SETS = 20
@@ -22,6 +22,7 @@ RULE = (
     "Passes if the set flips more than every set that it is compared with: the 95% intervals of "
     "all differences, widened for their number, are above 0."
 )
+SAME_RULE = "Passes if the set flips more than every random set, and the interval is above 0."
 
 # (key, training objective, the same at the last word only, settings) -> an intervention
 Rival = Callable[[Key[Array, ""], Objective, Objective, SelectionConfig], Intervention]
@@ -66,19 +67,22 @@ def same_values(subject: Subject) -> Measure:
         prepared.evaluation_objective,
     )
     whole = float(subject.flips.mean())
-    low, high = np.quantile(random, [0.025, 0.975])
+    low, high = map(float, np.quantile(random, [0.025, 0.975]))
+    own = share_interval(subject.flips, subject.clusters)
+    interval = Interval(own.low - high, own.high - low)
     gap = 100.0 * (whole - float(random.mean()))
     return Measure(
         "controls",
         gap,
         "points",
-        Interval(100.0 * (whole - float(high)), 100.0 * (whole - float(low))),
+        interval.scaled(100.0),
         f"{SETS} random sets of the same layers and values flip {100 * random.mean():.1f}% "
         f"({100 * random.min():.1f} to {100 * random.max():.1f})",
         f"The set flips {100 * whole:.1f}%, so many points more than random sets; --trust all adds "
-        "sets with learned values and other methods.",
-        "Passes if the set flips more than every random set.",
-        judged(whole > float(random.max())),
+        "sets with learned values and other methods. The interval is that of the set's flips, "
+        "widened by the range of the random sets.",
+        SAME_RULE,
+        judged(whole > float(random.max()) and interval.low > 0.0),
         {"found": 100.0 * whole, "random_same_values": [100.0 * float(x) for x in random]},
     )
 
@@ -153,6 +157,6 @@ def _difference(
     return {
         "accuracy": 100.0 * float(flipped.mean()),
         "difference": 100.0 * float(gap.mean()),
-        "interval": list(bootstrap(gap, subject.clusters).scaled(100.0)),
-        "interval_for_all": list(bootstrap(gap, subject.clusters, level).scaled(100.0)),
+        "interval": list(difference_interval(gap, subject.clusters).scaled(100.0)),
+        "interval_for_all": list(difference_interval(gap, subject.clusters, level).scaled(100.0)),
     }

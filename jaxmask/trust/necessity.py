@@ -6,14 +6,14 @@ from jaxtyping import Bool, Float, Int
 from jaxmask.baselines import random_masks
 from jaxmask.intervention import every_step, from_arrays
 from jaxmask.trust.measure import Measure, judged
-from jaxmask.trust.statistics import bootstrap
+from jaxmask.trust.statistics import difference_interval
 from jaxmask.trust.subject import Subject, evenly_spread, log_ratios
 
 SETS = 20
 LEAST = 1.0  # points
 RULE = (
-    "Passes if the fall is at least one point and larger than that of every random set: without "
-    "the units, the model decides worse."
+    "Passes if the fall is at least one point and larger than that of every random set, and its "
+    "interval is above 0: without the units, the model decides worse."
 )
 
 
@@ -44,19 +44,20 @@ def necessity(subject: Subject, most: int) -> Measure:
     )
     lost = whole.astype(float) - found
     fall = 100.0 * float(lost.mean())
-    clusters = [one[rows] for one in subject.clusters]
+    interval = difference_interval(lost, [one[rows] for one in subject.clusters])
+    passes = fall >= LEAST and fall > float(random_falls.max()) and interval.low > 0.0
     return Measure(
         "necessity",
         fall,
         "points",
-        bootstrap(lost, clusters).scaled(100.0),
+        interval.scaled(100.0),
         f"{SETS} random sets of the same layers: {random_falls.mean():.1f} "
         f"({random_falls.min():.1f} to {random_falls.max():.1f})",
         "With the units held at their mean at every word, the model "
         + ("is right" if (subject.examples.correct[rows] >= 0).all() else "decides as untouched")
         + f" in {100 * found.mean():.1f}% of {len(rows)} examples, not {100 * whole.mean():.1f}%.",
         RULE,
-        judged(fall >= LEAST and fall > float(random_falls.max())),
+        judged(passes),
         {
             "examples": len(rows),
             "untouched": 100.0 * float(whole.mean()),

@@ -1,7 +1,8 @@
 """Measures 12 and 13: whether other searches find the same units, and how the search ended."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,26 +22,32 @@ SEARCH_RULE = (
 )
 
 
-def stability(of_seeds: Sequence[list[int]], of_splits: Sequence[list[int]], units: int) -> Measure:
+def stability(
+    of_seeds: Sequence[list[int]], of_splits: Mapping[str, Mapping[str, Any]], units: int
+) -> Measure:
     """The mean Jaccard index of the sets of several searches, beside chance.
 
     Args:
         of_seeds: unit numbers of the set of each seed.
-        of_splits: of sets found on other splits of the examples, to compare with the first seed's;
-            may be empty.
+        of_splits: for each other split of the examples, its name and what a search found there,
+            see `jaxmask.trust.unseen.gap`; its set is compared with that of the first seed.
         units: number of units of the site.
 
     Example:
-        >>> found = stability([[1, 2], [1, 2], [2, 3]], [], 100)
-        >>> round(found.value, 3), found.verdict
-        (0.556, 'pass')
+        >>> split = {"words": {"units": [1, 3], "seen": 91.0, "unseen": 90.0}}
+        >>> found = stability([[1, 2], [1, 2], [2, 3]], split, 100)
+        >>> round(found.value, 3), found.verdict, found.details["over_splits"]["words"]["jaccard"]
+        (0.556, 'pass', 0.3333333333333333)
     """
     pairs = list(itertools.combinations(of_seeds, 2))
     if not pairs:
         return not_measured("stability", "There is one search only: more --seeds say more.", RULE)
     shared = [jaccard(one, other) for one, other in pairs]
     chance = float(np.mean([jaccard_by_chance(len(a), len(b), units) for a, b in pairs]))
-    over_splits = [jaccard(of_seeds[0], other) for other in of_splits]
+    over_splits = {
+        name: {"jaccard": jaccard(of_seeds[0], one["units"]), "unseen": one["unseen"]}
+        for name, one in of_splits.items()
+    }
     common = set.intersection(*map(set, of_seeds))
     mean = float(np.mean(shared))
     details = {
@@ -50,7 +57,8 @@ def stability(of_seeds: Sequence[list[int]], of_splits: Sequence[list[int]], uni
         "in_any": len(set.union(*map(set, of_seeds))),
         "over_splits": over_splits,
     }
-    splits = f"; over other splits {np.mean(over_splits):.2f}" if over_splits else ""
+    listed = ", ".join(f"{name} {one['jaccard']:.2f}" for name, one in over_splits.items())
+    splits = f"; with other examples held out: {listed}" if listed else ""
     return Measure(
         "stability",
         mean,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -31,14 +32,14 @@ class Interval(NamedTuple):
         return Interval(factor * self.low, factor * self.high)
 
 
-def wilson(successes: int, size: int) -> Interval:
+def wilson(successes: float | int, size: int) -> Interval:
     """The 95% interval of Wilson for a share, as if all examples were independent.
 
     With ``p = successes / size``, ``n = size`` and ``z = Z``:
     ``(p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)``.
 
     Args:
-        successes: number of successes.
+        successes: number of successes; a fraction where examples count in part.
         size: number of examples, at least 1.
 
     Example:
@@ -91,20 +92,95 @@ def bootstrap(
     return Interval(float(low), float(high))
 
 
+def distinct(clusters: Sequence[Int[np.ndarray, " examples"]]) -> int:
+    """The number of examples, those that are alike in all clusterings counted once.
+
+    Example:
+        >>> distinct([np.array([0, 0, 0, 1]), np.array([5, 5, 6, 6])])
+        3
+    """
+    return np.unique(np.stack(clusters), axis=1).shape[1]
+
+
 def share_interval(
     flags: Bool[np.ndarray, " examples"], clusters: Sequence[Int[np.ndarray, " examples"]]
 ) -> Interval:
-    """The 95% interval of a share: the wider one of `wilson` and `bootstrap` at each end.
+    """The 95% interval of a share: at each end, the wider one of `wilson` and `bootstrap`.
 
-    The bootstrap alone would give an interval of no width where all examples are alike.
+    The bootstrap alone gives an interval of no width where all examples are alike. Wilson's is that
+    of so many examples as are `distinct`: two that share all their words say little more than one.
+
+    Args:
+        flags: whether each example is a success.
+        clusters: clusterings of the examples, a number for each example.
 
     Example:
         >>> flags = np.array([True] * 10)
         >>> [round(end, 2) for end in share_interval(flags, [np.arange(10)])]
         [0.72, 1.0]
+        >>> [round(end, 2) for end in share_interval(flags, [np.arange(10) // 2])]
+        [0.57, 1.0]
     """
-    simple = wilson(int(flags.sum()), len(flags))
+    size = distinct(clusters)
+    simple = wilson(float(flags.mean()) * size, size)
     clustered = bootstrap(flags, clusters)
+    return Interval(min(simple.low, clustered.low), max(simple.high, clustered.high))
+
+
+def bonett_price(
+    gained: float | int, lost: float | int, size: int, level: float = 0.95
+) -> Interval:
+    """The interval of Bonett and Price for the difference of two shares of the same examples.
+
+    With ``p = (gained + 1) / (n + 2)``, ``q = (lost + 1) / (n + 2)``, ``n = size``, and ``z`` of a
+    normal distribution: ``p - q -+ z sqrt((p + q - (p - q)^2) / (n + 2))``, within [-1, 1]. Its
+    width isn't 0, not even where all examples agree.
+
+    Args:
+        gained: number of examples of which only the first is a success.
+        lost: number of examples of which only the second is.
+        size: number of examples, at least 1.
+        level: 1 - the share of intervals that miss the difference.
+
+    Example:
+        >>> [round(end, 3) for end in bonett_price(8, 2, 40)]
+        [-0.013, 0.299]
+
+    Source: Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial
+    proportions based on paired data", 2012.
+    """
+    p, q = ((count + 1) / (size + 2) for count in (gained, lost))
+    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((p + q - (p - q) ** 2) / (size + 2))
+    return Interval(max(-1.0, p - q - half), min(1.0, p - q + half))
+
+
+def difference_interval(
+    differences: Float[np.ndarray, " examples"],
+    clusters: Sequence[Int[np.ndarray, " examples"]],
+    level: float = 0.95,
+) -> Interval:
+    """The interval of a paired difference: at each end, the wider of two.
+
+    They are `bonett_price`'s, of so many examples as are `distinct`, and that of the `bootstrap`,
+    which has no width where all differences are alike.
+
+    Args:
+        differences: of each example, in [-1, 1]; between these where one of the two outcomes is a
+            mean over several sets.
+        clusters: clusterings of the examples, a number for each example.
+        level: share of the intervals that are to hold the difference.
+
+    Example:
+        >>> always = np.ones(50)
+        >>> bootstrap(always, [np.arange(50)])
+        Interval(low=1.0, high=1.0)
+        >>> [round(end, 2) for end in difference_interval(always, [np.arange(50)])]
+        [0.89, 1.0]
+    """
+    size = distinct(clusters)
+    gained, lost = (float(np.maximum(sign * differences, 0.0).mean()) for sign in (1, -1))
+    simple = bonett_price(gained * size, lost * size, size, level)
+    clustered = bootstrap(differences, clusters, level)
     return Interval(min(simple.low, clustered.low), max(simple.high, clustered.high))
 
 

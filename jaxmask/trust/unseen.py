@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxmask.evaluate import accuracies_in_parts
-from jaxmask.intervention import Intervention
+from jaxmask.intervention import Intervention, units
 from jaxmask.pipeline.plan import Split
 from jaxmask.pipeline.prepare import Prepared, SplitError
 from jaxmask.trust.measure import Measure, judged, not_measured
@@ -65,7 +65,7 @@ def unseen(subject: Subject, again: Again) -> Measure:
 
 
 def gap(prepared: Prepared, found: Intervention) -> dict[str, Any]:
-    """Accuracy on the examples searched on, on those held out, and their difference.
+    """Accuracy on the examples searched on, on those held out, their difference, and the set.
 
     Args:
         prepared: of this search.
@@ -83,6 +83,7 @@ def gap(prepared: Prepared, found: Intervention) -> dict[str, Any]:
         "seen": seen,
         "unseen": new,
         "gap": seen - new,
+        "units": units(found.mask),
         "examples": prepared.evaluation.size,
         "held_out": _held_out(prepared),
     }

@@ -1,8 +1,10 @@
-"""What the pages on your phenomenon, your model and sharing print is what is printed."""
+"""What the pages of the guide print is what is printed."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import doc_examples
 from support.transformer_cases import write
@@ -12,7 +14,9 @@ import jaxmask.found
 from experiments import check_data, import_pairs
 from jaxmask import search
 from jaxmask.files.importers.pairs import NAMES
-from jaxmask.intervention import Kind
+from jaxmask.files.intervention_file import SavedIntervention, save_intervention
+from jaxmask.intervention import Intervention, Kind
+from jaxmask.models.model_folder import load_model
 from jaxmask.models.transformer.families import FAMILIES
 from jaxmask.tasks import minimal_pairs, number_agreement
 
@@ -36,10 +40,19 @@ def run(page):
     return names
 
 
-def test_the_sharing_page(monkeypatch, capsys):
-    monkeypatch.chdir(PAGES.parent)
-    names = run("share.md")
-    assert names["saved"].directions == ("person", "thing")
+def test_the_sharing_page(monkeypatch, tmp_path, capsys):
+    gpt2 = load_model(write(tmp_path / "path" / "to" / "gpt2", "gpt2"))
+    mask = np.zeros((2, gpt2.sites["mlp"].units), np.float32)
+    mask[:, 70] = 1.0  # of the second layer
+    found = Intervention(mask, mask * [[0.5], [2.0]])
+    saved = SavedIntervention(found, "x", ("singular", "plural"), {"site": "mlp"}, {})
+    save_intervention(tmp_path / "seed_0.json", saved, gpt2)
+    (tmp_path / "docs").symlink_to(PAGES)
+    monkeypatch.chdir(tmp_path)
+    run("share.md")
+    graph = json.loads((tmp_path / "importances.json").read_text())
+    in_graph = [name for name, node in graph["nodes"].items() if node["in_graph"]]
+    assert in_graph == ["m1", "logits"]
     printed = capsys.readouterr().out
     (shown,) = [c for language, c in blocks("share.md") if language == "text" and "who" in c][:1]
     assert [line.split()[0] for line in printed.splitlines()] == ["who", "which"]
@@ -95,6 +108,12 @@ def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out == example
     (table,) = re.findall(r"(?ms)^\| format .*?\n\n", (PAGES / "your_phenomenon.md").read_text())
     assert set(re.findall(r"(?m)^\| `(\w+)`", table)) == set(NAMES)
+
+
+def test_the_page_on_many_runs(capsys):
+    run("many_runs.md")
+    (expected,) = (content for language, content in blocks("many_runs.md") if language == "text")
+    assert capsys.readouterr().out == expected
 
 
 def test_the_page_on_transformers(monkeypatch, tmp_path, capsys):

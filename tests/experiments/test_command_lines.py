@@ -10,13 +10,15 @@ import jax
 import pytest
 
 from converters import gulordava, to_torch
-from experiments import number_agreement
+from experiments import compare_methods, number_agreement, pareto
 from experiments.shared import loading
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import Options
 from jaxmask import search
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models import model_folder
+from jaxmask.models.language_model import ModelError
+from jaxmask.pipeline.prepare import SplitError
 
 SECONDS = 1.0
 
@@ -93,7 +95,10 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
         ((SEARCH, "--model", "{folder}"), r"folder/config\.json: missing"),
         ((SEARCH, "--model", "{pt}"), "^--vocab: expected the vocabulary of "),
         ((SEARCH, "--model", "{pt}", "--vocab", "{file}"), r"model\.pt: "),
-        ((SEARCH, "--vocab", "{file}"), "^--vocab: expected a .pt file as --model with it"),
+        (
+            (SEARCH, "--vocab", "{file}"),
+            "^--vocab: expected a PyTorch checkpoint as --model with it",
+        ),
         (
             (SEARCH, "--data", "nothing"),
             "^--data: expected a file or a folder, found none",
@@ -123,7 +128,6 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
         (("gender_bias", "--data", "{folder}"), r"folder/professions\.json: "),
         (("variants", "--task", "both"), "--task"),
         (("compare_methods", "--units", "1", "13"), "^--units: expected at most 12, .* found 13$"),
-        (("compare_methods", "--alpha"), "^--alpha, --units: expected at least one size"),
         (("compare_methods", "--methods"), "^--methods: expected at least one, found none$"),
         (
             ("compare_methods", "--units", "4", "--alpha", "--methods", "exhaustive"),
@@ -221,6 +225,28 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_compiled(
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RunFolderError, match="holds a run with another configuration"):
         number_agreement.work(Options(model=str(model), out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("script", "wrong"),
+    [
+        (number_agreement, {"site": "mlp"}),
+        (number_agreement, {"context": "bos"}),
+        (number_agreement, {"evaluation": 12_000}),
+        (compare_methods, {"evaluation": 12_000}),
+        (compare_methods, {"site": "mlp"}),
+        (pareto, {"evaluation": 12_000}),
+    ],
+)
+def test_a_wrong_option_is_reported_before_the_settings_of_another_run(
+    script, wrong, model, tmp_path
+):
+    (tmp_path / "config.json").write_text("{}")
+    kinds = {number_agreement: Options, compare_methods: compare_methods.CompareOptions}
+    kind = kinds.get(script, pareto.ParetoOptions)
+    (name,) = wrong
+    with pytest.raises((OptionError, ModelError, SplitError), match=name):
+        script.work(kind(model=str(model), out=tmp_path, **wrong))
 
 
 def test_checking_a_folder_leaves_nothing(tmp_path):

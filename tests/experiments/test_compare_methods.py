@@ -36,11 +36,20 @@ def test_exhaustive_search_runs_at_few_units_only():
         dataclasses.replace(options, alpha=(0.5,), units=()).comparison(10)
 
 
+def test_units_take_the_place_of_the_default_alphas():
+    def sizes(**given):
+        return CompareOptions(**given).comparison(200).alphas
+
+    assert sizes() == (0.005, 0.01, 0.02, 0.05)
+    assert sizes(units=(3, 1)) == (0.005, 0.015)
+    assert sizes(alpha=(0.1,)) == (0.1,)
+    assert sizes(alpha=(0.1,), units=(1, 20)) == (0.005, 0.1)
+
+
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
         ({"alpha": (0.1, 2.0)}, "--alpha"),
-        ({"alpha": ()}, "--alpha"),
         ({"units": (0,)}, "--units"),
         ({"methods": ()}, "--methods"),
         ({"every": 0}, "--every"),
@@ -123,7 +132,7 @@ def _check_folder(folder, summary):
     assert (folder / "figures" / "accuracy_against_units.png").stat().st_size > 10_000
     text = (folder / "table.md").read_text()
     assert re.search(r"SFE / REINFORCE +\| 0\.05", text)
-    assert text.count("| REINFORCE ") == 7  # a row for both sizes, then three tables of two sizes
+    assert text.count("| reinforce ") == 7  # a row for both sizes, then three tables of two sizes
     assert len(there["paired"]) == 2 * (len(METHODS) - 1)
     assert not any("flipped" in run for entry in there["methods"] for run in entry["runs"])
     assert summary["model"]["name"] == "tiny"
@@ -139,7 +148,7 @@ def test_command_line(model, tmp_path):
         text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "IG, zeroed" in done.stdout
+    assert "ig_zeroed" in done.stdout
     done = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: --alpha: expected a number from 1e-06 to 1, found 2.0")

@@ -55,3 +55,14 @@ def test_the_format_can_be_named(tmp_path):
     with pytest.raises(TaskDataError, match="expected pairs in the format zorro, found none"):
         import_pairs.work(import_pairs.ImportOptions(file, tmp_path / "out.tsv", format="zorro"))
     assert not (tmp_path / "out.tsv").exists()
+
+
+def test_the_reasons_are_written_where_no_pair_is_left(tmp_path):
+    file, reasons = tmp_path / "simple.txt", tmp_path / "left_out.tsv"
+    file.write_text("True\tno boy\nFalse\tthe boy\n")
+    with pytest.raises(TaskDataError, match=r"found none \(left out: sentences that differ"):
+        import_pairs.work(import_pairs.ImportOptions(file, tmp_path / "out", left_out=reasons))
+    assert reasons.read_text().splitlines() == [
+        "line\treason", "2\tsentences that differ in their first word"
+    ]  # fmt: skip
+    assert not (tmp_path / "out").exists()

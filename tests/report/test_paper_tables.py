@@ -27,6 +27,18 @@ def test_results_stand_beside_the_papers_with_the_difference():
     )
 
 
+def test_a_given_alpha_is_said():
+    ours = [summary(runs(), kl_weight=0.0)]
+    table = paper_tables.results_table(ours, {}, 0.02)
+    assert "All settings were searched with the given alpha, 0.02" in table.note
+    assert "Greedy" not in table.note
+    assert table.header == ("Setting", "", "Accuracy", "Units", "KL")
+    chosen = paper_tables.results_table(ours, {})
+    assert "Greedy: units that" in chosen.note
+    assert "alpha" not in chosen.note
+    assert chosen.header[-1] == "Greedy"
+
+
 def test_a_result_that_the_paper_has_not_stands_alone():
     table = paper_tables.results_table([summary(runs(), method="hard_concrete_paper")], {})
     assert [row[1] for row in table.rows] == ["ours"]

@@ -129,6 +129,41 @@ def test_a_method_without_expected_units():
     runs = [run(0, [7], expected_l0=None)]
     assert report.summary_row(summary(runs)).rows[0][5] == ""
     assert report.run_table(summary(runs)).rows[0][3] == ""
+    for table in (report.summary_row(summary(runs)), report.run_table(summary(runs))):
+        assert "Expected: " not in table.note
+
+
+def test_columns_are_explained_where_they_stand():
+    for table in (
+        report.summary_row(summary(three_runs())),
+        report.run_table(summary(three_runs())),
+    ):
+        assert "Expected: the number of units that the relaxed mask expects" in table.note
+    assert "Converged: the hard mask has no more units than alpha allows" in table.note
+
+
+def test_a_run_says_whether_it_has_converged_and_why_not():
+    def cell(**changes):
+        return report.run_table(summary([run(0, [7], **changes)])).rows[0][6]
+
+    assert cell(converged=True) == "yes"
+    assert cell(converged=False) == "no"  # of an earlier version
+    assert cell(converged=False, not_converged=["units"]) == "no: more units than alpha allows"
+    both = cell(converged=False, not_converged=["finite", "settled"])
+    assert both == "no: a step wasn't finite, the accuracy still rose"
+
+
+def test_counted_nouns():
+    assert report.count(1, "seed") == "1 seed"
+    assert report.count(0, "seed") == "0 seeds"
+
+
+def test_empty_columns_are_left_out():
+    table = report.Table("T", ("a", "b", "b"), (("1", "", "x"), ("", "", "y")), "n")
+    assert report.without_empty(table) == table._replace(
+        header=("a", "b"), rows=(("1", "x"), ("", "y"))
+    )
+    assert report.without_empty(table._replace(rows=())).header == table.header
 
 
 def test_runs_that_found_nothing():

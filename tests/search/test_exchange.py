@@ -198,6 +198,31 @@ def test_runs_side_by_side_are_judged_like_one():
         )
 
 
+@pytest.mark.parametrize("masks", [1, 2])
+def test_runs_are_exchanged_in_turn_or_side_by_side_alike(monkeypatch, masks):
+    """As a CPU and as an accelerator take them; some runs settle before others."""
+    objective = toy.toy(seed=4, units=10)
+    mask, values = toy.start(objective, 3, masks)
+    starts = jnp.stack([jnp.roll(mask, shift, axis=1) for shift in range(4)])
+
+    def of_all(starts, values, objective):
+        return jax.vmap(lambda mask: rounds(objective, mask, values, 9, rows=24, refit_steps=2))(
+            starts
+        )
+
+    def of_all_runs(in_turn):
+        monkeypatch.setattr(exchange.devices, "runs_in_turn", lambda: in_turn)
+        return jax.jit(lambda *args: of_all(*args))(starts, values, objective)
+
+    in_turn, in_turn_values, info = of_all_runs(True)
+    side_by_side, side_by_side_values, other_info = of_all_runs(False)
+    np.testing.assert_array_equal(side_by_side, in_turn)
+    np.testing.assert_allclose(side_by_side_values, in_turn_values, atol=1e-4)
+    np.testing.assert_array_equal(other_info.settled, info.settled)
+    assert info.settled.any()
+    assert not info.settled.all()
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_rounds_end_where_no_exchange_helps_and_find_the_best_set(size):
     objective = toy.toy(seed=1, units=11)
@@ -260,3 +285,15 @@ def test_refitting_lowers_the_loss_and_leaves_units_outside_alone():
     assert after[0] + 0.3 * after[1] < before[0] + 0.3 * before[1] - 0.01
     outside = np.asarray(mask[0]) == 0
     np.testing.assert_array_equal(found[:, outside], values[:, outside])
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_values_that_are_fitted_stay_where_searches_have_them(sign):
+    """A unit that is better the further it is replaced ends at the edge, not beyond."""
+    objective = toy.toy()
+    objective = objective.replace(effect=jnp.full_like(objective.effect, -sign), margin=10.0)
+    mask, values = jnp.ones((1, 10)), jnp.full((2, 10), sign * (EDGE - 0.01))
+    config = RefitConfig(KLTerm(jnp.zeros(())), 9, 24, NoKL())
+    found = exchange.refit(jax.random.key(0), mask, values, objective, config)
+    assert np.abs(found).max() <= EDGE
+    np.testing.assert_allclose(found, sign * EDGE, atol=0.02)

@@ -49,6 +49,16 @@ def test_limits_may_be_missed_by_a_twentieth(run):
     assert unmet((more, history)) == {"units"}
 
 
+@pytest.mark.parametrize(
+    ("settled", "rounds"),
+    [((False, False), 2), ((False, True), 2), ((True, True), 1), ((True, False), 1)],
+)
+def test_rounds_are_counted_until_the_mask_is_settled(run, settled, rounds):
+    _, history = run
+    history = history._replace(rounds=history.rounds._replace(settled=np.array(settled)))
+    assert search.steps_taken(history, CONFIG) == 40 + rounds * CONFIG.refit_steps
+
+
 def test_gates_in_between_are_counted(run):
     _, history = run
     fractional = history.steps.fractional_gates

@@ -14,8 +14,9 @@ from jaxmask.pipeline.plan import Plan
 from jaxmask.runs.ensemble import Ensemble
 from jaxmask.search import History, SearchConfig
 from jaxmask.trust import assess as assessing
-from jaxmask.trust.assess import MEASURES, assess, best_run
+from jaxmask.trust.assess import MEASURES, assess, best_run, identity
 from jaxmask.trust.controls import same_values
+from jaxmask.trust.measure import not_measured
 
 
 def best(train_accuracy, loss):
@@ -46,8 +47,7 @@ def test_every_measure_of_a_search(prepare_kind, level, monkeypatch):
     monkeypatch.setattr(assessing, "controls", lambda subject, kl_weight: same_values(subject))
     seen = []
     trust = assess(results, prepared, plan, level, lambda done, name: seen.append((done, name)))
-    assert [name for _, name in seen] == list(MEASURES)
-    assert [done for done, _ in seen] == list(range(1, 14))
+    assert seen == [*enumerate(MEASURES), (13, "")]
     json.dumps(trust, allow_nan=False)
     run = best_run(results)
     mask = jax.tree.map(np.asarray, results.search.interventions).mask[run]
@@ -59,4 +59,54 @@ def test_every_measure_of_a_search(prepare_kind, level, monkeypatch):
     assert by_name["harm"]["value"] == pytest.approx(float(results.evaluations.kl[run]), rel=1e-4)
     assert (by_name["unseen"]["verdict"] == "not measured") == (level == "fast")
     splits = by_name["stability"]["details"]["over_splits"]
-    assert len(splits) == (2 if level == "all" else 0)
+    further = ["words", "constructions", "split seed 1", "split seed 2"]
+    assert list(splits) == (further if level == "all" else [])
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_measure_that_was_made_is_not_made_again(prepare_kind, monkeypatch):
+    """A report is stopped before its tenth measure and goes on from there."""
+    made = []
+
+    def thunk(name):
+        def measure():
+            made.append(name)
+            return not_measured(name, "", "")
+
+        return measure
+
+    prepared, plan = prepare_kind(), Plan(SearchConfig())
+    found = from_arrays(np.zeros((1, 2, 12)), np.zeros((1, 2, 12)))
+    ensemble = Ensemble(found, None, History(None, SimpleNamespace(loss=np.ones((1, 1)))), 0.0, 0.0)
+    results = Results(ensemble, None, np.array([0.5]), None, None, {})
+    monkeypatch.setattr(assessing, "_measures", lambda *_: {name: thunk(name) for name in MEASURES})
+    kept = {}
+
+    def stop(done, name):
+        if done == 9:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        assess(results, prepared, plan, "fast", stop, kept)
+    assert made == list(kept) == list(MEASURES[:9])
+    trust = assess(results, prepared, plan, "fast", None, json.loads(json.dumps(kept)))
+    assert made == list(MEASURES)
+    assert [one["name"] for one in trust["measures"]] == list(MEASURES)
+
+
+def test_what_is_measured_has_an_identity():
+    def results(values, train=(0.5, 0.4)):
+        found = from_arrays(np.ones((2, 2, 4)), values)
+        history = History(None, SimpleNamespace(loss=np.ones((2, 1))))
+        return Results(Ensemble(found, None, history, 0.0, 0.0), None, np.array(train), None,
+                       None, {})  # fmt: skip
+
+    zeros, ones = np.zeros((2, 2, 4)), np.ones((2, 2, 4))
+    first = identity(results(zeros), "fast")
+    assert first == identity(results(zeros), "fast")
+    others = {identity(results(ones), "fast"), identity(results(zeros), "all"),
+              identity(results(zeros, (0.4, 0.5)), "fast")}  # fmt: skip
+    assert len({first, *others}) == 4

@@ -7,6 +7,8 @@ from scipy import optimize
 
 from jaxmask.evaluate import evaluate
 from jaxmask.intervention import Intervention, from_arrays
+from jaxmask.trust import controls as controls_module
+from jaxmask.trust import necessity as necessity_module
 from jaxmask.trust import sentences
 from jaxmask.trust.accuracy import accuracy
 from jaxmask.trust.controls import controls, same_values
@@ -261,6 +263,39 @@ def test_necessity_by_a_loop_over_sentences(single):
     assert measured.details["ablated"] == pytest.approx(100 * np.mean(right))
     assert measured.details["untouched"] == pytest.approx(100 * single.right.mean())
     assert measured.value == pytest.approx(100 * (single.right.mean() - np.mean(right)))
+
+
+def test_a_fall_whose_interval_touches_0_does_not_pass(single, monkeypatch):
+    size = single.examples.size
+    right = np.arange(size) % 7 != 0
+    asked = []
+
+    def after(subject, rows, mask, mean):
+        asked.append(mask)
+        if len(asked) > 1:  # a random set
+            return right[rows]
+        changed = right.copy()
+        changed[np.flatnonzero(right)[:worse]] = False
+        return changed[rows]
+
+    monkeypatch.setattr(necessity_module, "_right_after", after)
+    monkeypatch.setattr(type(single), "right", property(lambda subject: right))
+    verdicts = {}
+    for worse in (1, 30):
+        asked.clear()
+        found = necessity(single, 1000)
+        assert found.value == pytest.approx(100 * worse / size)
+        verdicts[worse] = found.verdict, found.interval.low > 0.0
+    assert verdicts == {1: ("caution", False), 30: ("pass", True)}
+
+
+def test_controls_of_random_sets_have_an_interval_where_all_flip(single, monkeypatch):
+    monkeypatch.setitem(single.__dict__, "flips", np.ones(single.examples.size, bool))
+    monkeypatch.setattr(controls_module, "accuracies_in_parts", lambda *_: np.zeros(SETS))
+    found = same_values(single)
+    assert (found.value, found.interval.high) == (100.0, 100.0)
+    assert 80.0 < found.interval.low < 98.0
+    assert found.verdict == "pass"
 
 
 def test_minimality_and_dose_by_evaluating_each_mask(single):

@@ -63,6 +63,49 @@ def test_a_share_of_all_has_an_interval():
     assert interval == (statistics.wilson(50, 50).low, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("interval", "kind"),
+    [(statistics.share_interval, bool), (statistics.difference_interval, float)],
+)
+def test_copies_of_an_example_make_no_interval_narrower(interval, kind):
+    values, once = np.array([1, 1, 0, 1, 1]).astype(kind), np.arange(5)
+    clusters = [np.repeat(once, 40), np.repeat(once % 2, 40)]
+    assert statistics.distinct(clusters) == 5
+    few, many = interval(values, [once, once % 2]), interval(np.repeat(values, 40), clusters)
+    assert tuple(many) == pytest.approx(tuple(few))
+
+
+def test_bonett_price_by_hand():
+    """1 and 7 of 21 discordant: -6 / 23 -+ 1.95996 sqrt((10 / 23 - (6 / 23)^2) / 23)."""
+    low, high = statistics.bonett_price(1, 7, 21)
+    assert (low, high) == pytest.approx((-0.5084, -0.0134), abs=5e-5)
+    assert statistics.bonett_price(7, 1, 21) == pytest.approx((0.0134, 0.5084), abs=5e-5)
+
+
+def test_a_paired_difference_covers_near_the_edge_where_the_bootstrap_does_not():
+    """True differences of 0.97; most samples of 40 hold differences of 1 only."""
+    rng = np.random.default_rng(0)
+    clusters = [np.arange(40)]
+    inside, naive = [], []
+    for _ in range(200):
+        values = (rng.random(40) < 0.97).astype(float)
+        low, high = statistics.difference_interval(values, clusters)
+        inside.append(low <= 0.97 <= high)
+        low, high = statistics.bootstrap(values, clusters)
+        naive.append(low <= 0.97 <= high)
+    assert np.mean(inside) >= 0.95
+    assert np.mean(naive) < 0.8
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_paired_difference_of_all_has_an_interval(sign):
+    ends = statistics.difference_interval(np.full(300, sign), [np.arange(300)], level=0.99)
+    inner, outer = sorted(abs(end) for end in ends)
+    assert outer == 1.0
+    assert 0.95 < inner < 1.0
+    assert statistics.difference_interval(np.zeros(300), [np.arange(300)]).low < 0.0
+
+
 @pytest.mark.parametrize(("one", "other", "units"), [(2, 3, 6), (4, 4, 5), (0, 2, 4), (0, 0, 3)])
 def test_jaccard_by_chance_is_the_mean_over_all_sets(one, other, units):
     first = tuple(range(one))

@@ -8,7 +8,7 @@ from jaxmask.tasks.minimal_pairs import Note
 SAME = "pairs of equal sentences"
 NO_WORDS_BEFORE = "sentences that differ in their first word"
 SEVERAL_WORDS = "sentences that differ in more than one word"
-SEVERAL_IN_FORM = "forms of no word or of several words"
+SEVERAL_IN_FORM = "pairs whose forms aren't one word each"
 NO_TEXT = "rows without the text of their sentences"
 
 # 's and the like, l' and qu' of French, <unk>, @-@, a word with what is inside it (don't,

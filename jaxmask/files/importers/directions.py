@@ -132,7 +132,7 @@ def _forms(contrasts: Iterable[Contrast]) -> set[str]:
 
 
 def _vote(pair: tuple[str, str], table: Mapping[str, str]) -> int:
-    """1 if the first form is on the left of a table and the second on its right; -1 turned."""
+    """1 if a table has the first form on its left and the second on its right; -1 the other way."""
     one, other = pair[0].lower(), pair[1].lower()
     if table.get(one) == other:
         return 1
@@ -140,7 +140,7 @@ def _vote(pair: tuple[str, str], table: Mapping[str, str]) -> int:
 
 
 def _number_vote(pair: tuple[str, str]) -> int:
-    """1 if the first form is the singular of a verb and the second its plural; -1 turned."""
+    """1 if the first form is the singular of a verb and the second its plural; -1 the other way."""
     known = _vote(pair, {**_VERBS, **_OTHERS})
     if known:
         return 3 * known
@@ -190,7 +190,7 @@ def _turned(
     members: Mapping[int, Sequence[Contrast]],
     votes: Mapping[int, int],
 ) -> dict[str, int]:
-    """The class of each form, with all parts turned alike.
+    """The class of each form, once all parts are turned so that their classes agree.
 
     Parts with votes are turned by them. Others follow, the largest first: each is turned so that
     its right forms stand in sentences with the words of earlier right forms of their class.

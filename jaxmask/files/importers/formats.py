@@ -24,9 +24,10 @@ Read = Callable[[Records, Spelling], Iterable[Contrast | Note]]
 
 # Why a row of a format gives no contrast.
 DECIDED_LATER = "pairs whose sentences differ before the word that decides"
-NO_PAIR = "lines without a line that they belong to"
-NO_NAMES = "sentences without two names of which one stands twice"
-NO_YEARS = "sentences without a century and a year in it"
+OTHER_BEGINNING = "pairs whose sentences don't begin with the words and forms that the file names"
+NO_PAIR = "lines whose other sentence is missing"
+NO_NAMES = "sentences without two names, one of which occurs twice"
+NO_YEARS = "sentences without a century and a year of that century"
 NOT_BINARY = "sentences with a pronoun of neither gender"
 
 # Names of the columns with the right sentence, the other sentence, and the construction.
@@ -79,9 +80,22 @@ def _sentence_pairs(records: Records, spelling: Spelling) -> Iterator[Contrast |
             yield Note(line, DECIDED_LATER)
         elif "one_prefix_prefix" in row:
             forms = row.get("one_prefix_word_good"), row.get("one_prefix_word_bad")
-            yield of_forms(line, row["one_prefix_prefix"], forms, group, spelling)
+            found = of_forms(line, row["one_prefix_prefix"], forms, group, spelling)
+            if isinstance(found, Contrast) and not _begin_so((good, bad), found, spelling):
+                found = Note(line, OTHER_BEGINNING)
+            yield found
         else:
             yield of_sentences(line, good, bad, group, spelling)
+
+
+def _begin_so(sentences: tuple[Any, Any], found: Contrast, spelling: Spelling) -> bool:
+    """Whether two sentences begin with the words of a contrast, each followed by its form."""
+    before = len(found.words)
+    for sentence, form in zip(sentences, found.pair, strict=True):
+        words = spelling.words(sentence) if isinstance(sentence, str) else ()
+        if words[:before] != found.words or spelling.form(" ".join(words[before:][:1])) != (form,):
+            return False
+    return True
 
 
 def _feature_circuits(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
@@ -131,7 +145,7 @@ def _numbered_pairs(records: Records, spelling: Spelling) -> Iterator[Contrast |
 
 
 def _ioi(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
-    """Two names; the one that doesn't stand a second time is right."""
+    """Two names; the one that doesn't occur a second time is right."""
     for line, row in records.objects():
         text = str(row.get("clean") or row.get("text") or row.get("sentence"))
         names = _TWO_NAMES.search(text)
@@ -151,7 +165,7 @@ def _ioi(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
 
 
 def _greater_than(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
-    """From a year to a later year, whose century is there already.
+    """A year, and the century of a later year, which the two forms end.
 
     The forms are years halfway from the first year to the end and to the beginning of its century.
     """
@@ -237,7 +251,7 @@ def _is_numbered_pairs(records: Records) -> bool:
 
 
 def _is_bad_then_good(records: Records) -> bool:
-    """Whether lines are alike in pairs."""
+    """Whether each two lines are alike."""
     rows = records.rows[:200]
     if len(records.rows) % 2 or any(len(row) != 1 for _, row in rows):
         return False

@@ -22,8 +22,24 @@ NAMES = (OWN, *(one.name for one in FORMATS))
 
 PLAIN = Spelling()
 
-CONTRADICTORY = "pairs of which now one form is right, now the other, after the same words"
+CONTRADICTORY = "pairs whose right form isn't always the same after the same words"
 UNDIVIDED = "pairs whose two forms don't belong to different directions"
+
+
+class NoPairsError(TaskDataError):
+    """No row of a file gives a pair.
+
+    Attributes:
+        left_out: all rows, each with the reason.
+
+    Example:
+        >>> NoPairsError("a.tsv: expected pairs, found none", [Note(1, LONG)]).left_out[0].line
+        1
+    """
+
+    def __init__(self, message: str, left_out: Sequence[Note]) -> None:
+        super().__init__(message)
+        self.left_out = tuple(left_out)
 
 
 class Imported(NamedTuple):
@@ -54,7 +70,8 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
         spelling: how text becomes words.
 
     Raises:
-        TaskDataError: the file can't be read, its format isn't known, or it has no pairs.
+        TaskDataError: the file can't be read, or its format isn't known.
+        NoPairsError: no row of the file gives a pair.
 
     Example:
         >>> import tempfile
@@ -83,7 +100,7 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
             contrasts.append(found)
     contrasts = _distinct(contrasts, notes)
     if not contrasts:
-        raise TaskDataError(f"{file}: {_no_pairs(chosen, notes)}")
+        raise NoPairsError(f"{file}: {_no_pairs(chosen, notes)}", sorted(notes))
     if chosen.directions is None:
         sides = directions.guess(contrasts)
     else:
@@ -174,7 +191,7 @@ def _own(file: Path, spelling: Spelling) -> Imported:
 
 
 def _distinct(contrasts: Iterable[Contrast], notes: list[Note]) -> list[Contrast]:
-    """The first of each pair after the same words; what contradicts itself is left out."""
+    """The first of each pair after the same words, and none of pairs that contradict themselves."""
     alike: dict[tuple, list[Contrast]] = defaultdict(list)
     for one in contrasts:
         alike[one.words, frozenset(one.pair)].append(one)

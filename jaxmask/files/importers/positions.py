@@ -8,11 +8,11 @@ from typing import NamedTuple
 from jaxmask.files.importers.contrasts import Contrast
 
 # How positions were found, in words.
-GIVEN = "the file says where it is"
+GIVEN = "where the file says"
 TURNS = "another word there makes the other form right"
 PARTNER = "the first word that differs from the sentence whose other form is right"
-TELLS = "this word goes best with the right form"
-LAST = "nothing says where it is: the last word"
+TELLS = "the word that goes best with the right form"
+LAST = "the last word, as nothing says where it is"
 
 # A word tells the right form if it is more common before it than chance would have it, in standard
 # deviations; the first level that any word of a sentence reaches counts.
@@ -65,7 +65,7 @@ def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Positio
 
 
 class _Seen:
-    """What all sentences of a file say of their right forms.
+    """What all sentences of a file show about their right forms.
 
     Attributes:
         around: a sentence for each direction of right forms, by the words around a place.

@@ -121,7 +121,7 @@ def _json(text: str, file: Path) -> Records:
 
 
 def _parsed(text: str) -> Any:
-    """A value in JSON; None if the text isn't JSON, or too deep."""
+    """A value in JSON; None if the text isn't JSON, or is nested too deeply."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

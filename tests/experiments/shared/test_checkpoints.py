@@ -27,6 +27,22 @@ def test_parts_that_are_finished_are_kept_at_once(tmp_path, monkeypatch):
     assert keeper.due(True)
 
 
+def test_a_line_says_once_that_a_run_goes_on(tmp_path, capsys):
+    state = {"a": np.zeros(3)}
+    like = jax.eval_shape(lambda: jax.tree.map(jax.numpy.asarray, state))
+    keeper = Checkpoints(tmp_path, 0)
+    assert keeper.restore("x", like) is None
+    for name in ("x", "y"):
+        keeper.save(name, {"a": np.zeros(3, np.float32)})
+    assert capsys.readouterr().out == ""
+    again = Checkpoints(tmp_path, 0)
+    assert again.restore("none", like) is None
+    for name in ("x", "y"):
+        assert again.restore(name, like) is not None
+    line = f"going on from the last checkpoint in {tmp_path / 'checkpoints'}\n"
+    assert capsys.readouterr().out == line
+
+
 def test_a_checkpoint_of_another_shape_or_a_damaged_one_is_refused(tmp_path):
     keeper = Checkpoints(tmp_path, 0)
     keeper.save("x", {"a": np.zeros(3, np.float32)})

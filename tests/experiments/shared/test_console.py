@@ -24,6 +24,22 @@ def test_progress_of_few_steps(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_the_time_left_is_that_of_steps_and_not_of_compilation(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now[0])
+    with console.progress(4, "search") as advance_to:
+        for step, at in ((1, 100.0), (2, 102.0), (3, 104.0), (4, 106.0)):
+            now[0] = at  # the first step was compiled for 98 seconds
+            advance_to(step)
+    assert capsys.readouterr().out.splitlines() == [
+        "search: 1/4", "search: 2/4  4 s left", "search: 3/4  2 s left", "search: 4/4  0 s left",
+    ]  # fmt: skip
+    with console.progress(2, "measuring", even=False) as advance_to:
+        advance_to(1, last="harm")
+        advance_to(2)
+    assert capsys.readouterr().out.splitlines() == ["measuring: 1/2  last harm", "measuring: 2/2"]
+
+
 def test_progress_on_a_terminal_shows_the_values(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")

@@ -42,6 +42,19 @@ def test_an_experiment_begins_with_what_is_searched(model):
     ]
 
 
+def test_one_seed_and_less_than_one_unit_are_said_as_they_are(model):
+    task = number_agreement_task.generate(0)
+    task = task._replace(stimuli=task.stimuli[::20])
+    plan = Plan(SearchConfig(alpha=0.01), Design(split=Split(evaluation=100)), seeds=1)
+    lines = introduction(prepare(model_folder.load_model(model), task, plan.design), plan)
+    assert lines[:2] == [
+        "number_agreement, single-step: 1 seed, alpha 0.01 (at most 1 of 12 units)",
+        "alpha 0.01 is less than one of 12 units; one unit is allowed",
+    ]
+    for alpha, units in ((1 / 12, 12), (0.29, 100), (1.0, 1)):
+        assert module.below_one_unit(alpha, units) == []
+
+
 def test_a_direction_that_is_always_preferred_is_named(model):
     task = number_agreement_task.generate(0)
     task = task._replace(stimuli=task.stimuli[::20])
@@ -108,7 +121,7 @@ def test_a_run_reports_what_was_dropped(tmp_path, capsys):
     assert unknown > 0
     printed = capsys.readouterr().out
     assert "dropped: 18 pairs that the vocabulary can't express" in printed
-    assert f"read as <unk>: {unknown} other words that aren't in the vocabulary" in printed
+    assert f"read as <unk>: {unknown} other words, which the vocabulary lacks" in printed
     assert f"18 dropped, {unknown} words read as <unk>." in (tmp_path / "out/table.md").read_text()
 
 
@@ -126,3 +139,32 @@ def test_a_run_reports_what_was_left_out(model, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "left out of the data: 1 professions of a gender by their meaning" in printed
     assert "several words" not in printed
+
+
+def test_measures_of_trust_are_kept_for_a_run_that_is_stopped(tmp_path, monkeypatch):
+    """Started again, the run goes on from the measure at which it was stopped."""
+    asked = []
+
+    def assess(results, prepared, plan, level, observe, kept):
+        asked.append(dict(kept))
+        for number, name in enumerate(("accuracy", "unseen")):
+            observe(number, name)
+            if len(asked) == 1 and name == "unseen":
+                raise KeyboardInterrupt
+            kept[name] = {"value": number}
+        observe(2, "")
+        return kept
+
+    monkeypatch.setattr(module, "assess", assess)
+    monkeypatch.setattr(module, "identity", lambda results, level: f"of_{results}_{level}")
+    to = open_output(tmp_path, {})._replace(trust="fast")
+    with pytest.raises(KeyboardInterrupt):
+        module.measure_trust("a", None, None, to)
+    module.measure_trust("b", None, None, to)  # another set, of which nothing is kept
+    again = module.measure_trust("a", None, None, to)
+    assert asked == [{}, {}, {"accuracy": {"value": 0}}]
+    assert again == {"trust": {"accuracy": {"value": 0}, "unseen": {"value": 1}}}
+    (tmp_path / "checkpoints" / "trust_of_a_fast.json").write_text("cut off")
+    module.measure_trust("a", None, None, to)
+    assert asked[-1] == {}
+    assert module.measure_trust("a", None, None, to._replace(trust="none")) == {}

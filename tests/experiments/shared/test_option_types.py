@@ -22,6 +22,7 @@ from experiments.shared.options import Options
 
 SCRIPTS = Path(option_types.__file__).parents[1]
 NOWHERE = Path("/nowhere/at/all")
+SIGNED = ("support_low", "initial_location", "location_low", "location_high")  # may be negative
 WRITTEN = ("left_out", "pairs")  # options that name a file to write
 
 
@@ -50,7 +51,8 @@ def test_all_scripts_are_found():
     assert set(MAINS) == with_main
     for file in SCRIPTS.rglob("*.py"):
         others = [ast.unparse(call.func) for call in calls(file)]
-        if file.stem not in ("script", "start"):  # the one is run_script's, the other a process's
+        # One is run_script's, one reads what it is given, one is of a process of its own.
+        if file.stem not in ("script", "command_line", "start"):
             assert set(others) <= {"run_script", "ast.parse"}, file.stem
 
 
@@ -102,7 +104,8 @@ def beyond(hint: Any, name: str, folder: Path) -> list[Any]:
         if base is int:
             values += [-1, -(10**12), 10**12, 2**31, 1.5, True, float("nan")]
         elif base is float:
-            values += [-1e-9, -1.0, 1e30, float("nan"), float("inf"), -float("inf"), True]
+            values += [1e30, -1e30, float("nan"), float("inf"), -float("inf"), True]
+            values += [] if name in SIGNED else [-1e-9, -1.0]
         elif base is Path and name == "out":
             values += [folder / "file.txt", folder / "file.txt" / "below", Path("/proc/none")]
         elif base is Path and name in WRITTEN:
@@ -134,9 +137,33 @@ def test_each_option_has_a_range(script, places):
             with pytest.raises(OptionError) as refused:
                 option_types.check(dataclasses.replace(good, **{field.name: value}))
             message = str(refused.value)
-            assert message.startswith(f"{flag(field.name)}: expected "), message
+            name = option_types.shown_name(field.name, hints[field.name])
+            assert message.startswith(f"{name}: expected "), message
             assert message.isprintable(), repr(message)
             assert len(message) < 500, message
+
+
+def test_an_argument_without_a_flag_is_called_as_the_help_calls_it(places):
+    good = sound(MAINS["import_pairs"], places)
+    with pytest.raises(OptionError, match=r"^FILE: expected a file, found none at .*/nowhere"):
+        option_types.check(dataclasses.replace(good, file=NOWHERE))
+    with pytest.raises(OptionError, match=r"^PAIRS: expected a file that can be written"):
+        option_types.check(dataclasses.replace(good, pairs=places))
+
+
+def test_a_checkpoint_is_known_by_its_ending_or_its_content(places, tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"PK\x03\x04 and so on")
+    (tmp_path / "old.model").write_bytes(b"\x80\x02 and so on")
+    checkpoints = ["x.pt", "x.pth", str(tmp_path / "weights.bin"), str(tmp_path / "old.model")]
+    assert all(map(option_types.is_checkpoint, checkpoints))
+    (tmp_path / "model.pt").mkdir()
+    others = ["demo", "x", str(places / "file.txt"), str(tmp_path), str(tmp_path / "model.pt")]
+    assert not any(map(option_types.is_checkpoint, others))
+    search = sound(MAINS["search"], places)
+    for name in checkpoints[2:]:
+        with pytest.raises(OptionError, match=f"^--vocab: expected the vocabulary of {name}"):
+            option_types.check(dataclasses.replace(search, model=name))
+        option_types.check(dataclasses.replace(search, model=name, vocab=places / "file.txt"))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +171,13 @@ def test_each_option_has_a_range(script, places):
     [
         ("alpha", Options, [1e-6, 0.5, 1], [0, 0.0, 2, -0.0, np.nextafter(1.0, 2.0)]),
         ("beta", Options, [None, 1e-6, 1.0], [0.0, 1.5]),
+        ("support_low", Options, [None, -0.1, 0.0, -1e3], [1e-9, -1e4]),
+        ("support_high", Options, [None, 1.0, 1.1, 1e3], [0.99, 1e4]),
+        ("initial_location", Options, [None, -1e3, 0.0, 3.0], [-1e4, 1e4]),
+        ("location_low", Options, [None, -8.0, -1e3], [-1e4, 1e4]),
+        ("location_high", Options, [None, -8.0, 1e3], [-1e4, 1e4]),
+        ("multiplier_decay", Options, [None, 0.0, 1.0], [1.1]),
+        ("kl_rows", Options, [None, 0, 8], [-1, 10**9 + 1]),
         ("kl_weight", Options, [0, 0.0, 1e6], [1e7]),
         ("seeds", Options, [1, 10_000], [0, 10_001]),
         ("steps", Options, [None, 1, 10**9], [0, 10**9 + 1]),

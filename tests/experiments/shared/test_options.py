@@ -1,6 +1,8 @@
 """What the groups of options stand for."""
 
+import json
 import lzma
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,13 +12,14 @@ from experiments.shared.option_types import OptionError
 from experiments.shared.options import Options, SplitOptions, TaskName, TextOptions
 from jaxmask.intervention import Kind
 from jaxmask.models import model_folder
-from jaxmask.objective import NoKL, SampledKL
+from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
 from jaxmask.search import PAPER, SearchConfig
 from jaxmask.tasks import minimal_pairs
 from jaxmask.tasks.registry import PHENOMENA
 
 EXAMPLE = model_folder.BUNDLED_MODEL.parents[1] / "docs" / "examples" / "animacy.tsv"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 PAIRS = "sentence\tposition\ta\tb\n"
 
 
@@ -46,11 +49,29 @@ def test_every_task_can_be_asked_for():
 
 def test_options_reach_the_search():
     config = Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio").config()
-    assert (config.alpha, config.beta, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
+    assert (config.alpha, config.most_fractional, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
     assert config.surrogate == "log_ratio"
     config = Options(beta=0.1, rounds=3, shared_mask=False).config()
     assert (config.alpha, config.beta, config.kl) == (0.02, 0.1, SampledKL(8))
     assert (config.exchange_rounds, config.shared_mask) == (3, False)
+
+
+def test_options_reach_the_relaxed_mask():
+    config = Options(
+        temperature=0.2, support_low=-0.2, support_high=1.0, initial_location=0.0,
+        location_low=-20.0, location_high=20.0, multiplier_decay=0.0, batch_size=32,
+        batches="independent", gates="batch", kl_rows=3,
+    ).config()  # fmt: skip
+    assert config == SearchConfig(
+        temperature=0.2, support=(-0.2, 1.0), initial_location=0.0, lowest=-20.0, highest=20.0,
+        multiplier_decay=0.0, batch_size=32, batches="independent", gates="batch",
+        kl=SampledKL(3),
+    )  # fmt: skip
+    assert Options(support_high=1.0).config().support == (SearchConfig().support[0], 1.0)
+    assert Options(kl_rows=0).config().kl == ExactKL()
+    assert Options(kl_rows=0, kl_weight=0.0).config().kl == NoKL()
+    with pytest.raises(OptionError, match=r"^--location-high: expected more than 5, found 3$"):
+        Options(location_low=5.0).config()
 
 
 def test_without_options_the_plan_is_the_package_s():
@@ -65,10 +86,11 @@ def test_options_reach_the_design(tmp_path):
     chosen = Options(
         place="every", site="cell", reach="all", values="natural", context="primer", evaluation=7,
         split="word", split_seed=3, data=tmp_path, text=text, text_sentences=2, seeds=4,
+        development=5,
     )  # fmt: skip
     plan = chosen.plan()
     kind = Kind("cell", "all", "natural", "every")
-    assert plan.design == Design(kind, "primer", Split(7, "word", 3), tmp_path.name)
+    assert plan.design == Design(kind, "primer", Split(7, "word", 3, 5), tmp_path.name)
     assert plan.text == TextSample("text.txt", [["The", "doctor", "ran", "."]] * 2, 2)
     assert (plan.seeds, plan.method) == (4, "hard_concrete")
 
@@ -106,6 +128,23 @@ def test_data_of_another_kind_are_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(OptionError, match=r"isn't called like a task \(gender_bias\)"):
         load_task("minimal_pairs", named)
     assert load_task("minimal_pairs", file).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.bin", "weights.pt"])
+def test_how_a_checkpoint_was_read_is_said(name, tmp_path, capsys):
+    file, vocab = tmp_path / name, tmp_path / "vocab.txt"
+    file.write_bytes((FIXTURES / "state.zip.pt").read_bytes())
+    words = (FIXTURES / "vocab.txt").read_text()
+    vocab.write_text(words)
+    model = Options(model=str(file), vocab=vocab).load_model()
+    assert model.name == "weights"
+    assert capsys.readouterr().out == ""
+    vocab.write_text(json.dumps(words.splitlines()))
+    again = Options(model=str(file), vocab=vocab).load_model()
+    assert again.fingerprint == model.fingerprint
+    assert capsys.readouterr().out == f"{vocab}: read as JSON\n"
+    with pytest.raises(OptionError, match=r"^--dtype: expected float32 for a PyTorch"):
+        Options(model=str(file), vocab=vocab, dtype="bfloat16").load_model()
 
 
 def test_a_file_is_told_from_an_edited_one_of_the_same_name(tmp_path):

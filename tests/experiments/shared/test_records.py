@@ -12,7 +12,9 @@ def test_kept_results_are_of_the_same_settings(tmp_path):
     assert records.read(file, settings) is None
     records.write(file, settings, {"units": [1, 2]})
     assert records.read(file, settings) == {"units": [1, 2]}
-    with pytest.raises(RunFolderError, match=r"\(alpha\)"):
+    with pytest.raises(
+        RunFolderError, match=r"settings; alpha: 0\.5 there, 0\.4 now; choose another --out$"
+    ):
         records.read(file, {**settings, "alpha": 0.4})
     file.write_text("[]")
     with pytest.raises(RunFolderError, match="expected results"):

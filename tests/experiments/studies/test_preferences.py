@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.shared.console import print_table
 from experiments.studies import preferences
 from jaxmask.text.examples import Stimulus, Task, encode
 from jaxmask.text.vocabulary import Vocabulary
@@ -24,6 +25,24 @@ def advice(task, odds, vocabulary=VOCABULARY):
 def mixed(right, pairs=40):
     """Log-odds of pairs whose first form is right, of which the model prefers some."""
     return [1.0] * right + [-1.0] * (pairs - right)
+
+
+def test_long_names_of_groups_are_cut_in_the_middle(capsys):
+    uids = [f"regular_plural_subject_verb_agreement_{number}" for number in (1, 2)]
+    stimuli = [one for uid in uids for one in task(0, uid, pairs=2).stimuli]
+    both = Task("mine", ("singular", "plural"), stimuli, [])
+    table = preferences.group_table(both, encode(both, VOCABULARY), np.array([1.0, 1.0, -1.0, 2.0]))
+    print_table(table)
+    printed = capsys.readouterr().out
+    assert [row[0] for row in table.rows] == ["regul...nt_1", "regul...nt_2", "all"]
+    assert max(map(len, printed.splitlines())) <= 80
+    for row in table.rows:
+        assert any(line.split()[0] == row[0] for line in printed.splitlines() if line), row
+    alike = [one._replace(group=one.group.replace("plural", "odd" * 9)) for one in stimuli]
+    alike += [one._replace(group=one.group.replace("odd", "one")) for one in alike]
+    both = both._replace(stimuli=alike)
+    table = preferences.group_table(both, encode(both, VOCABULARY), np.ones(8))
+    assert len({row[0] for row in table.rows}) == 5
 
 
 def test_below_chance_is_attraction():

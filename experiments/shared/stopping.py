@@ -1,0 +1,37 @@
+"""What a script that is stopped (Ctrl-C) leaves behind, in words."""
+
+from pathlib import Path
+
+from jaxmask.report.cells import count
+
+FINISHED = ("summary.json", "methods/*/alpha_*.json")  # a file of these for each run
+CHECKPOINT = "checkpoints/*/*"
+
+_folders: list[Path] = []
+
+
+def begin() -> None:
+    """A script begins; it has kept nothing yet."""
+    _folders.clear()
+
+
+def keeps(folder: Path) -> None:
+    """A script keeps runs and checkpoints in a folder, or in the folders below it.
+
+    Of several calls the first one counts: a study begins with its own folder, and then its searches
+    name theirs.
+    """
+    _folders.append(folder)
+
+
+def kept() -> str:
+    """What there is if the script stops now."""
+    if not _folders:
+        return "nothing was kept"
+    folder = _folders[0]
+    finished = sum(1 for pattern in FINISHED for _ in folder.rglob(pattern))
+    there = [count(finished, "finished run")] * (finished > 0)
+    there += ["the last checkpoint"] * any(True for _ in folder.rglob(CHECKPOINT))
+    if not there:
+        return "nothing was kept, as there was no checkpoint yet (--checkpoint-minutes)"
+    return f"{folder} keeps {' and '.join(there)}; the same command goes on from there"

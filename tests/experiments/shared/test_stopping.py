@@ -1,0 +1,56 @@
+"""A script that is stopped says in a line what it leaves behind."""
+
+import dataclasses
+import sys
+
+import pytest
+
+from experiments.shared import stopping
+from experiments.shared.script import run_script
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """None."""
+
+
+def stopped(monkeypatch, capsys, before=lambda: None):
+    """What a script says that is stopped after some work."""
+
+    def work(options):
+        before()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["script"])
+    with pytest.raises(SystemExit) as end:
+        run_script(NoOptions, "script", "A script.", work)
+    assert capsys.readouterr().out == ""
+    return end.value.code
+
+
+def test_a_script_that_keeps_nothing(monkeypatch, capsys, tmp_path):
+    stopping.keeps(tmp_path)  # of an earlier script of this process
+    assert stopped(monkeypatch, capsys) == "stopped; nothing was kept"
+
+
+def test_what_is_kept_is_counted(monkeypatch, capsys, tmp_path):
+    def begin():
+        stopping.keeps(tmp_path)
+        stopping.keeps(tmp_path / "single")  # the first of the searches of a study
+
+    nothing = "stopped; nothing was kept, as there was no checkpoint yet (--checkpoint-minutes)"
+    assert stopped(monkeypatch, capsys, begin) == nothing
+    (tmp_path / "every" / "checkpoints" / "relaxation" / "1").mkdir(parents=True)
+    end = "; the same command goes on from there"
+    line = f"stopped; {tmp_path} keeps the last checkpoint{end}"
+    assert stopped(monkeypatch, capsys, begin) == line
+    (tmp_path / "single").mkdir()
+    (tmp_path / "single" / "summary.json").write_text("{}")
+    line = f"stopped; {tmp_path} keeps 1 finished run and the last checkpoint{end}"
+    assert stopped(monkeypatch, capsys, begin) == line
+    (tmp_path / "every" / "checkpoints" / "relaxation" / "1").rmdir()
+    folder = tmp_path / "methods" / "greedy"
+    folder.mkdir(parents=True)
+    (folder / "alpha_0.1_seed_0.json").write_text("{}")
+    line = f"stopped; {tmp_path} keeps 2 finished runs{end}"
+    assert stopped(monkeypatch, capsys, begin) == line
