@@ -1,6 +1,6 @@
 """Turns a PyTorch LSTM language model into a model folder, without torch.
 
-    python -m converters.gulordava MODEL.pt VOCAB.txt OUT_DIR
+    jaxmask convert MODEL.pt VOCAB.txt OUT_DIR
 
 For checkpoints of the ``word_language_model`` family, which Gulordava et al.'s model belongs to:
 an ``RNNModel`` with an ``encoder`` (Embedding), an ``rnn`` (LSTM) and a ``decoder`` (Linear), saved
@@ -145,7 +145,7 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
         names = suggested_names(described)
         raise CheckpointError(
             f"{checkpoint.source}: {some(sorted(faults))}"
-            + (f"; name the modules: python -m converters.gulordava ... {names}" if names else "")
+            + (f"; name the modules: jaxmask convert ... {names}" if names else "")
         )
     arrays, total = {}, 0
     for name in expected:

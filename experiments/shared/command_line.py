@@ -85,7 +85,7 @@ def described(docstring: str) -> str:
     """
     parts = []
     for paragraph in docstring.strip().split("\n\n"):
-        if not paragraph.lstrip().startswith("python -m"):
+        if not paragraph.lstrip().startswith(("python -m ", "jaxmask ")):
             parts.append(textwrap.fill(" ".join(paragraph.split()), 79, subsequent_indent="  "))
             continue
         for command in paragraph.replace("\\\n", " ").splitlines():

@@ -167,7 +167,7 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
     if dropped:
         lines.append(
             f"dropped: {report.count(dropped, 'pair')} that the vocabulary can't express; "
-            "experiments.check_data lists them"
+            "jaxmask check lists them"
         )
     if prepared.encoded.unknown:
         lines.append(
