@@ -32,11 +32,11 @@ def tables(summary: Summary) -> list[Table]:
 
 def markdown(summary: Summary) -> str:
     """What goes into ``table.md``: where it was measured, and all tables."""
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     heading = (
         f"# Benchmark\n\nModel {summary['model']['name']}, {summary['cores']} cores "
-        f"({summary['device']}), float32 matmul at {summary['matmul']['gflops']:.0f} GFLOP/s; "
-        + ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-        + ".\n"
+        f"({summary['device']}), products with precision {summary['precision']}, float32 matmul at "
+        f"{summary['matmul']['gflops']:.0f} GFLOP/s; {versions}.\n"
     )
     return "\n".join([heading, *map(report.to_markdown, tables(summary))])
 
@@ -49,14 +49,19 @@ def gradient_table(measured: Summary, model: Summary) -> Table:
             case["version"],
             str(case["seeds"]),
             _number(case["ms"]),
-            f"{case['necessary_gflop']:.3g}",
-            f"{case['matmul_share']:.0f}%",
+            _number(case["cpu_ms"]),
+            "" if case["necessary_gflop"] is None else f"{case['necessary_gflop']:.3g}",
+            "" if case["matmul_share"] is None else f"{case['matmul_share']:.0f}%",
             _times(case["times_naive_jax"]),
             _times(case["times_pytorch"]),
+            _times(case["times_pytorch_cpu"]),
         )
         for case in measured["cases"]
     )
-    header = ("Objective", "Version", "Seeds", "ms a seed", "GFLOP", "Share", "JAX", "PyTorch")
+    header = (
+        "Objective", "Version", "Seeds", "ms a seed", "CPU ms", "GFLOP", "Share", "JAX", "PyTorch",
+        "CPU",
+    )  # fmt: skip
     return Table(
         f"One gradient ({_sizes(model)}, batch of {measured['batch']})",
         header,
@@ -65,7 +70,8 @@ def gradient_table(measured: Summary, model: Summary) -> Table:
         f"experiments/benchmark_gradient.py; share: what it is of the "
         f"{measured['matmul_gflops']:.0f} GFLOP/s that a product of two matrices of side "
         f"{measured['square']} ran at in between. JAX, PyTorch: how many times as long the naive "
-        f"version takes, which has the exact KL or none. {LAST_WORD!r}: no softmax but the last.",
+        f"version takes, which has the exact KL or none; CPU: PyTorch's time of all cores in "
+        f"proportion to ours. {LAST_WORD!r}: no softmax but the last.",
     )
 
 
