@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 import jaxmask
-from experiments.benchmarks import gradient, memory, scaling, start, whole_search
+from experiments.benchmarks import gradient, growth, memory, scaling, start, whole_search
 from experiments.benchmarks.subject import (
     OF_TRANSFORMERS,
     SECTIONS,
@@ -44,6 +44,7 @@ MEASURES: Mapping[Section, Callable[[Benchmark], dict[str, Any]]] = {
     "evaluation": whole_search.measure_evaluation,
     "start": lambda benchmark: start.measure(benchmark.model or "demo", benchmark.vocab),
     "scaling": scaling.measure,
+    "growth": growth.measure,
 }
 
 

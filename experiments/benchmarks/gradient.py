@@ -48,6 +48,7 @@ from jaxmask.models.lstm.naive import NaiveObjective
 from jaxmask.models.transformer.model import TransformerModel
 from jaxmask.objective import KL, ExactKL, NoKL, Objective, SampledKL
 from jaxmask.pipeline.prepare import Prepared
+from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig
 
 if TYPE_CHECKING:  # needs PyTorch
@@ -172,8 +173,8 @@ def compiled(objective: Objective, seeds: int, config: SearchConfig) -> Callable
     """The first step of several searches as one compiled program."""
     keys = jax.random.split(jax.random.key(0), seeds)
     states = jax.vmap(search.init, (0, None, None))(keys, objective, config)
-    step = jax.jit(jax.vmap(search.step, (0, None, None)))
-    program = step.lower(states, objective, config).compile()
+    step = jax.vmap(search.step, (0, None, None))
+    program = Programs().compile("step", step, states, objective, config)
     return lambda: jax.block_until_ready(program(states, objective, config))
 
 

@@ -37,11 +37,11 @@ from jaxmask.search import SearchConfig
 from jaxmask.tasks import number_agreement
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
-Section = Literal["gradient", "memory", "search", "evaluation", "start", "scaling"]
+Section = Literal["gradient", "memory", "search", "evaluation", "start", "scaling", "growth"]
 SECTIONS: tuple[Section, ...] = (
-    "gradient", "memory", "search", "evaluation", "start", "scaling"
+    "gradient", "memory", "search", "evaluation", "start", "scaling", "growth"
 )  # fmt: skip
-OF_TRANSFORMERS: tuple[Section, ...] = ("gradient", "search", "start")
+OF_TRANSFORMERS: tuple[Section, ...] = ("gradient", "search", "start", "growth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class BenchmarkOptions:
     """Options of the benchmark."""
 
     only: Annotated[tuple[Section, ...], NotEmpty] = SECTIONS
-    """What to measure; of a transformer only gradient, search and start."""
+    """What to measure; of a transformer only gradient, search, start and growth."""
     model: Model | None = None
     """A model folder, also of Hugging Face, a .pt file (with --vocab), `demo`; an LSTM of 2 x 650
     with random weights if not given."""
@@ -114,6 +114,7 @@ class Sizes(NamedTuple):
         rounds: of exchange, likewise.
         scaling: for each size that is varied, its values.
         scaling_at: the values of those that aren't.
+        growth: numbers of seeds in one program.
     """
 
     hidden: int
@@ -124,6 +125,7 @@ class Sizes(NamedTuple):
     rounds: int | None
     scaling: Mapping[str, tuple[int, ...]]
     scaling_at: Mapping[str, int]
+    growth: tuple[int, ...]
 
 
 PAPER = Sizes(
@@ -141,6 +143,7 @@ PAPER = Sizes(
         "hidden": (128, 300, 650, 1024),
     },
     scaling_at={"seeds": 1, "batch": 64, "suffix": 2, "words": 50_001, "hidden": 650},
+    growth=(1, 10, 100, 1000),
 )
 QUICK = Sizes(
     hidden=6,
@@ -152,6 +155,7 @@ QUICK = Sizes(
     scaling={"seeds": (1, 2), "batch": (16, 32), "suffix": (1, 2), "words": (200, 300),
              "hidden": (6, 8)},
     scaling_at={"seeds": 1, "batch": 16, "suffix": 2, "words": 200, "hidden": 6},
+    growth=(1, 2),
 )  # fmt: skip
 
 

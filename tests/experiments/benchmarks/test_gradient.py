@@ -53,7 +53,7 @@ def test_ratios_are_those_of_the_times_of_one_seed(monkeypatch):
 
     for name, stand_in in {
         "prepared": lambda benchmark: None,
-        "ready": lambda case, examples: None,
+        "ready": lambda case, benchmark: None,
         "necessary_operations": lambda examples, kl: operations[kl],
         "subject": lambda benchmark: None,
         "rival_there": lambda model: False,
