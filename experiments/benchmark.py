@@ -18,8 +18,9 @@ from typing import Any
 import jax
 
 import jaxmask
-from experiments.benchmarks import gradient, memory, scaling, start, whole_search
+from experiments.benchmarks import gradient, growth, memory, scaling, start, whole_search
 from experiments.benchmarks.subject import (
+    OF_TRANSFORMERS,
     SECTIONS,
     Benchmark,
     BenchmarkOptions,
@@ -34,6 +35,7 @@ from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
 from experiments.shared.script import run_script
 from jaxmask.files.run_folder import check_run_folder, write_run
+from jaxmask.models.transformer.model import TransformerModel
 
 MEASURES: Mapping[Section, Callable[[Benchmark], dict[str, Any]]] = {
     "gradient": gradient.measure,
@@ -42,6 +44,7 @@ MEASURES: Mapping[Section, Callable[[Benchmark], dict[str, Any]]] = {
     "evaluation": whole_search.measure_evaluation,
     "start": lambda benchmark: start.measure(benchmark.model or "demo", benchmark.vocab),
     "scaling": scaling.measure,
+    "growth": growth.measure,
 }
 
 
@@ -51,7 +54,8 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
     # Compilation is part of what is measured: all of it is done here and now.
     jax.config.update("jax_enable_compilation_cache", False)
     started = time.perf_counter()
-    model = subject(benchmark).description()
+    searched = subject(benchmark)
+    model = searched.description()
     config = {
         **{key: value for key, value in dataclasses.asdict(options).items() if key != "out"},
         "vocab": None if options.vocab is None else options.vocab.name,
@@ -63,6 +67,7 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "model": model,
         "device": jax.devices()[0].device_kind,
+        "precision": jax.config.values["jax_default_matmul_precision"] or "default",
         "cores": os.cpu_count(),
         "matmul": {"gflops": rate, "side": side},
         "versions": versions(),
@@ -71,7 +76,8 @@ def work(options: BenchmarkOptions) -> dict[str, Any]:
         f"float32 matmul, {side} x {side}: {rate:.0f} GFLOP/s on {summary['cores']} cores\n",
         soft_wrap=True,
     )
-    for section in SECTIONS:
+    measured = OF_TRANSFORMERS if isinstance(searched, TransformerModel) else SECTIONS
+    for section in measured:
         if section in options.only:
             summary[section] = MEASURES[section](benchmark)
             for table in tables({"model": model, section: summary[section]}):

@@ -10,8 +10,10 @@ Nothing else in the project needs PyTorch; this module is imported only where it
 """
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -26,6 +28,35 @@ from jaxmask.search import SearchConfig, losses
 from jaxmask.text.examples import Examples
 
 TOP = math.tanh(EDGE)  # values clipped to [-EDGE, EDGE] reach baselines of -1 and 1
+
+
+class FrozenModel(Protocol):
+    """What the search asks of a model in PyTorch."""
+
+    units: int
+    decoder: Callable[[torch.Tensor], torch.Tensor]
+
+    def begin(self, context: Any) -> Any:
+        """What is read before every sentence, as the model wants it."""
+
+    def states(self, tokens: torch.Tensor, context: Any) -> torch.Tensor:
+        """What the decoder reads after each token."""
+
+    def altered_states(
+        self,
+        tokens: torch.Tensor,
+        context: Any,
+        position: torch.Tensor,
+        mask: torch.Tensor,
+        baseline: torch.Tensor,
+    ) -> torch.Tensor:
+        """The same with an intervention at one token of each row."""
+
+
+def device() -> torch.device:
+    """Where PyTorch computes: on a GPU if JAX does."""
+    on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
 
 
 class LanguageModel(torch.nn.Module):
@@ -43,20 +74,30 @@ class LanguageModel(torch.nn.Module):
             self.rnn = torch.nn.LSTM(embedding, hidden, len(params["lstm"]), batch_first=True)
             self.decoder = torch.nn.Linear(hidden, words)
         self.load_state_dict(weights, assign=True)
-        self.rnn.flatten_parameters()
         self.requires_grad_(False)
+        self.to(device())
+        self.rnn.flatten_parameters()
 
-    def states(
-        self, tokens: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor:
+    @property
+    def units(self) -> int:
+        """Number of units of all layers."""
+        return self.rnn.num_layers * self.rnn.hidden_size
+
+    def begin(self, context: LSTMState) -> list[torch.Tensor]:
+        """Our state before every sentence, (layers, 1, hidden) each."""
+        layers = self.rnn.num_layers
+        return [torch.tensor(np.asarray(x)).reshape(layers, 1, -1).to(device()) for x in context]
+
+    def states(self, tokens: torch.Tensor, context: list[torch.Tensor]) -> torch.Tensor:
         """The top layer's states after each token, (batch, time, hidden)."""
-        return self.rnn(self.encoder(tokens), context)[0]
+        before = tuple(x.expand(-1, len(tokens), -1).contiguous() for x in context)
+        return self.rnn(self.encoder(tokens), before)[0]
 
     def altered_states(
         self,
         tokens: torch.Tensor,
-        context: tuple[torch.Tensor, torch.Tensor],
-        position: int,
+        context: list[torch.Tensor],
+        position: torch.Tensor,
         mask: torch.Tensor,
         baseline: torch.Tensor,
     ) -> torch.Tensor:
@@ -64,23 +105,29 @@ class LanguageModel(torch.nn.Module):
 
         Args:
             tokens: (batch, time).
-            context: hidden and cell states before the first token, (layers, batch, hidden).
-            position: of the token.
+            context: hidden and cell states before the first token, (layers, 1, hidden).
+            position: of the token; the same for all rows.
             mask: (batch, units), units of all layers side by side.
             baseline: likewise.
+
+        Raises:
+            ValueError: the rows are intervened on at different positions.
         """
+        at = int(position[0])
+        if (position != at).any():
+            raise ValueError("expected one position of intervention for all examples")
         below, width = self.encoder(tokens), self.rnn.hidden_size
         for layer in range(self.rnn.num_layers):
             units = slice(layer * width, (layer + 1) * width)
             w_x, w_h, b_x, b_h = self.rnn.all_weights[layer]
             gates = functional.linear(below, w_x, b_x + b_h)
-            h, c = (state[layer] for state in context)
+            h, c = (state[layer].expand(len(tokens), -1) for state in context)
             altered = []
             for time in range(tokens.shape[1]):
                 i, f, g, o = (gates[:, time] + h @ w_h.T).chunk(4, dim=1)
                 c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
                 h = torch.sigmoid(o) * torch.tanh(c)
-                if time == position:
+                if time == at:
                     h = (1.0 - mask[:, units]) * h + mask[:, units] * baseline[:, units]
                 altered.append(h)
             below = torch.stack(altered, dim=1)
@@ -98,9 +145,9 @@ class PlainSearch:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: FrozenModel,
         examples: Examples,
-        context: LSTMState,
+        context: Any,
         config: SearchConfig,
         softmaxes: Literal["all", "last"] = "all",
         seed: int = 0,
@@ -116,29 +163,24 @@ class PlainSearch:
             seed: of all that is random.
 
         Raises:
-            ValueError: the examples are intervened on at different positions, or the surrogate
-                isn't the default one.
+            ValueError: the surrogate isn't the default one, or the KL lacks softmaxes.
         """
-        if len(set(examples.position.tolist())) != 1:
-            raise ValueError("expected one position of intervention for all examples")
         if config.surrogate != SearchConfig().surrogate:
             raise ValueError(f"surrogate: expected the default, found {config.surrogate}")
         if softmaxes == "last" and config.kl != NoKL():
             raise ValueError("softmaxes: the KL needs them at all words")
         self.model, self.config, self.softmaxes, self.done = model, config, softmaxes, 0
-        self.tokens, self.length, self.pair, self.direction = (
-            torch.tensor(x, dtype=torch.long)
-            for x in (examples.tokens, examples.length, examples.pair, examples.direction)
+        names = ("tokens", "length", "pair", "direction", "position")
+        self.tokens, self.length, self.pair, self.direction, self.position = (
+            torch.tensor(getattr(examples, name), dtype=torch.long, device=device())
+            for name in names
         )
-        self.position = int(examples.position[0])
-        layers = model.rnn.num_layers
-        self.context = [torch.tensor(np.asarray(x)).reshape(layers, 1, -1) for x in context]
+        self.context = model.begin(context)
         self.generator = torch.Generator().manual_seed(seed)
-        units = layers * model.rnn.hidden_size
-        masks = 1 if config.shared_mask else 2
-        self.location = torch.full((masks, units), self._first_location()).requires_grad_()
-        self.values = 0.1 * torch.randn((2, units), generator=self.generator)
-        self.values.requires_grad_()
+        masks, first = 1 if config.shared_mask else 2, self._first_location()
+        self.location = torch.full((masks, model.units), first, device=device()).requires_grad_()
+        values = 0.1 * torch.randn((2, model.units), generator=self.generator)
+        self.values = values.to(device()).requires_grad_()
         self.multipliers = [0.0, 0.0]
         self.optimizer = torch.optim.Adam(
             [
@@ -151,7 +193,8 @@ class PlainSearch:
         """Rows of examples, and uniform noise for their gates."""
         rows = torch.randint(len(self.tokens), (size,), generator=self.generator)
         noise = torch.rand((size, self.location.shape[1]), generator=self.generator)
-        return rows, noise.clamp_min(torch.finfo(torch.float32).tiny)
+        noise = noise.clamp_min(torch.finfo(torch.float32).tiny)
+        return rows.to(device()), noise.to(device())
 
     def loss(
         self,
@@ -164,15 +207,14 @@ class PlainSearch:
             rows: of the examples.
             noise: in (0, 1), (rows, units).
         """
-        tokens, length, pair, direction = (
-            x[rows] for x in (self.tokens, self.length, self.pair, self.direction)
+        tokens, length, pair, direction, position = (
+            x[rows] for x in (self.tokens, self.length, self.pair, self.direction, self.position)
         )
-        context = tuple(x.expand(-1, len(rows), -1).contiguous() for x in self.context)
         gates = self._gates(noise, self.location[direction % len(self.location)])
         top = self.model.altered_states(
-            tokens, context, self.position, gates, torch.tanh(self.values)[direction] / TOP
+            tokens, self.context, position, gates, torch.tanh(self.values)[direction] / TOP
         )
-        each, last = torch.arange(len(rows)), length - 1
+        each, last = torch.arange(len(rows), device=device()), length - 1
         if self.softmaxes == "last":
             top, last = top[each, last].unsqueeze(1), torch.zeros_like(last)
         intervened = functional.log_softmax(self.model.decoder(top), dim=-1)
@@ -181,10 +223,10 @@ class PlainSearch:
         loss = torch.sigmoid(log_ratio).mean() / _sigmoid(losses.TYPICAL_LOG_RATIO)
         if self.config.kl != NoKL():
             with torch.no_grad():
-                untouched = self.model.decoder(self.model.states(tokens, context))
+                untouched = self.model.decoder(self.model.states(tokens, self.context))
                 original = functional.log_softmax(untouched, dim=-1)
             kl = (original.exp() * (original - intervened)).sum(dim=-1)
-            inside = torch.arange(tokens.shape[1]) < length.unsqueeze(1)
+            inside = torch.arange(tokens.shape[1], device=device()) < length.unsqueeze(1)
             mean = ((kl * inside).sum(dim=1) / length).mean()
             loss = loss + self.config.kl_weight / math.exp(losses.TYPICAL_LOG_RATIO) * mean
         return loss
@@ -221,7 +263,7 @@ class PlainSearch:
         mask.scatter_(1, self.location.detach().topk(units, dim=1).indices, 1.0)
         baseline = torch.tanh(self.values.detach()) / TOP
         return Intervention(
-            jnp.asarray(mask.expand_as(baseline).numpy()), jnp.asarray(baseline.numpy())
+            jnp.asarray(mask.expand_as(baseline).cpu().numpy()), jnp.asarray(baseline.cpu().numpy())
         )
 
     def _target(self, limit: float) -> float:

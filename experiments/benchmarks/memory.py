@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from experiments.benchmarks.gradient import Case, ready
-from experiments.benchmarks.subject import Benchmark, prepared, subject, torch_there
+from experiments.benchmarks.subject import Benchmark, subject, torch_there
 
 _PROCESS = Path("/proc/self")  # Linux only
 _FORGET_PEAK = "5"  # see proc_pid_clear_refs(5)
@@ -45,7 +45,7 @@ def beyond_weights(benchmark: Benchmark, case: Case) -> float | None:
         (_PROCESS / "clear_refs").write_text(_FORGET_PEAK)
     except OSError:
         return None
-    ready(case, prepared(benchmark))()
+    ready(case, benchmark)()
     peak = _resident("VmHWM")
     # PyTorch has a copy of its own.
     copied = sum(x.nbytes for x in jax.tree.leaves(params)) if case.version == "PyTorch" else 0

@@ -52,7 +52,9 @@ def measure(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "at": dict(of.scaling_at),
         "points": {
-            name: [{"value": value, "ms": 1e3 * seconds[points[name, value]]} for value in values]
+            name: [
+                {"value": value, "ms": 1e3 * seconds[points[name, value]].wall} for value in values
+            ]
             for name, values in of.scaling.items()
         },
     }

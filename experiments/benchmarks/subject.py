@@ -26,18 +26,22 @@ from experiments.shared.option_types import (
     TextFile,
     check,
 )
+from jaxmask.intervention import Kind
+from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.lstm import network
 from jaxmask.models.lstm.model import LSTMModel
-from jaxmask.pipeline.plan import Plan
+from jaxmask.models.transformer.model import TransformerModel
+from jaxmask.pipeline.plan import Design, Plan
 from jaxmask.pipeline.prepare import Prepared, prepare
 from jaxmask.search import SearchConfig
 from jaxmask.tasks import number_agreement
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, Vocabulary
 
-Section = Literal["gradient", "memory", "search", "evaluation", "start", "scaling"]
+Section = Literal["gradient", "memory", "search", "evaluation", "start", "scaling", "growth"]
 SECTIONS: tuple[Section, ...] = (
-    "gradient", "memory", "search", "evaluation", "start", "scaling"
+    "gradient", "memory", "search", "evaluation", "start", "scaling", "growth"
 )  # fmt: skip
+OF_TRANSFORMERS: tuple[Section, ...] = ("gradient", "search", "start", "growth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +49,10 @@ class BenchmarkOptions:
     """Options of the benchmark."""
 
     only: Annotated[tuple[Section, ...], NotEmpty] = SECTIONS
-    """What to measure."""
+    """What to measure; of a transformer only gradient, search, start and growth."""
     model: Model | None = None
-    """A model folder, a .pt file (with --vocab), `demo`; random weights, 2 x 650, if not given."""
+    """A model folder, also of Hugging Face, a .pt file (with --vocab), `demo`; an LSTM of 2 x 650
+    with random weights if not given."""
     vocab: TextFile | None = None
     """Vocabulary of a .pt file: one word a line."""
     alpha: Fraction = 0.02
@@ -109,6 +114,7 @@ class Sizes(NamedTuple):
         rounds: of exchange, likewise.
         scaling: for each size that is varied, its values.
         scaling_at: the values of those that aren't.
+        growth: numbers of seeds in one program.
     """
 
     hidden: int
@@ -119,6 +125,7 @@ class Sizes(NamedTuple):
     rounds: int | None
     scaling: Mapping[str, tuple[int, ...]]
     scaling_at: Mapping[str, int]
+    growth: tuple[int, ...]
 
 
 PAPER = Sizes(
@@ -136,6 +143,7 @@ PAPER = Sizes(
         "hidden": (128, 300, 650, 1024),
     },
     scaling_at={"seeds": 1, "batch": 64, "suffix": 2, "words": 50_001, "hidden": 650},
+    growth=(1, 10, 100, 1000),
 )
 QUICK = Sizes(
     hidden=6,
@@ -147,6 +155,7 @@ QUICK = Sizes(
     scaling={"seeds": (1, 2), "batch": (16, 32), "suffix": (1, 2), "words": (200, 300),
              "hidden": (6, 8)},
     scaling_at={"seeds": 1, "batch": 16, "suffix": 2, "words": 200, "hidden": 6},
+    growth=(1, 2),
 )  # fmt: skip
 
 
@@ -163,7 +172,9 @@ def plan(benchmark: Benchmark) -> Plan:
         alpha=benchmark.alpha,
         **{name: value for name, value in lengths.items() if value is not None},
     )
-    return Plan(config, seeds=benchmark.seeds)
+    model = subject(benchmark)
+    kind = Kind(next(iter(model.sites)), values=model.usual_values)
+    return Plan(config, Design(kind, model.contexts[0]), seeds=benchmark.seeds)
 
 
 def random_model(hidden: int, words: int) -> LSTMModel:
@@ -176,7 +187,7 @@ def random_model(hidden: int, words: int) -> LSTMModel:
 
 
 @functools.cache
-def subject(benchmark: Benchmark) -> LSTMModel:
+def subject(benchmark: Benchmark) -> LanguageModel:
     """The model that is searched."""
     of = sizes(benchmark)
     if benchmark.model is None:
@@ -196,6 +207,12 @@ def torch_there() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def rival_there(model: LanguageModel) -> bool:
+    """Is what a model is searched with in PyTorch installed?"""
+    hooked = isinstance(model, TransformerModel)
+    return torch_there() and (not hooked or importlib.util.find_spec("transformers") is not None)
+
+
 def all_ready(makers: Mapping[Hashable, Callable[[], Any]]) -> dict[Hashable, Any]:
     """What each of several functions makes; as many at a time as there are cores.
 
@@ -205,17 +222,32 @@ def all_ready(makers: Mapping[Hashable, Callable[[], Any]]) -> dict[Hashable, An
         return dict(zip(makers, pool.map(lambda make: make(), makers.values()), strict=True))
 
 
-def medians(work: Mapping[Hashable, Callable[[], Any]], repeats: int) -> dict[Hashable, float]:
+class Taken(NamedTuple):
+    """Seconds that a piece of work took.
+
+    Attributes:
+        wall: from its beginning to its end.
+        cpu: of all cores together; other work on the machine hardly changes them.
+    """
+
+    wall: float
+    cpu: float
+
+
+def medians(work: Mapping[Hashable, Callable[[], Any]], repeats: int) -> dict[Hashable, Taken]:
     """Median seconds of each of several pieces of work, after a run that isn't counted.
 
     They are run in turns, so that whatever else the machine does meanwhile hits all of them.
     """
-    seconds: dict[Hashable, list[float]] = {name: [] for name in work}
+    seconds: dict[Hashable, list[Taken]] = {name: [] for name in work}
     for name in [*work] + [*work] * repeats:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         work[name]()
-        seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
+        seconds[name].append(Taken(time.perf_counter() - start, time.process_time() - used))
+    return {
+        name: Taken(*map(statistics.median, zip(*taken[1:], strict=True)))
+        for name, taken in seconds.items()
+    }
 
 
 def square_matmul(side: int) -> Callable[[], Any]:
@@ -228,5 +260,5 @@ def square_matmul(side: int) -> Callable[[], Any]:
 def matmul_rate(benchmark: Benchmark) -> float:
     """Float32 operations a second of a big square matmul on this machine, now."""
     side = sizes(benchmark).square
-    (seconds,) = medians({"matmul": square_matmul(side)}, 2 * sizes(benchmark).repeats + 1).values()
-    return 2.0 * side**3 / seconds
+    (taken,) = medians({"matmul": square_matmul(side)}, 2 * sizes(benchmark).repeats + 1).values()
+    return 2.0 * side**3 / taken.wall

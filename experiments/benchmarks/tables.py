@@ -15,12 +15,13 @@ _LONG = 0.5  # seconds; programs that compile faster are counted together
 def tables(summary: Summary) -> list[Table]:
     """A table, or a few, for each section that was measured."""
     makers = {
-        "gradient": (gradient_table,),
+        "gradient": (gradient_table, cores_table),
         "memory": (memory_table,),
         "search": (search_table, compilation_table),
         "evaluation": (evaluation_table,),
         "start": (start_table,),
         "scaling": (scaling_table,),
+        "growth": (growth_table,),
     }
     return [
         make(summary[name], summary["model"])
@@ -32,11 +33,11 @@ def tables(summary: Summary) -> list[Table]:
 
 def markdown(summary: Summary) -> str:
     """What goes into ``table.md``: where it was measured, and all tables."""
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
     heading = (
         f"# Benchmark\n\nModel {summary['model']['name']}, {summary['cores']} cores "
-        f"({summary['device']}), float32 matmul at {summary['matmul']['gflops']:.0f} GFLOP/s; "
-        + ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-        + ".\n"
+        f"({summary['device']}), products with precision {summary['precision']}, float32 matmul at "
+        f"{summary['matmul']['gflops']:.0f} GFLOP/s; {versions}.\n"
     )
     return "\n".join([heading, *map(report.to_markdown, tables(summary))])
 
@@ -49,8 +50,8 @@ def gradient_table(measured: Summary, model: Summary) -> Table:
             case["version"],
             str(case["seeds"]),
             _number(case["ms"]),
-            f"{case['necessary_gflop']:.3g}",
-            f"{case['matmul_share']:.0f}%",
+            "" if case["necessary_gflop"] is None else f"{case['necessary_gflop']:.3g}",
+            "" if case["matmul_share"] is None else f"{case['matmul_share']:.0f}%",
             _times(case["times_naive_jax"]),
             _times(case["times_pytorch"]),
         )
@@ -66,6 +67,26 @@ def gradient_table(measured: Summary, model: Summary) -> Table:
         f"{measured['matmul_gflops']:.0f} GFLOP/s that a product of two matrices of side "
         f"{measured['square']} ran at in between. JAX, PyTorch: how many times as long the naive "
         f"version takes, which has the exact KL or none. {LAST_WORD!r}: no softmax but the last.",
+    )
+
+
+def cores_table(measured: Summary, model: Summary) -> Table:
+    """The same gradients by the time of all cores, which other work on the machine changes less."""
+    rows = tuple(
+        (
+            case["objective"],
+            case["version"],
+            str(case["seeds"]),
+            _number(case["cpu_ms"]),
+            _times(case["times_pytorch_cpu"]),
+        )
+        for case in measured["cases"]
+    )
+    return Table(
+        f"One gradient, time of all cores together ({_sizes(model)})",
+        ("Objective", "Version", "Seeds", "ms a seed", "PyTorch"),
+        rows,
+        "Of the processor: where a GPU computes, it is what the processor does meanwhile.",
     )
 
 
@@ -192,6 +213,28 @@ def scaling_table(measured: Summary, model: Summary) -> Table:
         f"Where not varied: {at['seeds']} seed{'s' * (at['seeds'] > 1)}, {at['batch']} sentences a "
         f"batch with {at['suffix']} words after the intervened one, {at['words']:,} words, "
         f"2 x {at['hidden']} units. x: how many times the first.",
+    )
+
+
+def growth_table(measured: Summary, model: Summary) -> Table:
+    """Memory and time of one program by its number of seeds."""
+    rows = tuple(
+        (
+            f"{point['seeds']:,}",
+            f"{point['step_mb']:,.0f}",
+            f"{point['exchange_mb']:,.0f}",
+            "" if point["ms"] is None else _number(point["ms"]),
+            "" if point["ms_a_seed"] is None else _number(point["ms_a_seed"]),
+            f"{point['compile']:.1f}",
+        )
+        for point in measured["points"]
+    )
+    return Table(
+        f"Seeds in one program ({_sizes(model)})",
+        ("Seeds", "MB of a step", "MB of a round", "ms a step", "ms a seed", "Compilation"),
+        rows,
+        "Memory by the compiler's own count, weights and examples included. No time where it is "
+        "more than searches may take on this device; they then take parts of the seeds in turn.",
     )
 
 

@@ -15,7 +15,7 @@ from experiments.benchmarks.subject import (
     Benchmark,
     plan,
     prepared,
-    torch_there,
+    rival_there,
 )
 from experiments.shared.console import progress
 from experiments.shared.experiment import search_progress
@@ -23,6 +23,7 @@ from jaxmask import report, search
 from jaxmask.evaluate import Evaluation, evaluate
 from jaxmask.intervention import Intervention, single_step
 from jaxmask.models.lstm import objective
+from jaxmask.models.transformer.model import TransformerModel
 from jaxmask.objective import NoKL, Objective
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.pipeline.search_all import search_all
@@ -71,10 +72,10 @@ def measure(benchmark: Benchmark) -> dict[str, Any]:
     if benchmark.naive_steps:
         versions += [
             _extrapolated(name, take, benchmark, steps)
-            for name, take in _naive_versions(examples, config).items()
+            for name, take in _naive_versions(benchmark, config).items()
         ]
-    if benchmark.torch_search and torch_there():
-        versions.append(_torch_search(examples, config.replace(steps=steps), benchmark.seeds))
+    if benchmark.torch_search and rival_there(examples.model):
+        versions.append(_torch_search(benchmark, config.replace(steps=steps)))
     return {
         "alpha": benchmark.alpha,
         "seeds": benchmark.seeds,
@@ -146,11 +147,16 @@ def measure_evaluation(benchmark: Benchmark) -> dict[str, Any]:
     return measured
 
 
-def _naive_versions(examples: Prepared, config: SearchConfig) -> dict[str, Steps]:
-    """One seed's steps with the naive objective in JAX, and in PyTorch where it is installed."""
-    versions: dict[str, Steps] = {"naive JAX": lambda n: _jax_steps(examples, config, n)}
-    if torch_there():
-        versions["PyTorch"] = lambda n: _torch_steps(in_torch(examples, config), n)
+def _naive_versions(benchmark: Benchmark, config: SearchConfig) -> dict[str, Steps]:
+    """One seed's steps with the naive objective in JAX, and in PyTorch where it is installed.
+
+    A transformer has no naive version in JAX.
+    """
+    examples, versions = prepared(benchmark), {}
+    if not isinstance(examples.model, TransformerModel):
+        versions["naive JAX"] = lambda n: _jax_steps(examples, config, n)
+    if rival_there(examples.model):
+        versions["PyTorch"] = lambda n: _torch_steps(in_torch(benchmark, config), n)
     return versions
 
 
@@ -185,20 +191,20 @@ def _extrapolated(name: str, steps_of: Steps, benchmark: Benchmark, steps: int) 
     }
 
 
-def _torch_search(examples: Prepared, config: SearchConfig, seeds: int) -> dict[str, Any]:
+def _torch_search(benchmark: Benchmark, config: SearchConfig) -> dict[str, Any]:
     """A whole search in PyTorch: what it finds, and the time of as many as there are seeds."""
-    plain = in_torch(examples, config)
+    plain = in_torch(benchmark, config)
     with progress(config.steps, "PyTorch, whole search") as advance_to:
         taken = 0.0
         for number, seconds in enumerate(_torch_steps(plain, config.steps)):
             taken += seconds
             advance_to(number + 1)
     found = jax.tree.map(lambda x: x[None], plain.found())
-    evaluations = ensemble.evaluations(found, examples.evaluation_objective)
+    evaluations = ensemble.evaluations(found, prepared(benchmark).evaluation_objective)
     return {
         "version": "PyTorch, one whole",
         "timed_steps": config.steps,
-        "seconds": taken * seeds,
+        "seconds": taken * benchmark.seeds,
         **_quality(found, evaluations),
     }
 

@@ -62,7 +62,8 @@ def test_command_line(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert {*only, "seconds"} == set(summary) - {"model", "device", "cores", "matmul", "versions"}
+    where = {"model", "device", "precision", "cores", "matmul", "versions"}
+    assert {*only, "seconds"} == set(summary) - where
     assert (tmp_path / "run" / "figures" / "scaling.png").stat().st_size > 20_000
     compiled = {entry["program"]: entry["times"] for entry in summary["search"]["compilations"]}
     assert compiled["scan"] == 2  # of the relaxation, and rounds of exchange

@@ -8,7 +8,7 @@ from support.small_model import CONFIG
 
 from experiments.benchmarks import gradient, subject
 from experiments.benchmarks.gradient import Case
-from experiments.benchmarks.subject import Benchmark
+from experiments.benchmarks.subject import Benchmark, Taken
 from jaxmask.search import SearchConfig
 
 
@@ -49,19 +49,21 @@ def test_ratios_are_those_of_the_times_of_one_seed(monkeypatch):
 
     def medians(work, repeats):
         assert set(work) == set(taken)
-        return dict(taken)
+        return {case: Taken(seconds, 2 * seconds) for case, seconds in taken.items()}
 
     for name, stand_in in {
         "prepared": lambda benchmark: None,
-        "ready": lambda case, examples: None,
+        "ready": lambda case, benchmark: None,
         "necessary_operations": lambda examples, kl: operations[kl],
-        "torch_there": lambda: False,
+        "subject": lambda benchmark: None,
+        "rival_there": lambda model: False,
         "medians": medians,
     }.items():
         monkeypatch.setattr(gradient, name, stand_in)
     measured = gradient.measure(Benchmark(quick=True, seeds=4))
     assert measured["matmul_gflops"] == pytest.approx(50.0)
     found = {(c["objective"], c["version"], c["seeds"]): c for c in measured["cases"]}
+    assert found["sampled KL", "ours", 4]["cpu_ms"] == pytest.approx(250.0)
     assert found["sampled KL", "ours", 4]["ms"] == pytest.approx(125.0)
     assert found["sampled KL", "ours", 4]["times_naive_jax"] == pytest.approx(3.0 / 0.125)
     assert found["sampled KL", "ours", 1]["times_naive_jax"] == pytest.approx(3.0 / 0.2)

@@ -14,11 +14,10 @@ def test_memory_is_what_comes_after_the_weights(monkeypatch):
     """A known block of memory, held for a while."""
     megabytes = 150
 
-    def ready(case, examples):
+    def ready(case, benchmark):
         return lambda: np.ones(megabytes * 1_000_000 // 8).sum()
 
     monkeypatch.setattr(memory, "ready", ready)
-    monkeypatch.setattr(memory, "prepared", lambda benchmark: None)
     taken = memory.beyond_weights(QUICK, Case("exact KL", "ours"))
     if not memory._PROCESS.is_dir():
         assert taken is None

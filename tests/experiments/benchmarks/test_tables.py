@@ -13,7 +13,8 @@ SUMMARY = {
     "model": LARGE,
     "gradient": {
         "matmul_gflops": 212.3, "square": 2048, "repeats": 5, "batch": 64,
-        "cases": [CASE | {"ms": 2345.6, "necessary_gflop": 31.23, "matmul_share": 77.7,
+        "cases": [CASE | {"ms": 2345.6, "cpu_ms": 4691.2, "times_pytorch_cpu": 99.9,
+                          "necessary_gflop": 31.23, "matmul_share": 77.7,
                           "times_naive_jax": 123.4, "times_pytorch": None}],
     },
     "memory": {"cases": [CASE | {"megabytes": None}]},
@@ -41,6 +42,11 @@ SUMMARY = {
             for name, values in subject.PAPER.scaling.items()
         },
     },
+    "growth": {"points": [
+        {"seeds": 1000, "step_mb": 123_456.0, "exchange_mb": 98_765.0, "compile": 123.4,
+         "ms": 32_100.0, "ms_a_seed": 32.1},
+        {"seeds": 1000, "step_mb": 1.0, "exchange_mb": 1.0, "compile": 1.0, "ms": None,
+         "ms_a_seed": None}]},
 }  # fmt: skip
 
 
