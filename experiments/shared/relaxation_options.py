@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from experiments.shared.option_types import Count, CountOrZero, OptionError, Rate, Share, real
 from jaxmask.objective import KL, ExactKL, SampledKL
-from jaxmask.search import SearchConfig
+from jaxmask.search import SearchConfig, parameters
 
 Location = Annotated[float, real(-1e3, 1e3)]
 Left = Annotated[float, real(-1e3, 0.0)]
@@ -52,9 +52,10 @@ class RelaxationOptions:
         given: dict[str, Any] = {name: getattr(self, name) for name in (*names, "gates")}
         given |= {"lowest": self.location_low, "highest": self.location_high}
         config = config.replace(**{name: x for name, x in given.items() if x is not None})
-        if config.lowest >= config.highest:
+        lowest = parameters.lowest_location(config)
+        if lowest >= config.highest:
             raise OptionError(
-                f"--location-high: expected more than {config.lowest:g}, found {config.highest:g}"
+                f"--location-high: expected more than {lowest:g}, found {config.highest:g}"
             )
         low, high = config.support
         low = low if self.support_low is None else self.support_low

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmask.objective import KL, ExactKL, NoKL, SampledKL
-from jaxmask.search import hard_concrete, losses
+from jaxmask.search import hard_concrete, losses, parameters
 from jaxmask.search.checks import check_range
 
 
@@ -37,7 +37,8 @@ class SearchConfig(flax.struct.PyTreeNode):
         warmup: fraction of the steps after which the limits have shrunk to the final ones.
         head_start: fraction of the steps over which ``location_rate`` rises from 0, so that values
             are learned before gates close on values that are still random.
-        lowest: locations are clipped to [lowest, highest], so that closed gates can open again.
+        lowest: locations are clipped to [lowest, highest], so that closed gates can open again;
+            None for what alpha needs, `jaxmask.search.parameters.lowest_location`.
         highest: see ``lowest``.
         steps: gradient steps on the relaxed mask.
         batch_size: rows of the batch of a step.
@@ -74,7 +75,7 @@ class SearchConfig(flax.struct.PyTreeNode):
     initial_location: float | None = None
     warmup: float = 0.7
     head_start: float = 0.1
-    lowest: float = -8.0
+    lowest: float | None = None
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
@@ -172,10 +173,11 @@ def check(config: SearchConfig) -> None:
         raise ValueError(f"kl: expected NoKL(), SampledKL(rows) or ExactKL(), found {config.kl!r}")
     for name in ("steps", "batch_size", "exchange_rows"):
         check_range(name, getattr(config, name), 1.0)
-    for name in ("lowest", "highest"):
-        check_range(name, getattr(config, name))
-    if not isinstance(config.lowest, jax.core.Tracer):
-        check_range("highest", config.highest, np.max(config.lowest), above=True)
+    lowest = parameters.lowest_location(config)
+    check_range("lowest", lowest)
+    check_range("highest", config.highest)
+    if not isinstance(lowest, jax.core.Tracer):
+        check_range("highest", config.highest, np.max(lowest), above=True)
 
 
 def _check_choices(config: SearchConfig) -> None:
@@ -195,7 +197,7 @@ def _check_choices(config: SearchConfig) -> None:
 def settings(config: Any) -> dict[str, Any]:
     """The settings of a search or of a baseline, by name and in the types of JSON.
 
-    A ``beta`` that isn't set is recorded as the number that it stands for, ``alpha``.
+    A ``beta`` or ``lowest`` that isn't set is recorded as the number that it stands for.
 
     Args:
         config: a `SearchConfig`, or the config of one of `jaxmask.baselines`.
@@ -211,6 +213,8 @@ def settings(config: Any) -> dict[str, Any]:
     }
     if isinstance(config, SearchConfig):
         found["beta"] = _in_json(config.most_fractional)
+    if "lowest" in found:
+        found["lowest"] = _in_json(parameters.lowest_location(config))
     usual = SearchConfig()
     for name in _LATER:
         if name in found and found[name] == getattr(usual, name):

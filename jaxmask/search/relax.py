@@ -282,9 +282,8 @@ def thresholded(
 
 def _first_location(config: SearchConfig) -> Float[Array, ""]:
     if config.initial_location is not None:
-        return jnp.clip(
-            jnp.asarray(config.initial_location, jnp.float32), config.lowest, config.highest
-        )
+        location = jnp.asarray(config.initial_location, jnp.float32)
+        return jnp.clip(location, parameters.lowest_location(config), config.highest)
     nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
     return parameters.first_location(config, jnp.log(nonzero) - jnp.log1p(-nonzero))
 
