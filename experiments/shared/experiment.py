@@ -250,7 +250,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     if trust:
         print_table(trust_table(summary["trust"], short=True))
     for line in (*report.stops(summary), *report.unconverged(summary)):
-        console().print(line, soft_wrap=True)
+        console().print(line, markup=False)
     draw(to.folder / "figures", results, summary, prepared)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary
