@@ -86,8 +86,8 @@ def cores_table(measured: Summary, model: Summary) -> Table:
         f"One gradient, time of all cores together ({_sizes(model)})",
         ("Objective", "Version", "Seeds", "ms a seed", "PyTorch"),
         rows,
-        "Of the processor: where a GPU computes, it is what the processor does meanwhile. Threads of "
-        "PyTorch wait busily for one another, which counts: compare with it on a quiet machine.",
+        "Of the processor: where a GPU computes, it is what the processor does meanwhile. Threads "
+        "of PyTorch wait busily for one another, which counts: compare with it on a quiet machine.",
     )
 
 
