@@ -1,6 +1,6 @@
 """Turns a PyTorch LSTM language model into a model folder, without torch.
 
-    python -m converters.gulordava MODEL.pt VOCAB.txt OUT_DIR
+    jaxmask convert MODEL.pt VOCAB.txt OUT_DIR
 
 For checkpoints of the ``word_language_model`` family, which Gulordava et al.'s model belongs to:
 an ``RNNModel`` with an ``encoder`` (Embedding), an ``rnn`` (LSTM) and a ``decoder`` (Linear), saved
@@ -25,7 +25,7 @@ from converters.rnn_model import check_attributes, find_tensors
 from converters.state_dict import parse_names, suggested_names
 from converters.torch_pickle import Checkpoint, CheckpointError, read_checkpoint, read_tensor
 from converters.vocabulary_file import Marks, read_vocabulary
-from jaxmask.command import command_line
+from jaxmask.command import command_name
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.lstm.model import LSTMModel
@@ -145,7 +145,7 @@ def read_tensors(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[s
         names = suggested_names(described)
         raise CheckpointError(
             f"{checkpoint.source}: {some(sorted(faults))}"
-            + (f"; name the modules: python -m converters.gulordava ... {names}" if names else "")
+            + (f"; name the modules: jaxmask convert ... {names}" if names else "")
         )
     arrays, total = {}, 0
     for name in expected:
@@ -279,7 +279,7 @@ def format_table(table: list[Mapped]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog=command_line("converters.gulordava"),
+        prog=command_name("converters.gulordava"),
         description="Turn a PyTorch LSTM language model (an RNNModel of the word_language_model "
         "family, saved whole or as a state dict) into a model folder. Needs no torch and runs "
         "nothing from the file.",

@@ -165,7 +165,7 @@ def _distinct(words: Sequence[str], duplicates: Duplicates, source: str) -> list
         raise VocabularyError(
             f"{source}, line {second + 1}: '{shown(word)}' again, first in line {first + 1} "
             f"({len(again)} such words); if the model was trained so, choose the line that counts: "
-            "python -m converters.gulordava ... --duplicates last (or first)"
+            "jaxmask convert ... --duplicates last (or first)"
         )
     found = list(words)
     for word, numbers in again.items():
@@ -191,7 +191,7 @@ def _renamed(words: list[str], marks: Marks, source: str) -> list[str]:
         raise VocabularyError(
             f"{source}: {absent} {'is' if len(missing) == 1 else 'are'} missing; name the words "
             f"that stand for unknown words and for the end of a sentence, probably: "
-            f"python -m converters.gulordava ...{''.join(option for _, option in missing)}"
+            f"jaxmask convert ...{''.join(option for _, option in missing)}"
         )
     names = {marks.unknown: UNKNOWN, marks.end: END_OF_SENTENCE}
     return [names.get(word, word) for word in words]

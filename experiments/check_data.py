@@ -1,6 +1,6 @@
 """Checks data against a model: which pairs are dropped and why, and which forms the model prefers.
 
-python -m experiments.check_data --data docs/examples/animacy.tsv
+jaxmask check --data docs/examples/animacy.tsv
 
 The script doesn't search. It writes a file only with --left-out FILE: all lines with faults, all
 that were left out and all pairs that were dropped, with the reason. With --task it checks the

@@ -1,12 +1,12 @@
 """Turns minimal pairs in a format of other people into a file that experiments.search reads.
 
-python -m experiments.import_pairs regular_plural_subject_verb_agreement_1.jsonl pairs.tsv
+jaxmask import regular_plural_subject_verb_agreement_1.jsonl pairs.tsv
 
 The content of the file says which format it has: BLiMP, Marvin and Linzen and other tables with a
 right and a wrong sentence; CLAMS, Lakretz et al., Zorro, SyntaxGym, Winogender; feature circuits,
 indirect objects, greater-than; or a file of this project as pandas or Excel write it. What isn't in
 the file (which form belongs to which direction, which word carries the feature) is guessed, and the
-guess is shown. What is left out is counted. Next: python -m experiments.check_data.
+guess is shown. What is left out is counted. Next: jaxmask check.
 """
 
 import dataclasses
@@ -75,8 +75,7 @@ def work(options: ImportOptions) -> Imported:
     for line in account(imported):
         console().print(line, markup=False, soft_wrap=True)
     console().print(
-        f"written to {options.pairs}; next: python -m experiments.check_data --data "
-        f"{options.pairs}",
+        f"written to {options.pairs}; next: jaxmask check --data {options.pairs}",
         markup=False,
         soft_wrap=True,
     )

@@ -51,7 +51,7 @@ class ParetoOptions(PlanOptions, TaskOptions):
             field.name: getattr(self, field.name) for field in dataclasses.fields(PlanOptions)
         }
         one = PlanOptions(**{**shared, "alpha": max(self.alpha), "kl_weight": max(self.kl_weight)})
-        return Sweep(one.plan(), tuple(sorted(self.alpha)), self.kl_weight, self.beta)
+        return Sweep(one.plan(), tuple(sorted(self.alpha)), self.kl_weight)
 
 
 def work(options: ParetoOptions) -> dict[str, Any]:

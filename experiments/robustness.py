@@ -117,7 +117,7 @@ class RobustnessOptions(
         """What the searches on each model are to reach, as values."""
         config = weighted(SearchConfig(), self.kl_weight).replace(**self.lengths())
         if self.alpha is not None:
-            config = config.replace(alpha=self.alpha, beta=self.alpha)
+            config = config.replace(alpha=self.alpha)
         design = Design(self.kind(), self.context_name(), self.held_out(), data_name(self.data))
         plan = Plan(config, design, seeds=self.searches)
         return Goal(plan, self.accuracy, self.alpha is None, self.valid)

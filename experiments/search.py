@@ -1,9 +1,9 @@
 """Finds the units that carry a phenomenon of your own, given as a file of minimal pairs.
 
-python -m experiments.search --data docs/examples/animacy.tsv --alpha 0.02
+jaxmask search --data docs/examples/animacy.tsv --alpha 0.02
 
 What the file looks like: docs/your_phenomenon.md. Whether a model knows its words, and the
-phenomenon: python -m experiments.check_data.
+phenomenon: jaxmask check.
 """
 
 import dataclasses

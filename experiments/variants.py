@@ -1,5 +1,7 @@
 """What each part of the search is worth: the same search with one thing changed at a time.
 
+The variants are compared on a development part, which is held out besides --evaluation.
+
 python -m experiments.variants --task number_agreement --model demo --alpha 0.05
 """
 
@@ -10,6 +12,7 @@ from typing import Any
 from experiments.shared import stopping
 from experiments.shared.console import console, print_table
 from experiments.shared.loading import load_task
+from experiments.shared.option_types import CountOrZero
 from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies.searches import Resources, run_or_read
@@ -34,6 +37,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @dataclasses.dataclass(frozen=True)
 class VariantOptions(PlanOptions, TaskOptions):
     """Options of the scripts that search, and the task."""
+
+    development: CountOrZero | None = None
+    """Examples to compare on, apart from those of --evaluation, which stay unread; as many as these
+    if not given. With 0, the variants are compared on those of --evaluation."""
 
 
 def work(options: VariantOptions) -> None:

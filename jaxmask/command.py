@@ -49,14 +49,14 @@ COMMANDS = {
 }
 
 
-def command_line(script: str) -> str:
+def command_name(script: str) -> str:
     """What a person types to run a script.
 
     Args:
         script: a module of ``experiments`` or ``converters``, by its whole name.
 
     Example:
-        >>> command_line("experiments.search"), command_line("experiments.pareto")
+        >>> command_name("experiments.search"), command_name("experiments.pareto")
         ('jaxmask search', 'python -m experiments.pareto')
     """
     words = {command.script: word for word, command in COMMANDS.items()}

@@ -4,7 +4,8 @@
     print(found)
 
 The steps are those of `jaxmask.pipeline`; what is found is what ``experiments.search`` finds with
-the same settings. Progress is reported to the logger ``jaxmask``, at the level INFO.
+the same settings. Progress is reported to the logger ``jaxmask``, at the level INFO, which
+``logging.basicConfig(level="INFO")`` shows.
 """
 
 import dataclasses

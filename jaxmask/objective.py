@@ -124,7 +124,11 @@ class Objective(Protocol):
         """
 
     def sample(self, key: Key[Array, ""], size: int) -> Any:
-        """A batch of about ``size`` rows, whose weighted sums estimate means over all examples."""
+        """A batch of about ``size`` rows, whose weighted sums estimate means over all examples.
+
+        A search with ``batches="independent"`` adds ``independent=True``, for rows that are drawn
+        without regard to their order.
+        """
 
     def __call__(
         self,
@@ -218,8 +222,11 @@ class LinearObjective(flax.struct.PyTreeNode):
         """All rows."""
         return LinearBatch(jnp.arange(len(self.direction)), self.direction)
 
-    def sample(self, key: Key[Array, ""], size: int) -> LinearBatch:
-        """Rows drawn uniformly, or all of them where ``size`` asks for as many or more."""
+    def sample(self, key: Key[Array, ""], size: int, independent: bool = True) -> LinearBatch:
+        """Rows drawn uniformly, or all of them where ``size`` asks for as many or more.
+
+        They are independent in any case.
+        """
         rows = len(self.direction)
         if size >= rows:
             return self.everything()

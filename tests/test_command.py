@@ -12,7 +12,7 @@ import pytest
 
 import experiments
 from jaxmask import command
-from jaxmask.command import COMMANDS, command_line, main
+from jaxmask.command import COMMANDS, command_name, main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -117,9 +117,9 @@ def test_the_extra_has_what_the_scripts_import():
     assert project["scripts"] == {"jaxmask": "jaxmask.command:main"}
 
 
-def test_command_lines_of_scripts():
-    assert command_line("experiments.check_data") == "jaxmask check"
-    assert command_line("experiments.pareto") == "python -m experiments.pareto"
+def test_names_of_scripts():
+    assert command_name("experiments.check_data") == "jaxmask check"
+    assert command_name("experiments.pareto") == "python -m experiments.pareto"
 
 
 def test_scripts_are_those_of_the_wheel_or_of_the_clone(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxmask.intervention import (
+    EDGE,
     Intervention,
     Kind,
     Range,
@@ -15,6 +16,7 @@ from jaxmask.intervention import (
     last_step,
     places,
     single_step,
+    to_baseline,
     units,
 )
 
@@ -104,6 +106,12 @@ def test_units_of_a_second_state_follow_those_of_the_first(layers, width):
 def test_a_kind_is_read_as_it_was_written(site, reach, values, place):
     kind = Kind(site, reach, values, place)
     assert Kind.of_settings(kind.settings()) == kind
+
+
+def test_values_reach_the_ends_of_their_range_at_the_edge():
+    found = to_baseline(jnp.array([-EDGE, -1.0, 0.0, EDGE]))
+    np.testing.assert_array_equal(found[jnp.array([0, 2, 3])], [-1.0, 0.0, 1.0])
+    np.testing.assert_allclose(found[1], np.tanh(-1.0) / np.tanh(4.0), rtol=1e-6)
 
 
 def test_settings_of_old_files_keep_their_meaning():

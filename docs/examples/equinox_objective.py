@@ -1,19 +1,20 @@
 """A search in an Equinox model: a GRU whose state after the noun is replaced."""
 
+import collections
 import itertools
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from jaxmask import check_objective, search
-from jaxmask.evaluate import evaluate
-from jaxmask.intervention import Range, intervene, units
+from jaxmask import check_objective, evaluate, search, units
+from jaxmask.intervention import Range, intervene
 from jaxmask.objective import ExactKL, NoKL, Outcome
 
 HIDDEN, SINGULAR, PLURAL = 8, 12, 13  # the verb's forms are the words 12 and 13
 # All sentences: a noun (0-3 are singular, 4-7 are plural) and two adverbs.
 TOKENS = jnp.array(list(itertools.product(range(8), range(8, 12), range(8, 12))))
+Batch = collections.namedtuple("Batch", "tokens direction")  # 0: to singular, 1: to plural
 
 
 class GRU(eqx.Module):  # of the user's own: the next word after each of a sentence
@@ -28,11 +29,6 @@ class GRU(eqx.Module):  # of the user's own: the next word after each of a sente
         return jax.nn.log_softmax(jax.vmap(self.decode)(jnp.stack(states)))
 
 
-class Batch(eqx.Module):
-    tokens: jax.Array
-    direction: jax.Array  # 0: to singular, 1: to plural
-
-
 class EquinoxObjective(eqx.Module):  # satisfies jaxmask.objective.Objective
     model: GRU  # its weights are data, as a module is a pytree
     all: Batch
@@ -43,7 +39,7 @@ class EquinoxObjective(eqx.Module):  # satisfies jaxmask.objective.Objective
         return self.all
 
     def sample(self, key, size):
-        rows = jax.random.randint(key, (size,), 0, len(self.all.tokens))
+        rows = jax.random.randint(key, (size,), 0, len(TOKENS))
         return jax.tree.map(lambda x: x[rows], self.all)
 
     def altered(self, tokens, intervention):  # one sentence
@@ -85,4 +81,6 @@ if __name__ == "__main__":
     check_objective(examples, jax.random.key(1))
     config = search.SearchConfig(alpha=0.25, beta=0.25, kl_weight=0.1)
     found, _ = jax.jit(search.run)(jax.random.key(2), examples, config)
-    print(f"units {units(found.mask)} flip {100 * evaluate(found, examples).accuracy:.1f}%")
+    print(
+        f"units {units(found.mask)} flip {100 * evaluate.evaluate(found, examples).accuracy:.1f}%"
+    )

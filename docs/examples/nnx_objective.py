@@ -1,39 +1,32 @@
 """A search in a Flax NNX model whose units have a range of their own: activations of a ReLU."""
 
+import collections
 import itertools
-from typing import NamedTuple
 
 import flax
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxmask import check_objective, search
-from jaxmask.evaluate import evaluate
-from jaxmask.intervention import Range, intervene, units
+from jaxmask import check_objective, evaluate, search, units
+from jaxmask.intervention import Range, intervene
 from jaxmask.objective import ExactKL, NoKL, Outcome
 
 HIDDEN, SINGULAR, PLURAL = 12, 12, 13  # the verb's forms are the words 12 and 13
 # All sentences: a noun (0-3 are singular, 4-7 are plural) and two adverbs.
 TOKENS = jnp.array(list(itertools.product(range(8), range(8, 12), range(8, 12))))
+Batch = collections.namedtuple("Batch", "tokens direction")  # 0: to singular, 1: to plural
 
 
 class FeedForward(nnx.Module):  # of the user's own: the next word from the last three
     def __init__(self, rngs):
         self.embed = nnx.Embed(14, 6, rngs=rngs)
-        self.inner, self.outer = (
-            nnx.Linear(18, HIDDEN, rngs=rngs),
-            nnx.Linear(HIDDEN, 14, rngs=rngs),
-        )
+        self.inner = nnx.Linear(18, HIDDEN, rngs=rngs)
+        self.outer = nnx.Linear(HIDDEN, 14, rngs=rngs)
 
     def __call__(self, tokens, alter=lambda hidden: hidden):
         hidden = jax.nn.relu(self.inner(self.embed(tokens).reshape(len(tokens), 18)))
         return jax.nn.log_softmax(self.outer(alter(hidden))), hidden
-
-
-class Batch(NamedTuple):
-    tokens: jax.Array
-    direction: jax.Array  # 0: to singular, 1: to plural
 
 
 @flax.struct.dataclass
@@ -48,7 +41,7 @@ class NNXObjective:  # satisfies jaxmask.objective.Objective
         return self.all
 
     def sample(self, key, size):
-        rows = jax.random.randint(key, (size,), 0, len(self.all.tokens))
+        rows = jax.random.randint(key, (size,), 0, len(TOKENS))
         return jax.tree.map(lambda x: x[rows], self.all)
 
     def __call__(self, intervention, batch, key=None, kl=ExactKL()):
@@ -88,5 +81,5 @@ if __name__ == "__main__":
     check_objective(examples, jax.random.key(0))
     found, _ = jax.jit(search.run)(jax.random.key(1), examples, config)
     values = found.within(examples.value_range).baseline[1][found.mask[1] > 0]
-    flipped = 100 * evaluate(found, examples).accuracy
+    flipped = 100 * evaluate.evaluate(found, examples).accuracy
     print(f"units {units(found.mask)} flip {flipped:.1f}%, toward plural with", values.round(2))

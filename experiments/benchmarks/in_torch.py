@@ -24,7 +24,7 @@ from jaxmask import search
 from jaxmask.intervention import EDGE, Intervention
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.objective import NoKL
-from jaxmask.search import SearchConfig, losses
+from jaxmask.search import SearchConfig, losses, parameters
 from jaxmask.text.examples import Examples
 
 TOP = math.tanh(EDGE)  # values clipped to [-EDGE, EDGE] reach baselines of -1 and 1
@@ -247,7 +247,7 @@ class PlainSearch:
         (loss + penalty).backward()
         self.optimizer.step()
         with torch.no_grad():
-            self.location.clamp_(config.lowest, config.highest)
+            self.location.clamp_(parameters.lowest_location(config), config.highest)
             self.values.clamp_(-EDGE, EDGE)
         for number, violation in enumerate(violations):
             risen = self.multipliers[number] + config.multiplier_rate * violation.item()
@@ -278,7 +278,7 @@ class PlainSearch:
         first = self._target(self.config.alpha)
         shift = self._nonzero(torch.zeros(())).logit().item()
         location = math.log(first) - math.log1p(-min(first, 1.0 - 1e-6)) - shift
-        return min(max(location, self.config.lowest), self.config.highest)
+        return min(max(location, parameters.lowest_location(self.config)), self.config.highest)
 
     def _gates(self, noise: torch.Tensor, location: torch.Tensor) -> torch.Tensor:
         left, right = self.config.support

@@ -170,7 +170,6 @@ def plan(benchmark: Benchmark) -> Plan:
     lengths = {"steps": of.steps, "exchange_rounds": of.rounds}
     config = SearchConfig().replace(
         alpha=benchmark.alpha,
-        beta=benchmark.alpha,
         **{name: value for name, value in lengths.items() if value is not None},
     )
     model = subject(benchmark)

@@ -27,7 +27,7 @@ def read(options: type, script: str, description: str) -> Any:
     """
     return tyro.cli(
         explained(options),
-        prog=jaxmask.command.command_line(f"experiments.{script}"),
+        prog=jaxmask.command.command_name(f"experiments.{script}"),
         description=described(description),
         config=(tyro.conf.DisallowNone,),  # what isn't given is None; nobody types it
         registry=_registry(),
@@ -85,7 +85,7 @@ def described(docstring: str) -> str:
     """
     parts = []
     for paragraph in docstring.strip().split("\n\n"):
-        if not paragraph.lstrip().startswith("python -m"):
+        if not paragraph.lstrip().startswith(("python -m ", "jaxmask ")):
             parts.append(textwrap.fill(" ".join(paragraph.split()), 79, subsequent_indent="  "))
             continue
         for command in paragraph.replace("\\\n", " ").splitlines():

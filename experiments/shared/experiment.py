@@ -53,6 +53,12 @@ TRUST_FIGURES = (
     "place",
 )
 
+CAPTIONS = {
+    "activations.png": "the units of the first run over a sentence whose decision flips",
+    "search.png": "the relaxed masks, step by step: decisions flipped; units that they expect to "
+    "replace, those with E[z] above 0.5 (thresholded), and those allowed; the multiplier of that "
+    "limit",
+}
 STEPS_A_ROUND = 20  # a round of exchange takes about as long, settled runs included
 
 
@@ -153,10 +159,15 @@ def introduction(prepared: Prepared, plan: Plan) -> list[str]:
         f"pairs: {prepared.train.size} to search on + {prepared.evaluation.size} held out "
         f"({toward})",
     ]
+    if prepared.design.split.development != 0:
+        lines.append(
+            "to choose settings by: all results are on a development part; the pairs of "
+            "--evaluation are neither searched nor read"
+        )
     if dropped:
         lines.append(
             f"dropped: {report.count(dropped, 'pair')} that the vocabulary can't express; "
-            "experiments.check_data lists them"
+            "jaxmask check lists them"
         )
     if prepared.encoded.unknown:
         lines.append(
@@ -239,7 +250,7 @@ def report_results(results: Results, prepared: Prepared, plan: Plan, to: Output)
     if trust:
         print_table(trust_table(summary["trust"], short=True))
     for line in (*report.stops(summary), *report.unconverged(summary)):
-        console().print(line, soft_wrap=True)
+        console().print(line, markup=False)
     draw(to.folder / "figures", results, summary, prepared)
     console().print(f"{seconds['total']:.0f} s in all; written to {to.folder}", soft_wrap=True)
     return summary
@@ -298,9 +309,16 @@ def save_interventions(
 
 
 def draw(folder: Path, results: Results, summary: dict[str, Any], prepared: Prepared) -> None:
-    """Draws the activations of an example, how the searches went, and what can be trusted."""
-    save_figure(folder / "activations.png", lambda: _example(results, summary, prepared))
-    save_figure(folder / "search.png", lambda: _curves(results))
+    """Draws the activations of an example, how the searches went, and what can be trusted.
+
+    What the first two show is printed.
+    """
+    for name, make in (
+        ("activations.png", lambda: _example(results, summary, prepared)),
+        ("search.png", lambda: _curves(results)),
+    ):
+        if save_figure(folder / name, make):
+            console().print(f"{folder.name}/{name}: {CAPTIONS[name]}", markup=False)
     trust = summary.get("trust", {"measures": []})
     for name in TRUST_FIGURES:
         save_figure(folder / f"trust_{name}.png", lambda name=name: _trust(name, trust))

@@ -58,7 +58,7 @@ def load_task(name: str, data: Path | None) -> Task:
     if data.is_file() and not of_a_file:
         raise OptionError(
             f"--data: expected the folder of {name}'s original files, found the file {data}; for "
-            "minimal pairs of your own there is python -m experiments.search, or "
+            "minimal pairs of your own there is jaxmask search, or "
             f"--task {minimal_pairs.NAME}"
         )
     if of_a_file and data.stem in PHENOMENA:

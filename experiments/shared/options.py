@@ -28,6 +28,7 @@ from experiments.shared.option_types import (
     TextFile,
     Weight,
 )
+from experiments.shared.relaxation_options import RelaxationOptions
 from experiments.shared.text import draw_sentences
 from jaxmask.intervention import Kind, Place, Reach, Values
 from jaxmask.models.language_model import LanguageModel
@@ -198,10 +199,13 @@ class SplitOptions:
     groups: no construction (template) is."""
     split_seed: Seed = 0
     """Seed of the choice of the examples that are held out."""
+    development: CountOrZero = 0
+    """Further examples to choose settings by: results are reported on these, and those of
+    --evaluation aren't read."""
 
     def held_out(self) -> Split:
         """The split that the options ask for."""
-        return Split(self.evaluation, self.split, self.split_seed)
+        return Split(self.evaluation, self.split, self.split_seed, self.development)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +257,7 @@ class TrustOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions(StepOptions):
+class SearchOptions(RelaxationOptions, StepOptions):
     """How to search."""
 
     alpha: Fraction = 0.02
@@ -273,7 +277,7 @@ class SearchOptions(StepOptions):
     log(1 + r), share is r / (1 + r), in which no single pair outweighs the others. The method's own
     if not given."""
     method: Literal["hard_concrete", "hard_concrete_paper"] = "hard_concrete"
-    """The full search, or the paper's as written: fixed target, no exchange of units."""
+    """The full search, or a reading of the paper's: fixed target, no exchange of units."""
     shared_mask: bool = True
     """One mask for both directions, or one each."""
     seeds: Runs = 10
@@ -284,9 +288,9 @@ class SearchOptions(StepOptions):
         config = search_config(self.method).replace(
             kl_at_most=self.kl_at_most, kl_positions=self.kl_positions
         )
-        config = weighted(config, self.kl_weight).replace(
+        config = weighted(self.relaxed(config), self.kl_weight).replace(
             alpha=self.alpha,
-            beta=self.alpha if self.beta is None else self.beta,
+            beta=self.beta,
             shared_mask=self.shared_mask,
             **self.lengths(),
         )

@@ -129,7 +129,7 @@ def _paper_config(size: Size, n_units: int) -> SearchConfig:
 def _of_search(method: str, size: Size) -> SearchConfig:
     config = weighted(search_config(method), size.kl_weight)
     return _with(
-        config.replace(alpha=size.alpha, beta=size.alpha),
+        config.replace(alpha=size.alpha),
         steps=size.steps,
         exchange_rounds=size.rounds,
     )

@@ -218,7 +218,7 @@ def search_at(
 def with_units(plan: Plan, prepared: Prepared, units: int) -> Plan:
     """The plan with an alpha, and a beta, that allow a number of units."""
     alpha = units / prepared.site.units
-    return plan._replace(config=plan.config.replace(alpha=alpha, beta=alpha))
+    return plan._replace(config=plan.config.replace(alpha=alpha, beta=None))
 
 
 def _most(prepared: Prepared) -> int:

@@ -129,7 +129,7 @@ class Request(NamedTuple):
         task, place, regularised = setting
         config = weighted(self.plan.config, self.kl_weight if regularised else 0.0)
         if self.alpha is not None:
-            config = config.replace(alpha=self.alpha, beta=self.alpha)
+            config = config.replace(alpha=self.alpha)
         design = self.plan.design._replace(
             kind=self.plan.design.kind._replace(place=place), data=data_name(self.data_of(task))
         )

@@ -214,7 +214,7 @@ def _about_capitals(task: Task, known: Collection[str]) -> Iterator[str]:
         yield (
             f"sentences begin with a word in lower case, such as '{word}', but the model knows "
             f"'{word.capitalize()}' too, which begins the sentences that it was trained on. Write "
-            "first words with a capital (python -m experiments.import_pairs has --case)."
+            "first words with a capital (jaxmask import has --case)."
         )
     if not any(word != word.lower() for word in known):
         words = {word for s in task.stimuli for word in (*s.words, *s.pair)}

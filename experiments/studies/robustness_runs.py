@@ -100,6 +100,7 @@ class Study(NamedTuple):
             **plan.design.kind.settings(),
             "context": plan.design.context,
             "evaluation": split.fixed(self.task.name),  # else a fifth of what each model knows
+            **({"development": split.development} if split.development != 0 else {}),
             "split": split.by,
             "split_seed": split.seed,
             "seeds": plan.seeds,

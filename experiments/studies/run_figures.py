@@ -51,7 +51,8 @@ def read_run(folder: Path) -> FinishedRun:
     summary = read_summary(folder)
     if summary is None:
         raise RunFolderError(f"{folder}: expected a finished run, found no summary.json")
-    split = Split(config["evaluation"], config["split"], config["split_seed"])
+    further = config.get("development", 0)
+    split = Split(config["evaluation"], config["split"], config["split_seed"], further)
     try:
         kind = Kind.of_settings(config)
     except ValueError as fault:

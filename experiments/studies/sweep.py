@@ -35,13 +35,11 @@ class Sweep(NamedTuple):
         plan: what all runs have in common; its seeds are those of each combination.
         alphas: ascending.
         kl_weights: weights of the KL.
-        beta: of all runs; None for beta as alpha.
     """
 
     plan: Plan
     alphas: tuple[float, ...]
     kl_weights: tuple[float, ...]
-    beta: float | None
 
     def settings(self, task: Task, model: LanguageModel) -> dict[str, Any]:
         """Everything that decides the results, and nothing else, in JSON's types."""
@@ -49,7 +47,7 @@ class Sweep(NamedTuple):
         of_search = shared.pop("search")
         return shared | {
             "alpha": list(self.alphas),
-            "beta": self.beta,
+            "beta": self.plan.config.beta,
             "kl_weight": list(self.kl_weights),
             "search": {
                 name: value
@@ -64,7 +62,6 @@ class Sweep(NamedTuple):
             self.plan._replace(
                 config=self.plan.config.replace(
                     alpha=alpha,
-                    beta=alpha if self.beta is None else self.beta,
                     kl_weight=kl_weight,
                 )
             )
@@ -74,13 +71,8 @@ class Sweep(NamedTuple):
 
     def grid(self) -> tuple[Key[Array, " runs"], SearchConfig]:
         """Keys and settings of all runs, in the order of `plans`, seeds varying fastest."""
-        run_keys, config = ensemble.grid(
-            keys(self.plan.seeds),
-            self.plan.config,
-            kl_weight=self.kl_weights,
-            alpha=self.alphas,
-        )
-        return run_keys, config if self.beta else config.replace(beta=config.alpha)
+        seeds = keys(self.plan.seeds)
+        return ensemble.grid(seeds, self.plan.config, kl_weight=self.kl_weights, alpha=self.alphas)
 
 
 class Part(NamedTuple):

@@ -49,7 +49,8 @@ class ReinforceConfig(flax.struct.PyTreeNode):
         initial_alpha: what the constraint asks for at the first step, if it is more than ``alpha``.
         warmup: fraction of the steps after which that has come down to ``alpha``.
         average_decay: what a step leaves of the moving averages, in [0, 1).
-        lowest: gamma is clipped to [lowest, highest].
+        lowest: gamma is clipped to [lowest, highest]; None for what alpha needs,
+            `jaxmask.search.parameters.lowest_location`.
         highest: see ``lowest``.
         steps: gradient steps.
         batch_size: rows a step, each with a mask of its own.
@@ -71,7 +72,7 @@ class ReinforceConfig(flax.struct.PyTreeNode):
     initial_alpha: float = 0.15
     warmup: float = 0.85
     average_decay: float = 0.9
-    lowest: float = -8.0
+    lowest: float | None = None
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=2000)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)

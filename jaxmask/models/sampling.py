@@ -57,6 +57,7 @@ def draw(
     size: int,
     strata: Sequence[Stratum],
     examples_up_to: Int[Array, " all_rows"],
+    independent: bool = False,
 ) -> Draw:
     """About ``size`` rows, drawn in proportion to their examples.
 
@@ -69,6 +70,7 @@ def draw(
         size: how many rows, about.
         strata: of the objective.
         examples_up_to: number of examples in each row of the objective and those before.
+        independent: draw the examples of a stratum independently, not one from each part.
     """
     examples = np.array([stratum.examples for stratum in strata])
     counts = np.maximum(1, np.round(size * examples / examples.sum())).astype(int)
@@ -76,7 +78,8 @@ def draw(
     keys = jax.random.split(key, len(strata))
     before = 0
     for stratum, count, key in zip(strata, counts.tolist(), keys, strict=True):
-        drawn = (evenly(key, count) * stratum.examples).astype(jnp.int32)
+        at = jax.random.uniform(key, (count,)) if independent else evenly(key, count)
+        drawn = (at * stratum.examples).astype(jnp.int32)
         drawn = before + jnp.minimum(drawn, stratum.examples - 1)
         examples_drawn.append(drawn)
         weights.append(np.full(count, stratum.examples / examples.sum() / count, np.float32))
@@ -120,9 +123,9 @@ class PackedRows:
             by_direction and self.tree is not None,
         )
 
-    def sample(self, key: Key[Array, ""], size: int) -> Batch:
+    def sample(self, key: Key[Array, ""], size: int, independent: bool = False) -> Batch:
         """About ``size`` rows, each with all of its pairs; see `draw`."""
-        drawn = draw(key, size, self.strata, self.examples_up_to)
+        drawn = draw(key, size, self.strata, self.examples_up_to, independent)
         of_rows = self.pair_weight[drawn.rows]
         share = of_rows / of_rows.sum(axis=1, keepdims=True)
         weight = share * drawn.weight[:, None]

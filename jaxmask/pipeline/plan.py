@@ -22,6 +22,9 @@ class Split(NamedTuple):
         by: ``example`` holds out examples, as the paper did; ``word`` holds out words, so that no
             subject (profession) is in both parts; ``group`` holds out constructions (templates).
         seed: of the random choice.
+        development: number of further examples that are held out, to choose settings by: results
+            are then reported on these, and those of ``evaluation`` are neither searched nor read.
+            None for as many as these; 0 for none.
 
     Example:
         See `Split.size`.
@@ -30,6 +33,7 @@ class Split(NamedTuple):
     evaluation: int | None = None
     by: Literal["example", "word", "group"] = "example"
     seed: int = 0
+    development: int | None = 0
 
     def size(self, task: str, known: int) -> int:
         """The number of examples of a task that are held out.
@@ -94,7 +98,10 @@ class Design(NamedTuple):
         Raises:
             TaskDataError: the vocabulary can't express any example.
         """
-        known = 0 if self.split.fixed(task.name) else model.encode(task).examples.size
+        split = self.split
+        known = 0 if split.fixed(task.name) else model.encode(task).examples.size
+        evaluation = split.size(task.name, known)
+        development = evaluation if split.development is None else split.development
         return {
             "task": task.name,
             "model": model.name,
@@ -102,9 +109,10 @@ class Design(NamedTuple):
             "data": self.data,
             **self.kind.settings(),
             "context": self.context,
-            "evaluation": self.split.size(task.name, known),
-            "split": self.split.by,
-            "split_seed": self.split.seed,
+            "evaluation": evaluation,
+            **({"development": development} if development else {}),  # runs of before had none
+            "split": split.by,
+            "split_seed": split.seed,
         }
 
 

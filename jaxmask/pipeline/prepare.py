@@ -33,7 +33,7 @@ class Prepared:
         encoded: all examples that the model's vocabulary can express, with their directions, and
             what was dropped.
         train: the examples to search on.
-        evaluation: the examples held out.
+        evaluation: the examples held out, on which results are reported.
         both_directions: give each sentence a row for both directions, so that models of one size
             share compiled programs.
 
@@ -171,7 +171,7 @@ def encode_and_split(
 def split_rows(
     encoded: Examples, split: Split, task: str
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " evaluation"]]:
-    """Rows of the examples to search on, and rows of the examples that are held out.
+    """Rows of the examples to search on, and rows of the examples that results are reported on.
 
     Args:
         encoded: the examples of the task that are left after encoding.
@@ -184,8 +184,17 @@ def split_rows(
     together = {
         "example": None, "word": splits.position_words(encoded), "group": encoded.group
     }  # fmt: skip
-    size = split.size(task, encoded.size)
+    size, numbers = split.size(task, encoded.size), together[split.by]
     try:
-        return splits.split_rows(encoded, size, split.seed, together[split.by])
+        train, held_out = splits.split_rows(encoded, size, split.seed, numbers)
     except ValueError as fault:
         raise SplitError(str(fault)) from fault
+    if split.development == 0:
+        return train, held_out
+    further = size if split.development is None else split.development
+    of_train = None if numbers is None else numbers[train]
+    try:
+        parts = splits.split_rows(encoded.take(train), further, split.seed, of_train)
+    except ValueError as fault:
+        raise SplitError(str(fault).replace("evaluation", "development", 1)) from fault
+    return train[parts[0]], train[parts[1]]

@@ -85,6 +85,7 @@ def examples_of(prepared: Prepared) -> dict[str, Any]:
         "left_out": dict(prepared.task.left_out),
         "model_accuracy": prepared.model_accuracy,
         "split": prepared.design.split.by,
+        "development": prepared.design.split.development != 0,
         "toward": {
             name: {part: prepared.examples_toward(number, part) for part in ("train", "evaluation")}
             for number, name in enumerate(prepared.task.directions)

@@ -22,14 +22,16 @@ _RUNS = "runs"
 _ROWS = "rows"
 
 
-def mesh(runs: int) -> Mesh | None:
+def mesh(runs: int, shared: Any = None) -> Mesh | None:
     """All devices of all processes, with a row for each group; None if there is only one device.
 
     There are as many groups as runs, or, if that number doesn't divide the number of devices, the
-    next larger number that does. All devices, and therefore all processes, take part.
+    next larger number that does. All devices, and therefore all processes, take part. It is None,
+    too, if devices have parts of what the runs share: then they compute all runs together.
 
     Args:
         runs: number of runs.
+        shared: a tree of what the runs share.
 
     Example:
         >>> groups = mesh(4)
@@ -37,7 +39,7 @@ def mesh(runs: int) -> Mesh | None:
         True
     """
     devices = np.array(jax.devices())
-    if len(devices) == 1:
+    if len(devices) == 1 or any(map(_is_divided, jax.tree.leaves(shared))):
         return None
     groups = next(
         n for n in range(min(runs, len(devices)), len(devices) + 1) if len(devices) % n == 0
@@ -234,6 +236,10 @@ def _spec(stacked: bool) -> PartitionSpec:
 
 def _is_key(x: Any) -> bool:
     return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _is_divided(x: Any) -> bool:
+    return isinstance(x, jax.Array) and not x.is_fully_replicated
 
 
 def _put(x: Any, sharding: NamedSharding) -> Any:

@@ -149,7 +149,7 @@ def run(
     programs = Programs() if programs is None else programs
     compiling = programs.compiling
     config = jax.tree.map(lambda x: np.asarray(x, np.float32), config)
-    mesh = devices.mesh(len(keys))
+    mesh = devices.mesh(len(keys), objective)
     objective = devices.place(objective, mesh, False)
     workload = Workload(objective, config, mesh, programs, observe, keeper)
 
@@ -250,7 +250,7 @@ def _one_by_one(
 ) -> Any:
     """A function of what is stacked over runs, of the objective and of a config; on all devices."""
     runs = len(jax.tree.leaves(stacked)[0])
-    mesh = devices.mesh(runs)
+    mesh = devices.mesh(runs, objective)
     config = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x, np.float32), runs), config)
     if mesh is not None:
         rows = np.minimum(np.arange(devices.padded(runs, mesh)), runs - 1)

@@ -1,5 +1,6 @@
 """Programs that are compiled ahead of time, and programs of many steps."""
 
+import functools
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,9 +91,30 @@ class Programs:
                 self._compilers = ThreadPoolExecutor(1 if jax.process_count() > 1 else 2)
             self._compiled[key] = self._compilers.submit(
                 jax.jit(function).lower(*args).compile,
-                compiler_options=COMPILER_OPTIONS.get(jax.default_backend()),
+                compiler_options=compiler_options(jax.default_backend()),
             )
         return self._compiled[key]
+
+
+@functools.cache
+def compiler_options(backend: str) -> dict[str, str | bool] | None:
+    """Options of the compiler for a kind of device; none if its version doesn't know them.
+
+    Args:
+        backend: name of the kind, as JAX has it.
+
+    Example:
+        >>> compiler_options("a device of tomorrow") is None
+        True
+    """
+    options = COMPILER_OPTIONS.get(backend)
+    try:
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as fault:
+        if "No such compile option" not in str(fault):
+            raise
+        return None
+    return options
 
 
 def advance(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmask.objective import KL, ExactKL, NoKL, SampledKL
-from jaxmask.search import hard_concrete, losses
+from jaxmask.search import hard_concrete, losses, parameters
 from jaxmask.search.checks import check_range
 
 
@@ -32,13 +32,19 @@ class SearchConfig(flax.struct.PyTreeNode):
         multiplier_decay: what a multiplier loses in a step while its constraint holds.
         initial_alpha: limit of both constraints at the first step, unless their final limits are
             larger.
+        initial_location: of all gates; None for the location at which a gate isn't 0 with the
+            probability of the first limit.
         warmup: fraction of the steps after which the limits have shrunk to the final ones.
         head_start: fraction of the steps over which ``location_rate`` rises from 0, so that values
             are learned before gates close on values that are still random.
-        lowest: locations are clipped to [lowest, highest], so that closed gates can open again.
+        lowest: locations are clipped to [lowest, highest], so that closed gates can open again;
+            None for what alpha needs, `jaxmask.search.parameters.lowest_location`.
         highest: see ``lowest``.
         steps: gradient steps on the relaxed mask.
         batch_size: rows of the batch of a step.
+        batches: drawn ``even`` over the examples in their order, see `jaxmask.objective.evenly`, or
+            ``independent`` of it.
+        gates: sampled anew for each ``sentence`` of a batch, or once for a whole ``batch``.
         kl: how the KL of such a batch is computed.
         kl_positions: whether the KL counts at ``all`` positions of a sentence, or only
             ``elsewhere`` than at the target, where a decision can't flip without a change.
@@ -66,12 +72,15 @@ class SearchConfig(flax.struct.PyTreeNode):
     multiplier_rate: float = 0.015
     multiplier_decay: float = 0.1
     initial_alpha: float = 0.15
+    initial_location: float | None = None
     warmup: float = 0.7
     head_start: float = 0.1
-    lowest: float = -8.0
+    lowest: float | None = None
     highest: float = 3.0
     steps: int = flax.struct.field(pytree_node=False, default=150)
     batch_size: int = flax.struct.field(pytree_node=False, default=64)
+    batches: Literal["even", "independent"] = flax.struct.field(pytree_node=False, default="even")
+    gates: Literal["sentence", "batch"] = flax.struct.field(pytree_node=False, default="sentence")
     kl: KL = flax.struct.field(pytree_node=False, default=SampledKL(8))
     kl_positions: Literal["all", "elsewhere"] = flax.struct.field(pytree_node=False, default="all")
     surrogate: str = flax.struct.field(pytree_node=False, default="share")
@@ -103,14 +112,24 @@ class SearchConfig(flax.struct.PyTreeNode):
         return losses.KLTerm(weight, self.kl_at_most, self.kl_positions)
 
 
-# The paper's objective as written: the ratio, the final limits from the first step on, the
-# thresholded gates as they are.
+# Settings that runs of before had no name for: records have them if they aren't the default.
+_LATER = ("initial_location", "batches", "gates")
+
+# A reading of the paper: the ratio, gates in [0, 1), the final limits from the first step on, the
+# thresholded gates as they are, multipliers that are only kept from being negative, locations that
+# aren't clipped (beyond 100 nothing changes), batches drawn independently. docs/paper.md lists what
+# the paper leaves open.
 PAPER = {
     "surrogate": "ratio",
+    "support": (-0.1, 1.0),
     "initial_alpha": 0.0,
     "warmup": 0.0,
-    "multiplier_rate": 0.01,
     "head_start": 0.0,
+    "multiplier_rate": 0.01,
+    "multiplier_decay": 0.0,
+    "lowest": -100.0,
+    "highest": 100.0,
+    "batches": "independent",
     "exchange_rounds": 0,
     "steps": 2000,
 }
@@ -143,8 +162,9 @@ def check(config: SearchConfig) -> None:
         check_range("kl_at_most", config.kl_at_most, 0.0, above=True)
         if isinstance(config.kl, NoKL):
             raise ValueError("kl: expected SampledKL(rows) or ExactKL() beside a kl_at_most")
-    if config.kl_positions not in ("all", "elsewhere"):
-        raise ValueError(f"kl_positions: expected all or elsewhere, found {config.kl_positions!r}")
+    _check_choices(config)
+    if config.initial_location is not None:
+        check_range("initial_location", config.initial_location)
     for name in ("exchange_rounds", "refit_steps"):
         check_range(name, getattr(config, name), 0.0)
     if isinstance(config.kl, SampledKL):
@@ -153,19 +173,31 @@ def check(config: SearchConfig) -> None:
         raise ValueError(f"kl: expected NoKL(), SampledKL(rows) or ExactKL(), found {config.kl!r}")
     for name in ("steps", "batch_size", "exchange_rows"):
         check_range(name, getattr(config, name), 1.0)
-    for name in ("lowest", "highest"):
-        check_range(name, getattr(config, name))
-    if not isinstance(config.lowest, jax.core.Tracer):
-        check_range("highest", config.highest, np.max(config.lowest), above=True)
-    if config.surrogate not in losses.SURROGATES:
-        known = ", ".join(losses.SURROGATES)
-        raise ValueError(f"surrogate: expected one of {known}, found {config.surrogate!r}")
+    lowest = parameters.lowest_location(config)
+    check_range("lowest", lowest)
+    check_range("highest", config.highest)
+    if not isinstance(lowest, jax.core.Tracer):
+        check_range("highest", config.highest, np.max(lowest), above=True)
+
+
+def _check_choices(config: SearchConfig) -> None:
+    """Checks the settings that are one of a few names."""
+    choices = {
+        "kl_positions": ("all", "elsewhere"),
+        "batches": ("even", "independent"),
+        "gates": ("sentence", "batch"),
+        "surrogate": tuple(losses.SURROGATES),
+    }
+    for name, known in choices.items():
+        found = getattr(config, name)
+        if found not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, found {found!r}")
 
 
 def settings(config: Any) -> dict[str, Any]:
     """The settings of a search or of a baseline, by name and in the types of JSON.
 
-    A ``beta`` that isn't set is recorded as the number that it stands for, ``alpha``.
+    A ``beta`` or ``lowest`` that isn't set is recorded as the number that it stands for.
 
     Args:
         config: a `SearchConfig`, or the config of one of `jaxmask.baselines`.
@@ -176,10 +208,18 @@ def settings(config: Any) -> dict[str, Any]:
         >>> found["alpha"], found["beta"], found["support"], found["kl"]
         (0.05, 0.05, [-0.1, 1.1], '8 rows')
     """
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    found = {
+        field.name: _in_json(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
     if isinstance(config, SearchConfig):
-        values["beta"] = config.most_fractional
-    return {name: _in_json(value) for name, value in values.items()}
+        found["beta"] = _in_json(config.most_fractional)
+    if "lowest" in found:
+        found["lowest"] = _in_json(parameters.lowest_location(config))
+    usual = SearchConfig()
+    for name in _LATER:
+        if name in found and found[name] == getattr(usual, name):
+            del found[name]
+    return found
 
 
 def _in_json(value: Any) -> Any:

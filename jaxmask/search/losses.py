@@ -102,8 +102,8 @@ def scale(surrogate: Callable[[Array], Array]) -> Float[Array, ""]:
 def kl_weight(weight: float | Float[Array, ""]) -> Float[Array, ""]:
     """The weight of the KL next to a surrogate that is divided by its ``scale``.
 
-    It is the weight of Eq. 8 divided by the ``scale`` of the ratio, so that it means the same for
-    every surrogate.
+    It is the weight of Eq. 8 divided by the ``scale`` of the ratio. One weight is then of one order
+    of magnitude for all surrogates, but it doesn't buy the same KL with each of them.
 
     Args:
         weight: of the KL next to the ratio, as in Eq. 8.

@@ -5,6 +5,7 @@ The parameters are the ``location`` of each gate (of each coin, for REINFORCE), 
 The search and `jaxmask.baselines.reinforce` share all of this.
 """
 
+import math
 from typing import Any, Protocol
 
 import jax
@@ -17,6 +18,7 @@ from jaxmask.search import minmax
 from jaxmask.search.minmax import Multipliers
 
 INITIAL_VALUE_SCALE = 0.1
+USUALLY_LOWEST = -8.0  # of the locations
 
 
 class RelaxedConfig(Protocol):
@@ -28,7 +30,7 @@ class RelaxedConfig(Protocol):
     multiplier_decay: float
     initial_alpha: float
     warmup: float
-    lowest: float
+    lowest: float | None
     highest: float
     steps: int
 
@@ -74,7 +76,33 @@ def first_location(config: RelaxedConfig, shift: float | Array = 0.0) -> Float[A
     """
     first = shrinking_target(jnp.zeros(()), config.alpha, config)
     logit = jnp.log(first) - jnp.log1p(-jnp.minimum(first, 1.0 - 1e-6))
-    return jnp.clip(logit - shift, config.lowest, config.highest)
+    return jnp.clip(logit - shift, lowest_location(config), config.highest)
+
+
+def lowest_location(config: RelaxedConfig) -> Any:
+    """Where the locations end: ``lowest``, or ``min(-8, logit(alpha / 10))`` if it isn't set.
+
+    Closed gates stay near enough to open again. A gate at -8 still opens with a probability of
+    0.0003 to 0.0007, which is more than an ``alpha`` of 8 in 46,080 units allows in the mean:
+    there, gates have to be able to close further.
+
+    It is a number, or an array where a setting is one.
+
+    Args:
+        config: settings.
+
+    Example:
+        >>> from jaxmask.search import SearchConfig, parameters
+        >>> parameters.lowest_location(SearchConfig(alpha=0.02))
+        -8.0
+        >>> round(parameters.lowest_location(SearchConfig(alpha=8 / 46080)), 2)
+        -10.96
+    """
+    if config.lowest is not None:
+        return config.lowest
+    if isinstance(config.alpha, int | float):
+        return min(USUALLY_LOWEST, math.log(config.alpha / (10.0 - config.alpha)))
+    return jnp.minimum(USUALLY_LOWEST, jnp.log(config.alpha / (10.0 - config.alpha)))
 
 
 def first_values(key: Key[Array, ""], n_units: int) -> Float[Array, "directions {n_units}"]:
@@ -130,7 +158,7 @@ def update(
     updates, moments = transformation.update(gradient, moments, params)
     params = optax.apply_updates(params, updates)
     return {
-        "location": jnp.clip(params["location"], config.lowest, config.highest),
+        "location": jnp.clip(params["location"], lowest_location(config), config.highest),
         "values": jnp.clip(params["values"], -EDGE, EDGE),
         "multipliers": minmax.project(params["multipliers"], violations, config.multiplier_decay),
     }, moments

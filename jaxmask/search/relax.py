@@ -14,7 +14,9 @@ geometrically from ``initial_alpha`` to ``alpha`` and ``beta``, which goes beyon
 Source: De Cao et al., Sections 3.1 to 3.5.
 """
 
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -125,11 +127,9 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
     """
     check(config)
     values_key, key = jax.random.split(key)
-    nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
-    location = parameters.first_location(config, jnp.log(nonzero) - jnp.log1p(-nonzero))
     rows = 1 if config.shared_mask else DIRECTIONS
     params = {
-        "location": jnp.full((rows, objective.n_units), location),
+        "location": jnp.full((rows, objective.n_units), _first_location(config)),
         "values": parameters.first_values(values_key, objective.n_units),
         "multipliers": {
             name: jnp.zeros(())
@@ -144,7 +144,7 @@ def init(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Sea
 def step(
     state: SearchState, objective: Objective, config: SearchConfig
 ) -> tuple[SearchState, SearchInfo]:
-    """One descent-ascent step on one batch, with gates sampled anew for every row.
+    """One descent-ascent step on one batch, with new samples of the gates.
 
     Where the loss, its gradient or the new state isn't finite, the state stays as it was.
 
@@ -173,7 +173,7 @@ def step(
         (1, 1.0)
     """
     key, batch_key, gate_key, kl_key = jax.random.split(state.key, 4)
-    batch = objective.sample(batch_key, config.batch_size)
+    batch = _draw(batch_key, objective, config)
     surrogate = losses.SURROGATES[config.surrogate]
     scale, kl = losses.scale(surrogate), config.kl_term()
     target = parameters.shrinking_target(state.step, config.alpha, config)
@@ -184,8 +184,7 @@ def step(
 
     def lagrangian(params: dict) -> tuple[Array, tuple]:
         location, values = params["location"], params["values"]
-        rows = location[masks.row_of(batch.direction, len(location))]
-        gates = hard_concrete.sample(gate_key, rows, config.temperature, config.support)
+        gates = _sampled_gates(gate_key, location, batch.direction, config)
         intervention = Intervention(gates, to_baseline(values)[batch.direction])
         outcome = objective(intervention, batch, kl_key, config.kl)
         check_outcome(outcome, batch)
@@ -279,6 +278,44 @@ def thresholded(
     return (hard_concrete.mean(location, config.temperature, config.support) > 0.5).astype(
         location.dtype
     )
+
+
+def _first_location(config: SearchConfig) -> Float[Array, ""]:
+    if config.initial_location is not None:
+        location = jnp.asarray(config.initial_location, jnp.float32)
+        return jnp.clip(location, parameters.lowest_location(config), config.highest)
+    nonzero = hard_concrete.prob_nonzero(jnp.zeros(()), config.temperature, config.support)
+    return parameters.first_location(config, jnp.log(nonzero) - jnp.log1p(-nonzero))
+
+
+def _draw(key: Key[Array, ""], objective: Objective, config: SearchConfig) -> Any:
+    """The batch of a step.
+
+    Raises:
+        ValueError: the objective can't draw independently.
+    """
+    sample: Callable[..., Any] = objective.sample
+    if config.batches == "even":
+        return sample(key, config.batch_size)
+    if "independent" not in inspect.signature(sample).parameters:
+        raise ValueError(
+            "batches: expected 'even', as sample(...) of this objective takes no independent=True, "
+            f"found {config.batches!r}"
+        )
+    return sample(key, config.batch_size, independent=True)
+
+
+def _sampled_gates(
+    key: Key[Array, ""],
+    location: Float[Array, "masks units"],
+    direction: Int[Array, " rows"],
+    config: SearchConfig,
+) -> Float[Array, "rows units"]:
+    """The gates of each row of a batch."""
+    of_row = masks.row_of(direction, len(location))
+    if config.gates == "batch":
+        return hard_concrete.sample(key, location, config.temperature, config.support)[of_row]
+    return hard_concrete.sample(key, location[of_row], config.temperature, config.support)
 
 
 _CONSTRAINTS = {

@@ -214,7 +214,7 @@ def some_faults(faults: tuple[Note, ...]) -> str:
         least = "at least " if len(faults) == MOST_FAULTS else ""
         listed.append(
             f"and {least}{others} more line{'s' * (others > 1)} with faults (python -m "
-            "experiments.check_data has --left-out, which lists all of them)"
+            "jaxmask check has --left-out, which lists all of them)"
         )
     return "; ".join(listed)
 
@@ -271,7 +271,7 @@ def _header(line: str, place: str) -> _Header:
         raise TaskDataError(
             f"{place}: expected a header with sentence, position and the names of two directions, "
             f"separated by tabs, such as {_EXAMPLE}; found {len(columns)} columns in "
-            f"'{shown(line)}' (python -m experiments.import_pairs reads other formats)"
+            f"'{shown(line)}' (jaxmask import reads other formats)"
         )
     _check_columns(columns, place)
     return _Header(separator, skipped, columns)

@@ -1,4 +1,4 @@
-"""The documentation's objectives in Flax NNX and Equinox: what they say, what a search finds."""
+"""The objectives in Flax NNX and Equinox of the guide: what they say, and what a search finds."""
 
 import itertools
 

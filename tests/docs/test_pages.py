@@ -96,7 +96,7 @@ def test_the_page_on_your_phenomenon(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     write_files_of_readers(tmp_path)
     run("your_phenomenon.md")
-    assert [(prepared.site.units, plan.seeds) for prepared, plan in asked] == [(600, 10), (48, 3)]
+    assert [(prepared.site.units, plan.seeds) for prepared, plan in asked] == [(600, 3), (48, 3)]
     assert asked[0][1].design.kind == Kind(place="every")
     assert int(search.budget(48, asked[1][1].config.alpha)) == 5
     for file, expected in ((tmp_path / "nouns.tsv", shown[1]), (ANIMACY, shown[2])):

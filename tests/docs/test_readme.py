@@ -125,12 +125,13 @@ def small_find(model, folder):
     file = folder / "small.tsv"
     file.write_text("\n".join(lines) + "\n")
     config = jaxmask.SearchConfig(steps=2, exchange_rounds=0, kl=jaxmask.NoKL())
-    plan = jaxmask.Plan(config, jaxmask.Design(split=jaxmask.Split(5)), seeds=1)
+    small = jaxmask.Plan(config, jaxmask.Design(split=jaxmask.Split(5)), seeds=1)
 
-    def find(data, *, alpha, kind):
+    def find(data, *, alpha, kind, plan):
         assert (ROOT / data).is_file()
         assert 0 < alpha < 1
-        return jaxmask.found.find(file, model, units=3, kind=kind, plan=plan)
+        assert plan.seeds == 3
+        return jaxmask.found.find(file, model, units=3, kind=kind, plan=small)
 
     return find
 

@@ -85,6 +85,16 @@ def test_the_script(task, file, model, tmp_path, capsys):
         check_data.work(check_data.CheckOptions(model=str(model)))
 
 
+def test_it_can_be_listed_too_where_nothing_is_left(file, model, tmp_path):
+    options = check_data.CheckOptions(data=file, model=str(model), left_out=tmp_path / "out.tsv")
+    for line in ("The Boy\t2\tgreets\tgreet\tsimple\tsingular", "The boy\t9\tgreets\tgreet\t\t"):
+        file.write_text(HEADER + line + "\n")
+        with pytest.raises(TaskDataError):
+            check_data.work(options)
+        (row,) = options.left_out.read_text().splitlines()[1:]
+        assert row.startswith("2\t")
+
+
 def test_all_that_gives_no_example_can_be_listed(file, model, tmp_path):
     options = check_data.CheckOptions(data=file, model=str(model), left_out=tmp_path / "out.tsv")
     check_data.work(options)

@@ -28,7 +28,7 @@ def test_from_a_file_to_a_check(model, tmp_path, capsys):
         "  singular: greets",
         "  plural: greet",
         "position: another word there makes the other form right: 2 of 2, as in: The [boy]",
-        f"written to {out}; next: python -m experiments.check_data --data {out}",
+        f"written to {out}; next: jaxmask check --data {out}",
     ]
     assert out.read_text().splitlines()[1] == (
         "The boy\t2\tgreets\tgreet\tsimple\tsingular\tThe boys"

@@ -55,12 +55,12 @@ def test_plans_are_in_the_order_of_the_runs():
     sweep = ParetoOptions(alpha=(0.3, 0.1), kl_weight=(4.0, 0.0), seeds=2).sweep()
     plans = [(plan.config.kl_weight, plan.config.alpha) for plan in sweep.plans()]
     assert plans == [(4.0, 0.1), (4.0, 0.3), (0.0, 0.1), (0.0, 0.3)]
-    assert all(plan.config.beta == plan.config.alpha for plan in sweep.plans())
+    assert all(plan.config.most_fractional == plan.config.alpha for plan in sweep.plans())
     keys, config = sweep.grid()
     assert len(keys) == 8
     np.testing.assert_array_equal(config.alpha, np.float32(np.tile([0.1, 0.1, 0.3, 0.3], 2)))
     np.testing.assert_array_equal(config.kl_weight, np.repeat([4.0, 0.0], 4))
-    np.testing.assert_array_equal(config.beta, config.alpha)
+    np.testing.assert_array_equal(config.most_fractional, config.alpha)
     assert config.kl == SampledKL(8)  # shapes are shared: a weight of 0 multiplies it
     fixed = ParetoOptions(alpha=(0.3, 0.1), kl_weight=(0.0,), beta=0.5).sweep()
     assert fixed.grid()[1].kl == NoKL()

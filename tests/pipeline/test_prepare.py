@@ -97,6 +97,28 @@ def test_designs_decide_the_examples(tiny, task):
     assert all(not leaf.any() for leaf in jax.tree.leaves(none))
 
 
+@pytest.mark.parametrize("by", ["example", "word", "group"])
+def test_a_development_part_leaves_the_evaluation_part_unread(tiny, task, by):
+    """It is taken from what the search would have used, and shares no word or construction."""
+    usual = prepare(tiny, task, Design(split=Split(100, by)))
+    tuned = prepare(tiny, task, Design(split=Split(100, by, development=50)))
+    assert rows(tuned.train) | rows(tuned.evaluation) == rows(usual.train)
+    assert not rows(tuned.train) & rows(tuned.evaluation)
+    assert tuned.train.size + tuned.evaluation.size == usual.train.size
+    assert tuned.evaluation.size == 50 if by == "example" else tuned.evaluation.size >= 50
+    of_parts = [
+        set(part.group.tolist() if by == "group" else words_at(part))
+        for part in (tuned.train, tuned.evaluation)
+    ]
+    assert by == "example" or not of_parts[0] & of_parts[1]
+    as_many = prepare(tiny, task, Design(split=Split(100, by, development=None)))
+    assert as_many.evaluation.size >= 100
+
+
+def words_at(part):
+    return [int(row[place]) for row, place in zip(part.tokens, part.position, strict=True)]
+
+
 def test_without_right_forms_no_accuracy_is_known(tiny, task):
     unknown = task._replace(stimuli=[one._replace(correct=-1) for one in task.stimuli])
     assert prepare(tiny, unknown, DESIGN).model_accuracy is None
@@ -108,6 +130,11 @@ def test_without_right_forms_no_accuracy_is_known(tiny, task):
         (Split(600), "^evaluation: expected 1 to 599 of 600 examples"),
         (Split(0), "^evaluation: expected 1 to 599 of 600 examples, found 1000$"),
         (Split(599, "word"), "^evaluation: .* leaves no examples to train"),
+        (Split(100, development=500), "^development: expected 1 to 499 of 500 examples, found 500"),
+        (
+            Split(300, development=None),
+            "^development: expected 1 to 299 of 300 examples, found 300",
+        ),
     ],
 )
 def test_a_part_without_examples_is_refused_before_any_computation(

@@ -30,7 +30,7 @@ NESTED = {
     "model": {"name", "fingerprint", "layers", "hidden", "vocabulary"},
     "examples": {
         "train", "evaluation", "dropped", "unknown", "left_out", "model_accuracy", "split",
-        "toward",
+        "development", "toward",
     },
     "accuracy": {"mean", "std"}, "n_units": {"mean", "std"}, "kl": {"mean", "std"},
     "kl_elsewhere": {"mean", "std"},

@@ -192,3 +192,33 @@ def test_heat_maps_fit_their_page(units, sentences, tmp_path):
     assert box.y0 >= 0
     assert box.x1 <= width
     assert box.y1 <= height
+
+
+def ticks(axis):
+    """The labels that are seen."""
+    low, high = sorted(axis.get_view_interval())
+    places = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    return [label.get_text() for place, label in places if low <= place <= high]
+
+
+@pytest.mark.parametrize(("units", "labels"), [
+    ((14.0, 11.0), {"11", "12", "13", "14"}),
+    ((90_000.0, 1_200.0), {"50,000", "20,000", "10,000", "5,000", "2,000"}),
+    ((3.0, 0.0), {"0", "1", "2"}),
+])  # fmt: skip
+def test_units_have_labels_whatever_their_range(units, labels):
+    """Between 11 and 14 a logarithmic axis has none."""
+    steps, zeros = np.arange(10, 160, 10), np.zeros((2, 15))
+    curve = np.linspace(*units, 15)[None] + zeros
+    drawn = figures.training_curves(steps, zeros, curve, curve, zeros)
+    drawn.draw_without_rendering()
+    assert labels <= set(ticks(drawn.axes[1].yaxis))
+    assert set(ticks(drawn.axes[2].yaxis)) >= {"0", "1"}
+
+
+@pytest.mark.parametrize("steps", [[10], [10, 20]])
+def test_a_search_of_one_chunk_has_its_steps_on_the_axis(steps):
+    values = np.ones((1, len(steps)))
+    drawn = figures.training_curves(np.array(steps), values, values, values, 0 * values)
+    drawn.draw_without_rendering()
+    assert ticks(drawn.axes[2].xaxis) == [str(step) for step in steps]

@@ -142,6 +142,17 @@ def test_columns_are_explained_where_they_stand():
     assert "Converged: the hard mask has no more units than alpha allows" in table.note
 
 
+def test_a_run_says_whether_it_has_converged_and_why_not():
+    def cell(**changes):
+        return report.run_table(summary([run(0, [7], **changes)])).rows[0][6]
+
+    assert cell(converged=True) == "yes"
+    assert cell(converged=False) == "no"  # of an earlier version
+    assert cell(converged=False, not_converged=["units"]) == "no: more units than alpha allows"
+    both = cell(converged=False, not_converged=["finite", "settled"])
+    assert both == "no: a step wasn't finite, the accuracy still rose"
+
+
 def test_counted_nouns():
     assert report.count(1, "seed") == "1 seed"
     assert report.count(0, "seed") == "0 seeds"

@@ -1,5 +1,7 @@
 """Tables, text and figures of what was measured of a found set."""
 
+import itertools
+
 import pytest
 from support import summaries
 
@@ -7,7 +9,13 @@ from experiments.shared.console import print_table
 from experiments.shared.experiment import TRUST_FIGURES
 from jaxmask.report import to_markdown, trust
 from jaxmask.report.figures import save
-from jaxmask.report.figures.trust import DRAWN, trust_figure
+from jaxmask.report.figures.trust import (
+    DRAWN,
+    constructions_figure,
+    kl_figure,
+    place_figure,
+    trust_figure,
+)
 from jaxmask.trust.assess import MEASURES
 from jaxmask.trust.measure import Measure
 
@@ -75,3 +83,41 @@ def test_figures_are_drawn_of_what_there_is(tmp_path, reference):
                      "layer 2 alone"]  # fmt: skip
     assert trust_figure({"measures": []}, "dose") is None
     assert "KL by distance" in to_markdown(trust.distance_table(found))
+
+
+def boxes(axis, figure):
+    """Where the labels of an axis are, in pixels."""
+    figure.draw_without_rendering()
+    return [label.get_window_extent() for label in axis.get_ticklabels() if label.get_text()]
+
+
+def test_labels_of_many_distances_do_not_overlap():
+    entry = {"part": 0.1, "kl": 0.0, "paired": None, "examples": 12000}
+    details = {"kl": 0.0, "reference": None, "tie": 0.0, "swap": 0.0}
+    for many in (1, 3, 60):
+        entries = [entry | {"distance": distance} for distance in range(many)]
+        drawn = kl_figure(details | {"by_distance": entries})
+        found = boxes(drawn.axes[0].xaxis, drawn)
+        assert 1 <= len(found) <= 10
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(found))
+        assert drawn.axes[0].get_ylim() == (0, 1)  # where there is no KL at all
+
+
+def test_long_names_leave_room_for_the_accuracies():
+    share = {"examples": 10000, "accuracy": 100.0, "interval": [90.0, 100.0]}
+    names = [f"a construction whose name costs $5 and goes on for long, number {n}"
+             for n in range(40)]  # fmt: skip
+    drawn = constructions_figure({"by": {"construction": dict.fromkeys(names, share)}})
+    drawn.draw_without_rendering()
+    axes = drawn.axes[0]
+    assert axes.get_window_extent().width > 0.45 * drawn.bbox.width
+    label = axes.xaxis.label.get_window_extent()
+    assert label.x0 >= 0
+    assert label.x1 <= drawn.bbox.width
+
+
+def test_a_bar_that_is_not_all_is_not_rounded_to_it():
+    details = {"where_found": 90.0, "last_word_only": 0.4, "all_but_last_word": 99.9, "layers": {}}
+    assert [text.get_text() for text in place_figure(details).axes[0].texts] == [
+        "90.0", "0.4", "99.9"
+    ]  # fmt: skip

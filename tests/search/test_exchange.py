@@ -297,3 +297,15 @@ def test_values_that_are_fitted_stay_where_searches_have_them(sign):
     found = exchange.refit(jax.random.key(0), mask, values, objective, config)
     assert np.abs(found).max() <= EDGE
     np.testing.assert_allclose(found, sign * EDGE, atol=0.02)
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+def test_the_kl_counts_once_however_many_masks_there_are(masks):
+    objective = toy.toy(cost=0.05)
+    mask, values = toy.start(objective, 4, masks)
+    config = ExchangeConfig(RefitConfig(KLTerm(jnp.asarray(0.7)), 0, 24, ExactKL()), 24)
+    hard = exchange.judge(jax.random.key(0), mask, values, objective, config)
+    kl = exact(objective, mask, values)[1]
+    assert kl > 0.01
+    expected = failed(objective, mask, values) + 0.7 * kl
+    np.testing.assert_allclose(hard.loss.sum(), expected, rtol=1e-5)

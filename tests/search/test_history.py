@@ -49,6 +49,14 @@ def test_limits_may_be_missed_by_a_twentieth(run):
     assert unmet((more, history)) == {"units"}
 
 
+def test_a_rise_is_that_of_the_last_rounds_together(run):
+    _, history = within = changed(run, "steps", expected_l0=0.0, fractional_gates=0.0)
+    for gain, rises in ((0.003, True), (0.002, False)):
+        gains = np.full_like(history.rounds.gain, gain)
+        both = within[0], history._replace(rounds=history.rounds._replace(gain=gains))
+        assert ("settled" in unmet(both)) == rises
+
+
 @pytest.mark.parametrize(
     ("settled", "rounds"),
     [((False, False), 2), ((False, True), 2), ((True, True), 1), ((True, False), 1)],

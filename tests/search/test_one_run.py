@@ -7,7 +7,7 @@ import pytest
 from support import toy
 
 from jaxmask import search
-from jaxmask.objective import NoKL
+from jaxmask.objective import LinearObjective, NoKL
 from jaxmask.search import SearchConfig
 from jaxmask.search.hard_concrete import prob_nonzero
 
@@ -172,3 +172,68 @@ def test_observes_expected_and_hard_units():
     np.testing.assert_allclose(info.hard_units, (after.params["location"] > 0).sum())
     assert info.multiplier >= 0
     assert int(after.step) == 1
+
+
+@pytest.mark.parametrize("change", [
+    {"batches": "independent"}, {"gates": "batch"},
+    {"initial_location": 0.0},
+], ids=str)  # fmt: skip
+def test_other_batches_gates_and_starts_find_it_too(change):
+    objective = toy.toy(seed=4, units=UNITS)
+    _, score, _ = best(objective, 3)
+    found, _ = ensemble(jax.random.split(jax.random.key(0), 4), objective, QUICK.replace(**change))
+    values = toy.good_values(objective)
+    scores = toy.failures(objective, found.mask[:, 0], values)
+    assert np.mean(scores < score + 0.05) >= 0.5
+
+
+def gates_of_a_batch(config):
+    """The gates of a step's batch, row by row, and the directions of its rows."""
+    seen = []
+
+    class Watched(LinearObjective):
+        def __call__(self, intervention, batch, key=None, kl=None):
+            jax.debug.callback(lambda *x: seen.append(x), intervention.mask, batch.direction)
+            return super().__call__(intervention, batch, key, kl)
+
+    direction = jnp.arange(24) % 2
+    objective = Watched(jnp.ones((24, UNITS)), direction)
+    state = search.init(jax.random.key(0), objective, config)
+    search.step(state, objective, config)
+    jax.effects_barrier()
+    return seen[0]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_batch_has_one_sample_of_the_gates_or_one_a_sentence(shared):
+    config = QUICK.replace(initial_location=0.0, shared_mask=shared)
+    each, _ = gates_of_a_batch(config)
+    assert len(np.unique(each, axis=0)) == 24
+    same, direction = gates_of_a_batch(config.replace(gates="batch"))
+    assert len(np.unique(same, axis=0)) == (1 if shared else 2)
+    for side in (0, 1):
+        assert len(np.unique(same[direction == side], axis=0)) == 1
+
+
+def test_gates_begin_where_they_are_told_to():
+    objective = toy.toy(seed=4, units=UNITS)
+    for location in (0.0, -1.5):
+        state = search.init(jax.random.key(0), objective, QUICK.replace(initial_location=location))
+        assert (state.params["location"] == location).all()
+    bounded = QUICK.replace(initial_location=9.0)
+    state = search.init(jax.random.key(0), objective, bounded)
+    assert (state.params["location"] == bounded.highest).all()
+    with pytest.raises(ValueError, match=r"initial_location: expected .* found nan"):
+        search.init(jax.random.key(0), objective, QUICK.replace(initial_location=float("nan")))
+
+
+def test_an_objective_that_draws_in_one_way_only_is_named():
+    class Own(LinearObjective):
+        def sample(self, key, size):
+            return super().sample(key, size)
+
+    objective = Own(jnp.ones((4, UNITS)), jnp.arange(4) % 2)
+    config = QUICK.replace(batches="independent")
+    state = search.init(jax.random.key(0), objective, config)
+    with pytest.raises(ValueError, match=r"^batches: expected 'even', as sample"):
+        search.step(state, objective, config)

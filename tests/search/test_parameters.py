@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmask.intervention import EDGE
-from jaxmask.search import SearchConfig, parameters
+from jaxmask.search import SearchConfig, hard_concrete, parameters
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
@@ -35,3 +35,16 @@ def test_the_limit_falls_from_step_to_step_and_then_stays():
     np.testing.assert_allclose(found[4:], 0.01, rtol=1e-5)
     larger = float(parameters.shrinking_target(0, 0.5, config))
     np.testing.assert_allclose(larger, 0.5)  # a limit above the first one is taken at once
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.02, 1e-3, 8 / 46_080, 1e-6])
+def test_gates_that_are_as_closed_as_they_can_be_leave_room_for_the_open_ones(alpha):
+    lowest = parameters.lowest_location(SearchConfig(alpha=alpha))
+    closed = hard_concrete.prob_nonzero(jnp.asarray(lowest))
+    assert closed < 0.25 * alpha
+    swept = parameters.lowest_location(SearchConfig(alpha=jnp.float32(alpha)))
+    np.testing.assert_allclose(swept, lowest, rtol=1e-6)
+
+
+def test_a_lowest_location_that_is_set_is_kept():
+    assert parameters.lowest_location(SearchConfig(alpha=1e-6, lowest=-3.0)) == -3.0

@@ -78,8 +78,8 @@ class NaiveObjective(flax.struct.PyTreeNode):
         """All examples, nothing shared."""
         return NaiveBatch(self.examples, self.where)
 
-    def sample(self, key: Key[Array, ""], size: int) -> NaiveBatch:
-        """Examples drawn uniformly."""
+    def sample(self, key: Key[Array, ""], size: int, independent: bool = True) -> NaiveBatch:
+        """Examples drawn uniformly, and independently in any case."""
         rows = jax.random.randint(key, (size,), 0, self.examples.size)
         return jax.tree.map(lambda x: x[rows], self.everything())
 

@@ -2,7 +2,7 @@
 
 MIB's circuits are graphs whose nodes write into the residual stream: ``input``, each attention head
 (``a0.h0``) and each MLP (``m0``). Its neurons are components of what a node writes, as many as the
-residual stream has; the units of `jaxmask` are what the node's last projection reads. That
+residual stream has; the units of jaxmask are what the node's last projection reads. That
 projection is linear, so that the units of a file tell how each component changes.
 
 Source: Mueller et al., "MIB: A Mechanistic Interpretability Benchmark", 2025; the format is what

@@ -11,6 +11,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodF
 
 from jaxmask.report.figures.style import STYLES, draw_band, draw_line
 
+_FEW_TIMES = 8  # the least ratio of largest to smallest for which an axis is logarithmic
+
 
 class Curve(NamedTuple):
     """The accuracy of a method at several numbers of units.
@@ -94,13 +96,21 @@ def training_curves(
     draw_band(middle, steps, hard_units, STYLES[1], "thresholded")
     if target is not None:
         middle.plot(steps, target, color="black", linestyle=":", zorder=3, label="allowed")
-    middle.set(ylabel="units", yscale="symlog")  # not "log", because a number of units can be 0
-    ticks = [0] + [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
-    middle.yaxis.set_major_locator(FixedLocator(ticks))
-    middle.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    middle.set_ylabel("units")
+    lowest, highest = min(expected_units.min(), hard_units.min()), expected_units.max()
+    if lowest <= 0 or highest > _FEW_TIMES * lowest:
+        middle.set_yscale("symlog")  # not "log", because a number of units can be 0
+        ticks = [0] + [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+        middle.yaxis.set_major_locator(FixedLocator(ticks))
+    middle.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     middle.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     draw_band(bottom, steps, multiplier, STYLES[0], "multiplier")
-    bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None))
+    bottom.set(ylabel="multiplier", xlabel="step", ylim=(0, None if multiplier.max() > 0 else 1))
+    bottom.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    few = len(steps) < 3
+    bottom.xaxis.set_major_locator(
+        FixedLocator(steps.tolist()) if few else MaxNLocator(integer=True)
+    )
     seeds = len(accuracy)
     if seeds > 1:
         figure.suptitle(f"mean and range over {seeds} seeds", fontsize=10)

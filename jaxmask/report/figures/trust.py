@@ -11,6 +11,11 @@ from jaxmask.report.figures.style import STYLES, draw_line, literal, plain_frame
 from jaxmask.report.trust import measure_of
 
 GREY = "0.35"
+LONGEST_NAME, MOST_TICKS = 30, 9  # characters of a construction; distances that are named
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
 
 
 def constructions_figure(details: Mapping[str, Any]) -> Figure:
@@ -42,10 +47,10 @@ def constructions_figure(details: Mapping[str, Any]) -> Figure:
         f"all {whole:.0f}%", (whole, 1.0), xycoords=axes.get_xaxis_transform(),
         xytext=(0, 2), textcoords="offset points", ha="center", fontsize=8,
     )  # fmt: skip
-    names = [f"{literal(name)} ({one['examples']})" for name, one in groups.items()]
+    names = [f"{literal(_cut(name))} ({one['examples']})" for name, one in groups.items()]
     axes.set_yticks(places, names)
-    axes.set(xlabel="held-out decisions flipped (%), with 95% interval", xlim=(0, 102))
-    axes.invert_yaxis()
+    axes.set(xlabel="held-out decisions flipped (%), 95% interval", xlim=(-2, 102))
+    axes.set_ylim(len(groups) - 0.5, -0.5)
     plain_frame(axes)
     return figure
 
@@ -79,8 +84,10 @@ def kl_figure(details: Mapping[str, Any]) -> Figure:
     for label, height, line in lines:
         axes.axhline(height, color="black", linestyle=line, linewidth=1.3, label=label)
     axes.set(xlabel="words after the intervention (in brackets: examples)", ylabel="KL (nats)")
-    axes.set_xticks(distance, [f"{one['distance']}\n({one['examples']})" for one in entries])
-    axes.set_ylim(0, None)
+    some = entries[:: -(-len(entries) // MOST_TICKS)]
+    labels = [f"{one['distance']}\n({one['examples']})" for one in some]
+    axes.set_xticks([one["distance"] for one in some], labels, fontsize=9)
+    axes.set_ylim(0, None if max(one["kl"] for one in entries) > 0 else 1)
     plain_frame(axes)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -139,12 +146,11 @@ def _bars(axes: Axes, bars: Mapping[str, float]) -> None:
     axes.barh(places, list(bars.values()), color="0.8", edgecolor="black", height=0.65)
     for place, flipped in zip(places, bars.values(), strict=True):
         axes.annotate(
-            f"{flipped:.0f}", (flipped, place), xytext=(3, 0), textcoords="offset points",
+            f"{flipped:.1f}", (flipped, place), xytext=(3, 0), textcoords="offset points",
             va="center", fontsize=9,
         )  # fmt: skip
     axes.set_yticks(places, list(bars))
-    axes.set(xlabel="decisions flipped (%)", xlim=(0, 109))
-    axes.invert_yaxis()
+    axes.set(xlabel="decisions flipped (%)", xlim=(0, 112), ylim=(len(bars) - 0.5, -0.5))
     plain_frame(axes)
 
 

@@ -32,7 +32,7 @@ def test_options_are_what_is_measured_but_for_where_it_goes():
 
 def test_the_plan_is_the_default_but_for_its_size():
     plan = subject.plan(Benchmark(alpha=0.3, seeds=2))
-    assert plan.config == SearchConfig(alpha=0.3, beta=0.3)
+    assert plan.config == SearchConfig(alpha=0.3)
     quick = subject.plan(Benchmark(quick=True))
     assert quick.seeds == 10
     assert (quick.config.steps, quick.config.exchange_rounds) == (10, 1)

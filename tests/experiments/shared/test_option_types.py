@@ -22,6 +22,7 @@ from experiments.shared.options import Options
 
 SCRIPTS = Path(option_types.__file__).parents[1]
 NOWHERE = Path("/nowhere/at/all")
+SIGNED = ("support_low", "initial_location", "location_low", "location_high")  # may be negative
 WRITTEN = ("left_out", "pairs")  # options that name a file to write
 
 
@@ -103,7 +104,8 @@ def beyond(hint: Any, name: str, folder: Path) -> list[Any]:
         if base is int:
             values += [-1, -(10**12), 10**12, 2**31, 1.5, True, float("nan")]
         elif base is float:
-            values += [-1e-9, -1.0, 1e30, float("nan"), float("inf"), -float("inf"), True]
+            values += [1e30, -1e30, float("nan"), float("inf"), -float("inf"), True]
+            values += [] if name in SIGNED else [-1e-9, -1.0]
         elif base is Path and name == "out":
             values += [folder / "file.txt", folder / "file.txt" / "below", Path("/proc/none")]
         elif base is Path and name in WRITTEN:
@@ -169,6 +171,13 @@ def test_a_checkpoint_is_known_by_its_ending_or_its_content(places, tmp_path):
     [
         ("alpha", Options, [1e-6, 0.5, 1], [0, 0.0, 2, -0.0, np.nextafter(1.0, 2.0)]),
         ("beta", Options, [None, 1e-6, 1.0], [0.0, 1.5]),
+        ("support_low", Options, [None, -0.1, 0.0, -1e3], [1e-9, -1e4]),
+        ("support_high", Options, [None, 1.0, 1.1, 1e3], [0.99, 1e4]),
+        ("initial_location", Options, [None, -1e3, 0.0, 3.0], [-1e4, 1e4]),
+        ("location_low", Options, [None, -8.0, -1e3], [-1e4, 1e4]),
+        ("location_high", Options, [None, -8.0, 1e3], [-1e4, 1e4]),
+        ("multiplier_decay", Options, [None, 0.0, 1.0], [1.1]),
+        ("kl_rows", Options, [None, 0, 8], [-1, 10**9 + 1]),
         ("kl_weight", Options, [0, 0.0, 1e6], [1e7]),
         ("seeds", Options, [1, 10_000], [0, 10_001]),
         ("steps", Options, [None, 1, 10**9], [0, 10**9 + 1]),

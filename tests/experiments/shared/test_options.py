@@ -12,7 +12,7 @@ from experiments.shared.option_types import OptionError
 from experiments.shared.options import Options, SplitOptions, TaskName, TextOptions
 from jaxmask.intervention import Kind
 from jaxmask.models import model_folder
-from jaxmask.objective import NoKL, SampledKL
+from jaxmask.objective import ExactKL, NoKL, SampledKL
 from jaxmask.pipeline.plan import Design, Plan, Split, TextSample
 from jaxmask.search import PAPER, SearchConfig
 from jaxmask.tasks import minimal_pairs
@@ -49,11 +49,29 @@ def test_every_task_can_be_asked_for():
 
 def test_options_reach_the_search():
     config = Options(alpha=0.3, kl_weight=0.0, steps=7, surrogate="log_ratio").config()
-    assert (config.alpha, config.beta, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
+    assert (config.alpha, config.most_fractional, config.kl, config.steps) == (0.3, 0.3, NoKL(), 7)
     assert config.surrogate == "log_ratio"
     config = Options(beta=0.1, rounds=3, shared_mask=False).config()
     assert (config.alpha, config.beta, config.kl) == (0.02, 0.1, SampledKL(8))
     assert (config.exchange_rounds, config.shared_mask) == (3, False)
+
+
+def test_options_reach_the_relaxed_mask():
+    config = Options(
+        temperature=0.2, support_low=-0.2, support_high=1.0, initial_location=0.0,
+        location_low=-20.0, location_high=20.0, multiplier_decay=0.0, batch_size=32,
+        batches="independent", gates="batch", kl_rows=3,
+    ).config()  # fmt: skip
+    assert config == SearchConfig(
+        temperature=0.2, support=(-0.2, 1.0), initial_location=0.0, lowest=-20.0, highest=20.0,
+        multiplier_decay=0.0, batch_size=32, batches="independent", gates="batch",
+        kl=SampledKL(3),
+    )  # fmt: skip
+    assert Options(support_high=1.0).config().support == (SearchConfig().support[0], 1.0)
+    assert Options(kl_rows=0).config().kl == ExactKL()
+    assert Options(kl_rows=0, kl_weight=0.0).config().kl == NoKL()
+    with pytest.raises(OptionError, match=r"^--location-high: expected more than 5, found 3$"):
+        Options(location_low=5.0).config()
 
 
 def test_without_options_the_plan_is_the_package_s():
@@ -68,10 +86,11 @@ def test_options_reach_the_design(tmp_path):
     chosen = Options(
         place="every", site="cell", reach="all", values="natural", context="primer", evaluation=7,
         split="word", split_seed=3, data=tmp_path, text=text, text_sentences=2, seeds=4,
+        development=5,
     )  # fmt: skip
     plan = chosen.plan()
     kind = Kind("cell", "all", "natural", "every")
-    assert plan.design == Design(kind, "primer", Split(7, "word", 3), tmp_path.name)
+    assert plan.design == Design(kind, "primer", Split(7, "word", 3, 5), tmp_path.name)
     assert plan.text == TextSample("text.txt", [["The", "doctor", "ran", "."]] * 2, 2)
     assert (plan.seeds, plan.method) == (4, "hard_concrete")
 

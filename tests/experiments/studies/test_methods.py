@@ -30,9 +30,7 @@ def fresh(bench, **rule):
 
 
 def test_a_search_ends_at_the_first_round_after_which_the_rule_holds(bench):
-    config = SearchConfig(
-        alpha=0.3, beta=0.3, steps=40, batch_size=24, exchange_rounds=4, exchange_rows=24
-    )
+    config = SearchConfig(alpha=0.3, steps=40, batch_size=24, exchange_rounds=4, exchange_rows=24)
     bench = fresh(bench, every=20, patience=2)
     found = METHODS["hard_concrete"].run(bench, 0, config)
     relaxed, rounds = found.seen[:2], found.seen[2:]
@@ -75,7 +73,7 @@ def test_an_alpha_compiles_nothing_new(bench):
     config = SearchConfig(steps=20, batch_size=24, exchange_rounds=1, exchange_rows=24)
     METHODS["hard_concrete"].run(bench, 0, config)
     compiled = dict(bench.programs._compiled), dict(bench.watch.programs._compiled)
-    METHODS["hard_concrete"].run(bench, 1, config.replace(alpha=0.4, beta=0.4))
+    METHODS["hard_concrete"].run(bench, 1, config.replace(alpha=0.4))
     assert (bench.programs._compiled, bench.watch.programs._compiled) == compiled
 
 
@@ -131,7 +129,12 @@ def test_what_is_asked_for_reaches_each_method():
     configs = {name: method.config(size, 12) for name, method in METHODS.items()}
     for name in ("hard_concrete", "hard_concrete_paper"):
         config = configs[name]
-        assert (config.alpha, config.beta, config.steps, config.kl) == (0.25, 0.25, 7, NoKL())
+        assert (config.alpha, config.most_fractional, config.steps, config.kl) == (
+            0.25,
+            0.25,
+            7,
+            NoKL(),
+        )
     assert configs["hard_concrete"].exchange_rounds == 2
     paper_s = configs["hard_concrete_paper"]
     expected = search.PAPER | {"steps": 7}  # no exchange, whatever number of rounds is given

@@ -125,3 +125,8 @@ def test_figures_need_a_finished_run(folder):
     (folder / "config.json").unlink()
     with pytest.raises(RunFolderError, match=r"config\.json: expected a run's configuration"):
         run_figures.read_run(folder)
+
+
+def test_a_run_on_a_development_part_is_read_as_one(folder):
+    change(folder / "config.json", development=20)
+    assert run_figures.read_run(folder).design.split == Split(100, development=20)

@@ -183,6 +183,35 @@ def test_sampled_batches_and_sampled_kl_are_unbiased(setting):
     assert (error < 4 * standard_error).all()
 
 
+def test_independent_samples_repeat_examples_as_chance_does(setting):
+    """The mean number of distinct examples among n of m is m (1 - (1 - 1/m)^n)."""
+    fast = setting.fast
+    keys = jax.random.split(jax.random.key(5), 400)
+
+    def rows(independent):
+        drawn = jax.vmap(lambda key: fast.sample(key, 12, independent).rows)(keys)
+        return np.asarray(drawn)
+
+    independent, counts = rows(True), fast.sample(keys[0], 12, independent=True).counts
+    before = np.asarray(fast.examples_up_to)
+    first, distinct, column = 0, [], 0
+    for stratum, count in zip(fast.strata, counts, strict=True):
+        of_row = np.diff(before[first : first + stratum.rows], prepend=before[first - 1] if first
+                         else 0)  # fmt: skip
+        share = of_row / of_row.sum()
+        expected = np.sum(1 - (1 - share) ** count)
+        part = independent[:, column : column + count]
+        found = np.mean([len(set(one.tolist())) for one in part])
+        distinct.append((found, expected))
+        seen = np.bincount(part.ravel() - first, minlength=stratum.rows) / part.size
+        np.testing.assert_allclose(seen, share, atol=0.06)
+        first, column = first + stratum.rows, column + count
+    found, expected = np.sum(distinct, axis=0)
+    assert found == pytest.approx(expected, rel=0.03)
+    even = np.mean([len(set(one.tolist())) for one in rows(False)])
+    assert even > found + 0.5
+
+
 def test_samples_are_spread_evenly_over_the_examples(setting):
     """Of a stratum's n rows, the k-th is any of those in the k-th of n equal parts."""
     fast = setting.fast
