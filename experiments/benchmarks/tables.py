@@ -71,7 +71,7 @@ def gradient_table(measured: Summary, model: Summary) -> Table:
 
 
 def cores_table(measured: Summary, model: Summary) -> Table:
-    """The same gradients by the time of all cores, which other work on the machine changes less."""
+    """The same gradients by the time of all cores together."""
     rows = tuple(
         (
             case["objective"],
@@ -86,7 +86,8 @@ def cores_table(measured: Summary, model: Summary) -> Table:
         f"One gradient, time of all cores together ({_sizes(model)})",
         ("Objective", "Version", "Seeds", "ms a seed", "PyTorch"),
         rows,
-        "Of the processor: where a GPU computes, it is what the processor does meanwhile.",
+        "Of the processor: where a GPU computes, it is what the processor does meanwhile. Threads "
+        "of PyTorch wait busily for one another, which counts: compare with it on a quiet machine.",
     )
 
 
