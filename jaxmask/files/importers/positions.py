@@ -16,7 +16,8 @@ LAST = "the last word, as nothing says where it is"
 
 # A word tells the right form if it is more common before it than chance would have it, with the
 # right forms of the group as they are, in standard deviations; the first level that any word of a
-# sentence reaches counts. Two of two do, if both directions are about equally common; one never does.
+# sentence reaches counts. Two of two reach one, if both directions are about equally common; one
+# occurrence never does.
 _LEVELS = (3.0, 2.0, 1.35)
 
 
@@ -132,7 +133,7 @@ class _Seen:
 
 
 def _deviations(found: int, of: int, share: float) -> float:
-    """By how many standard deviations a count exceeds its share of ``of``; 0 if that says nothing."""
+    """By how many standard deviations a count exceeds a share of ``of``; 0 if it says nothing."""
     spread = math.sqrt(of * share * (1 - share))
     return (found - of * share) / spread if spread and of > 1 else 0.0
 
