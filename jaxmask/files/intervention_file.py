@@ -211,7 +211,7 @@ def load_intervention(
 def apply(
     saved: SavedIntervention,
     model: LanguageModel,
-    words: Sequence[str],
+    words: str | Sequence[str],
     toward: str | None,
     position: int | None = None,
 ) -> Float[Array, "words vocabulary"]:
@@ -223,7 +223,8 @@ def apply(
     Args:
         saved: from `load_intervention`.
         model: the one in which the intervention was found.
-        words: a sentence, or its beginning; words out of vocabulary are read as ``<unk>``.
+        words: a sentence, or its beginning; of a text, the words between its spaces. Words out of
+            vocabulary are read as ``<unk>``.
         toward: the direction, one of ``saved.directions``; None leaves the model untouched.
         position: index, from 0, of the word at which a single-step intervention acts.
 
@@ -249,6 +250,7 @@ def apply(
         >>> apply(saved, model, ["the", "dog"], toward="thing").shape
         (2, 5)
     """
+    words = words.split() if isinstance(words, str) else words
     kind, context = _kind(saved.settings, model), saved.settings["context"]
     if toward not in (None, *saved.directions):
         raise InterventionFileError(
