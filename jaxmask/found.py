@@ -139,7 +139,6 @@ class Found:
         Raises:
             InterventionFileError: see `jaxmask.files.intervention_file.apply`.
         """
-        words = words.split() if isinstance(words, str) else words
         saved, model = self.saved(), self.prepared.model
         return intervention_file.apply(saved, model, words, toward, position)
 

@@ -23,7 +23,6 @@ from jaxmask.files.run_folder import (
     write_run,
     write_text,
 )
-from jaxmask.intervention import units
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
@@ -36,7 +35,6 @@ from jaxmask.runs.phases import Observer
 from jaxmask.runs.programs import Programs
 from jaxmask.search import SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
-from jaxmask.tasks.registry import phenomenon
 from jaxmask.text.examples import Task
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN
 from jaxmask.trust.assess import MEASURES, Level, assess, identity
@@ -333,29 +331,14 @@ def _trust(name: str, trust: dict[str, Any]) -> "Figure | None":
 
 def _example(results: Results, summary: dict[str, Any], prepared: Prepared) -> "Figure | None":
     """The activations of the first run's units over a sentence whose decision flips."""
-    from jaxmask.report.figures import found_units
+    from jaxmask.report.figures import run
 
     first = separate(results.interventions)[0]
-    if not units(first.mask):
-        return None
-    reading = found_units.read(prepared, first)
-    shown = found_units.shown_units(reading, first, summary["prevalence"])
-    good = phenomenon(prepared.task.name).shown
-    row = found_units.example(reading, lambda group: good in (None, group))
-    return None if row is None else found_units.example_figure(reading, row, shown)
+    return run.example_figure(prepared, first, summary["prevalence"])
 
 
 def _curves(results: Results) -> "Figure":
     """How the searches went."""
-    from jaxmask.report import figures
+    from jaxmask.report.figures import run
 
-    steps = results.search.history.steps
-    some = slice(9, None, 10)
-    return figures.training_curves(
-        np.arange(1, steps.loss.shape[1] + 1)[some],
-        100.0 * steps.accuracy[:, some],
-        steps.expected_l0[:, some],
-        steps.hard_units[:, some],
-        steps.multiplier[:, some],
-        steps.target[0, some],
-    )
+    return run.search_figure(results.search.history)

@@ -211,7 +211,7 @@ def load_intervention(
 def apply(
     saved: SavedIntervention,
     model: LanguageModel,
-    words: Sequence[str],
+    words: str | Sequence[str],
     toward: str | None,
     position: int | None = None,
 ) -> Float[Array, "words vocabulary"]:
@@ -223,7 +223,7 @@ def apply(
     Args:
         saved: from `load_intervention`.
         model: the one in which the intervention was found.
-        words: a sentence, or its beginning; words out of vocabulary are read as ``<unk>``.
+        words: a sentence, as words or as a text; words out of vocabulary are read as ``<unk>``.
         toward: the direction, one of ``saved.directions``; None leaves the model untouched.
         position: index, from 0, of the word at which a single-step intervention acts.
 
@@ -241,14 +241,14 @@ def apply(
         >>> from jaxmask.text.vocabulary import Vocabulary
         >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
         >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
-        >>> params = init_params(jax.random.key(0), config)
-        >>> model = LSTMModel("tiny", config, params, words)
+        >>> model = LSTMModel("tiny", config, init_params(jax.random.key(0), config), words)
         >>> settings = {"context": "none", "intervention": "every"}
         >>> found = Intervention(jnp.ones((2, 4)), jnp.array([[0.5] * 4, [-0.5] * 4]))
         >>> saved = SavedIntervention(found, "animacy", ("person", "thing"), settings, {})
         >>> apply(saved, model, ["the", "dog"], toward="thing").shape
         (2, 5)
     """
+    words = words.split() if isinstance(words, str) else words
     kind, context = _kind(saved.settings, model), saved.settings["context"]
     if toward not in (None, *saved.directions):
         raise InterventionFileError(

@@ -14,10 +14,15 @@ from jaxmask.runs.ensemble import Ensemble, Session
 def keys(seeds: int) -> Key[Array, " seeds"]:
     """The random keys of the searches: seed n has the same key whatever the number of seeds.
 
+    Raises:
+        ValueError: there are no seeds.
+
     Example:
         >>> bool((keys(3)[:2] == keys(2)).all())
         True
     """
+    if seeds < 1:
+        raise ValueError(f"seeds: expected at least 1, found {seeds}")
     return jax.random.split(jax.random.key(0), seeds)
 
 

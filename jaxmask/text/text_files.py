@@ -7,6 +7,10 @@ from jaxmask.text.examples import TaskDataError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+# Pickles of the first protocol, such as those of Python 2, are text.
+_TEXT_PICKLE = re.compile(r"\([dl]p\d+\n")
+
+_PICKLE = "the file is a pickle, which isn't read because it could run code; write it as text"
 _EXCEL = "save it in Excel as 'CSV UTF-8'"
 
 # The first bytes of a file, and what they say of it.
@@ -18,7 +22,7 @@ _BEGINNINGS = {
     b"PAR1": "the file is in Parquet format; write its rows as CSV or as JSON lines",
     b"\x1f\x8b": "the file is compressed by gzip; unpack it",
     b"\xfd7zXZ": "the file is compressed by xz; unpack it",
-    b"\x80": "the file is a pickle, which isn't read because it could run code; write it as text",
+    b"\x80": _PICKLE,
 }
 
 
@@ -41,7 +45,8 @@ def read_text(file: Path) -> str:
     """The text of a data file, with the line ends of any system turned into newlines.
 
     Raises:
-        TaskDataError: the file is missing, isn't UTF-8, or contains control characters.
+        TaskDataError: the file is missing, isn't UTF-8, is a pickle, or contains control
+            characters.
 
     Example:
         >>> import tempfile
@@ -63,6 +68,8 @@ def read_text(file: Path) -> str:
             f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at "
             f"{fault.start}{what_else(content)}"
         ) from fault
+    if _TEXT_PICKLE.match(text):
+        raise TaskDataError(f"{file}: expected text, found something else: {_PICKLE}")
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise TaskDataError(

@@ -8,7 +8,7 @@ from experiments import figures, search
 from experiments.shared import experiment
 from jaxmask.tasks.number_agreement import NOUNS
 
-OPTIONS = {"seeds": 1, "steps": 10, "rounds": 1, "alpha": 0.5}
+OPTIONS = {"seeds": 1, "steps": 5, "rounds": 1, "alpha": 0.5}
 
 
 def odd_file(folder):
@@ -35,10 +35,14 @@ def test_an_odd_file_from_search_to_figures(model, tmp_path, capsys, monkeypatch
     def fail(*_):
         raise RuntimeError("no display")
 
-    monkeypatch.setattr(experiment, "_curves", fail)
+    monkeypatch.setattr(experiment, "_example", fail)
     summary = search.work(chosen)
     printed = capsys.readouterr().out
-    assert "warning: the figure search.png couldn't be drawn (RuntimeError: no display)" in printed
+    assert (
+        "warning: the figure activations.png couldn't be drawn (RuntimeError: no display)"
+        in printed
+    )
+    assert (folder / "figures" / "search.png").exists()  # also of a search of few steps
     assert "Summary (mine, single-step" in printed
     assert json.loads((folder / "summary.json").read_text())["task"] == "mine"
     assert (folder / "table.md").exists()

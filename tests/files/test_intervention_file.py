@@ -229,6 +229,7 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
     logits, _ = forward(MODEL.params, start, tokens, Action(row, where, kind))
     expected = jax.nn.log_softmax(logits[len(before) :])
     np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_array_equal(apply(saved, MODEL, "the cat dog", "plural", 1), found)
     untouched, _ = forward(MODEL.params, start, tokens)
     expected = jax.nn.log_softmax(untouched[len(before) :])
     np.testing.assert_allclose(

@@ -1,5 +1,7 @@
 """Files of minimal pairs as pandas, Excel and people write them."""
 
+import pickle
+
 import pytest
 
 from jaxmask.tasks import minimal_pairs
@@ -78,6 +80,8 @@ def test_capitals_of_a_direction_are_kept_and_understood(tmp_path):
         (HEADER.encode("utf-16-le"), "control character '\\x00': UTF-16 has these"),
         (b"PK\x03\x04\xff\xff", "the file is a zip archive, such as an Excel workbook; save it in"),
         (b"PAR1\xff", "the file is in Parquet format; write its rows as CSV"),
+        (pickle.dumps({"sing": [("a b", "a c")]}, 0), "the file is a pickle"),
+        (pickle.dumps([("a b", "a c")], 0), "the file is a pickle"),
         (b"\x80\x04\x95", "the file is a pickle, which isn't read because it could run code"),
     ],
 )

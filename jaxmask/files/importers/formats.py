@@ -51,6 +51,7 @@ class Format(NamedTuple):
         matches: whether a file looks like that.
         read: the contrasts of a file, and a note on each row that gives none.
         kinds: of records that can be read so.
+        assumed: what every file of the format is taken to have, and no file shows.
         directions: names of the directions, where the format says them.
 
     Example:
@@ -64,6 +65,7 @@ class Format(NamedTuple):
     read: Read
     directions: tuple[str, str] | None = None
     kinds: tuple[str, ...] = ("objects", "cells")
+    assumed: str = ""
 
 
 def _named(columns: Iterable[str], names: Iterable[str]) -> str:
@@ -325,5 +327,6 @@ FORMATS: tuple[Format, ...] = (
         _is_bad_then_good,
         _bad_then_good,
         kinds=("cells",),
+        assumed="right: the second sentence of each two, as in Zorro",
     ),
 )

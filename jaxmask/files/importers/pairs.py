@@ -49,7 +49,7 @@ class Imported(NamedTuple):
         format: the name of its format.
         task: the pairs.
         left_out: the rows that give no pair, with the reason.
-        guesses: what was guessed, and how, in lines of text.
+        guesses: what was assumed or guessed, and how, in lines of text.
 
     Example:
         See `read`.
@@ -115,9 +115,9 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
         [one.line for one in contrasts],
         tuple(Counter(note.text for note in sorted(notes)).items()),
     )
-    return Imported(
-        chosen.name, task, tuple(sorted(notes)), _guesses(task, sides, contrasts, places)
-    )
+    assumed = (chosen.assumed,) if chosen.assumed else ()
+    guesses = assumed + _guesses(task, sides, contrasts, places)
+    return Imported(chosen.name, task, tuple(sorted(notes)), guesses)
 
 
 def write(task: Task) -> str:

@@ -14,9 +14,11 @@ PARTNER = "the first word that differs from the sentence whose other form is rig
 TELLS = "the word that goes best with the right form"
 LAST = "the last word, as nothing says where it is"
 
-# A word tells the right form if it is more common before it than chance would have it, in standard
-# deviations; the first level that any word of a sentence reaches counts.
-_LEVELS = (3.0, 2.0, 1.4)
+# A word tells the right form if it is more common before it than chance would have it, with the
+# right forms of the group as they are, in standard deviations; the first level that any word of a
+# sentence reaches counts. Two of two reach one, if both directions are about equally common; one
+# occurrence never does.
+_LEVELS = (3.0, 2.0, 1.35)
 
 
 class Position(NamedTuple):
@@ -71,12 +73,14 @@ class _Seen:
         around: a sentence for each direction of right forms, by the words around a place.
         items: the sentences of each line or item, with the directions of their right forms.
         tells: how often each word stands before right forms of either direction, in its group.
+        rights: how many right forms each group has in either direction.
     """
 
     def __init__(self, contrasts: Sequence[Contrast], classes: Sequence[int]) -> None:
         self.around: dict[tuple[int, int], tuple[str, ...]] = {}
         self.items: dict[int, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
         self.tells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        self.rights: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         of_group: dict[str, set[int]] = defaultdict(set)
         forms = {form for one in contrasts for form in one.pair}
         for one, c in zip(contrasts, classes, strict=True):
@@ -87,6 +91,7 @@ class _Seen:
                 for key in _around(one):
                     self.around.setdefault((key, c), one.words)
                 self.items[one.line].append((one.words, c))
+                self.rights[self.group(one)][c] += 1
                 for word in {*one.words} - forms:
                     self.tells[self.group(one), word][c] += 1
 
@@ -98,10 +103,13 @@ class _Seen:
         """The position in a sentence whose right form belongs to the direction ``c``.
 
         Of the words that tell the right form best, the first ones that stand side by side are
-        taken, and of these the rarest: a noun rather than its article or its verb.
+        taken, of these the ones that are most often right, and of these the rarest: a noun rather
+        than its article or its verb. Where all right forms have one direction, no word tells it.
         """
         counts = [self.tells[self.group(one), word] for word in one.words]
-        weights = [(n[c] - n[1 - c]) / math.sqrt(max(1, sum(n))) for n in counts]
+        rights = self.rights[self.group(one)]
+        share = rights[c] / sum(rights)
+        weights = [_deviations(n[c], sum(n), share) for n in counts]
         turning = {
             place: self.around[key, 1 - c]
             for place, key in enumerate(_around(one))
@@ -120,7 +128,14 @@ class _Seen:
             return Position(len(one.words) - 1, LAST)
         telling = [place for place, weight in enumerate(weights) if weight >= level]
         together = [place for n, place in enumerate(telling) if place == telling[0] + n]
-        return Position(min(together, key=lambda place: sum(counts[place])), TELLS)
+        best = min(together, key=lambda at: (-counts[at][c] / sum(counts[at]), sum(counts[at])))
+        return Position(best, TELLS)
+
+
+def _deviations(found: int, of: int, share: float) -> float:
+    """By how many standard deviations a count exceeds a share of ``of``; 0 if it says nothing."""
+    spread = math.sqrt(of * share * (1 - share))
+    return (found - of * share) / spread if spread and of > 1 else 0.0
 
 
 def _around(one: Contrast) -> list[int]:

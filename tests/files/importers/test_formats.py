@@ -262,6 +262,7 @@ def test_zorro(tmp_path):
     ]  # fmt: skip
     found = imported(tmp_path, "\n".join(lines), "agreement.txt")
     assert found.format == "zorro"
+    assert found.guesses[0] == "right: the second sentence of each two, as in Zorro"
     assert short(found.task) == [
         "look at [this] purple | thing things | thing",
         "look at [these] purple | thing things | things",

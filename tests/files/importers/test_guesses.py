@@ -126,6 +126,27 @@ def test_the_noun_that_goes_with_the_right_form():
     assert set(places(*found, classes=classes)[::2]) == {(1, TELLS)}
 
 
+def test_the_noun_rather_than_an_article_that_is_rarer_but_less_often_right():
+    """As in Zorro: "a woman" is more common than "a man", and "woman" more common than "a"."""
+    rows = [("a", "woman", 1)] * 70 + [("the", "woman", 1)] * 82 + [("a", "man", 0)] * 35
+    rows += [("the", "man", 0)] * 38 + [("", "John", 0)] * 200
+    forms = ("himself", "herself"), ("herself", "himself")
+    found = [
+        contrast(f"did {article} {noun} see{n}", *forms[c], line=n)
+        for n, (article, noun, c) in enumerate(rows)
+    ]
+    expected = [(2 if article else 1, TELLS) for article, _, _ in rows]
+    assert places(*found, classes=[c for _, _, c in rows]) == expected
+
+
+def test_no_word_tells_the_right_form_where_all_have_one_direction():
+    """A word that stands in all sentences, such as their first one, says nothing."""
+    found = [contrast(f"the noun{n}", "given", "brought", line=n) for n in range(30)]
+    assert set(places(*found, classes=[0] * 30)) == {(1, LAST)}
+    other = contrast("the other one", "brought", "given", line=99)
+    assert places(*found, other, classes=[0] * 30 + [1]) == [(1, LAST)] * 30 + [(2, LAST)]
+
+
 def test_where_neither_form_is_right_the_last_word_is_taken():
     assert places(contrast("a b c", "x", "y", right=False), classes=[0]) == [(2, LAST)]
 
