@@ -74,7 +74,7 @@ def test_options_reach_the_searches(tmp_path):
     assert (config.kl_weight, config.kl, config.steps) == (0.0, NoKL(), 9)
     given = dataclasses.replace(options, alpha=0.3).goal()
     assert not given.sparsest
-    assert (given.plan.config.alpha, given.plan.config.beta) == (0.3, 0.3)
+    assert (given.plan.config.alpha, given.plan.config.most_fractional) == (0.3, 0.3)
 
 
 def test_trained_models_take_the_place_of_their_text(tmp_path):

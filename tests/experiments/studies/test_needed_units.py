@@ -33,7 +33,7 @@ class Fake:
 
     def run(self, prepared, plan, folder, resources):
         units = round(plan.config.alpha * prepared.site.units)
-        assert plan.config.beta == plan.config.alpha
+        assert plan.config.most_fractional == plan.config.alpha
         self.sizes.append((units, folder.name))
         return {"runs": [{"train_accuracy": x} for x in self.accuracies[units]]}
 
