@@ -7,15 +7,14 @@ from pathlib import Path
 import jax
 import pytest
 from hypothesis import settings
-from support import strict
+from support import compiling, strict
 
 strict.set_up()  # before jaxmask is imported
 
 # Most of the tests' time is compilation: quarter it. What is true bit for bit is tested with
 # optimisations, see `optimized`.
 jax.config.update("jax_disable_most_optimizations", True)
-QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"  # before JAX's first use
+compiling.set_up()  # before JAX's first use
 # Hypothesis tries fewer examples than in `make test-all`, which finds rarer faults.
 settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
@@ -38,7 +37,7 @@ def pytest_configure(config):
 
 @pytest.fixture
 def optimized():
-    """Programs are compiled as outside the tests; by `support.strict.optimized_jit` wholly so."""
+    """Programs are compiled as outside the tests; by `compiling.optimized_jit` wholly so."""
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support import small_model, toy
-from support.strict import optimized_jit
+from support.compiling import optimized_jit
 
 from jaxmask import search
 from jaxmask.evaluate import evaluate

@@ -314,7 +314,8 @@ def _config_shapes(workload: Workload, size: int) -> Any:
 
 def _shape(stacked: Any, size: int) -> jax.ShapeDtypeStruct:
     """The shape of what is stacked over runs, for ``size`` of them."""
-    return jax.ShapeDtypeStruct((size, *stacked.shape[1:]), stacked.dtype)
+    # The type as JAX takes it: int64 of NumPy becomes int32.
+    return jax.ShapeDtypeStruct((size, *stacked.shape[1:]), jax.typeof(stacked).dtype)
 
 
 def _first(progress: Progress, runs: int) -> Progress:

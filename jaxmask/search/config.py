@@ -177,7 +177,7 @@ def check(config: SearchConfig) -> None:
     check_range("lowest", lowest)
     check_range("highest", config.highest)
     if not isinstance(lowest, jax.core.Tracer):
-        check_range("highest", config.highest, float(np.max(np.asarray(lowest))), above=True)
+        check_range("highest", config.highest, float(np.max(lowest)), above=True)
 
 
 def _check_choices(config: SearchConfig) -> None:

@@ -187,7 +187,7 @@ def test_other_text_is_refused(texts, tmp_path):
     script.train(options(texts, tmp_path / "out", stop=2))
     with texts["valid"].open("a") as file:
         file.write("a dog .\n")
-    with pytest.raises(RunFolderError, match="other settings; valid: "):
+    with pytest.raises(RunFolderError, match="; valid: "):
         script.train(options(texts, tmp_path / "out"))
 
 

@@ -11,10 +11,6 @@ import optax
 
 _check = jaxtyping.jaxtyped
 
-# With the fixture `optimized`: programs compiled as they are outside the tests, where no flag of
-# tests/conftest.py saves time.
-optimized_jit = partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": True})
-
 
 def checked(function: Any = None, *, typechecker: Callable) -> Any:
     """What jaxtyping's import hook puts around a function: checks of arguments and result.

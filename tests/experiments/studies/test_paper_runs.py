@@ -53,7 +53,8 @@ def test_settings_have_plans_and_folders_of_their_own(model, tmp_path):
     request, tiny = options.request(), model_folder.load_model(model)
     plain = request.plan_of(("gender_bias", "single", False))
     assert (plain.config.kl_weight, plain.config.kl) == (0.0, NoKL())
-    assert (plain.config.alpha, plain.config.most_fractional, plain.config.steps) == (0.25, 0.25, 10)
+    assert (plain.config.alpha, plain.config.most_fractional) == (0.25, 0.25)
+    assert plain.config.steps == 10
     assert plain.design.kind == Kind(place="single")
     assert (plain.design.context, plain.design.data) == ("none", "gender_bias")
     regularised = request.plan_of(("number_agreement", "every", True))

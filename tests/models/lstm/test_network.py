@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.strict import optimized_jit
+from support.compiling import optimized_jit
 
 from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.lstm import forward as lstm_forward
