@@ -23,7 +23,7 @@ from jaxmask.models.language_model import LanguageModel
 from jaxmask.objective import Objective
 from jaxmask.pipeline.plan import Design
 from jaxmask.pipeline.prepare import Prepared
-from jaxmask.pipeline.summarise import environment, examples_of
+from jaxmask.pipeline.summarise import environment, examples_of, model_of
 from jaxmask.runs.programs import Programs
 from jaxmask.text.examples import Task
 from jaxmask.trust.subject import flips
@@ -217,7 +217,7 @@ def summarise(
     return {
         **{name: shared[name] for name in ("task", "context", "kl_weight", "rule")},
         **prepared.design.kind.settings(),
-        "model": prepared.model.description(),
+        **model_of(prepared),
         "examples": examples | {"watched": WATCHED},
         "methods": entries,
         "paired": paired.differences(entries, prepared),

@@ -61,8 +61,7 @@ def summarise(
         "beta": config.most_fractional,
         "shared_mask": config.shared_mask,
         "context": plan.design.context,
-        "model": {**prepared.model.description(), "hidden": site.width},
-        "site_units": site.units,
+        **model_of(prepared),
         "examples": examples_of(prepared),
         "runs": runs,
         **{
@@ -72,6 +71,15 @@ def summarise(
         "prevalence": report.prevalence(runs, site, task.directions),
         "seconds": seconds,
         **environment(),
+    }
+
+
+def model_of(prepared: Prepared) -> dict[str, Any]:
+    """What a summary says of its model; ``hidden``: number of units of a layer at the site."""
+    site = prepared.site
+    return {
+        "model": {**prepared.model.description(), "hidden": site.width},
+        "site_units": site.units,
     }
 
 

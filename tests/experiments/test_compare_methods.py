@@ -109,6 +109,7 @@ def _check_folder(folder, summary):
     there = json.loads((folder / "summary.json").read_text())
     by_name = {(entry["method"], entry["allowed"]): entry for entry in there["methods"]}
     assert set(by_name) == {(name, allowed) for name in METHODS for allowed in (1, 3)}
+    assert summary["site_units"] == summary["model"]["layers"] * summary["model"]["hidden"]
     best = by_name["exhaustive", 1]["accuracy"]["mean"]
     for (name, allowed), entry in by_name.items():
         (run,) = entry["runs"]
