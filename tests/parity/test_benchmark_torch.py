@@ -144,8 +144,9 @@ def test_steps_are_those_of_the_search(examples, context, shared_mask, monkeypat
 
 
 def test_what_it_cannot_do_is_refused(examples, context):
+    slow = plain(small_model.examples(), context)
     with pytest.raises(ValueError, match="position"):
-        plain(small_model.examples(), context)
+        slow.step(*slow.draw(64))
     with pytest.raises(ValueError, match="surrogate"):
         plain(examples, context, surrogate="ratio")
     with pytest.raises(ValueError, match="softmaxes"):
