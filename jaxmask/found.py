@@ -24,7 +24,7 @@ from jaxmask import report, search
 from jaxmask.evaluate import Evaluation
 from jaxmask.files import intervention_file
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
-from jaxmask.intervention import Kind
+from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.pipeline.measure import Results, measure
@@ -102,14 +102,9 @@ class Found:
             IndexError: there is no such run.
         """
         prepared, run = self.prepared, self.best if run is None else run
-        of_run = self.summary["runs"][run]
-        return SavedIntervention(
-            separate(self.results.interventions)[run],
-            prepared.task.name,
-            prepared.task.directions,
-            self.plan.settings(prepared.task, prepared.model),
-            {name: of_run[name] for name in _METRICS},
-        )
+        one = separate(self.results.interventions)[run]
+        settings = self.plan.settings(prepared.task, prepared.model)
+        return saved_run(one, self.summary["runs"][run], prepared, settings)
 
     def save(self, file: str | Path, run: int | None = None) -> None:
         """Writes the intervention of a run to an intervention file.
@@ -235,6 +230,24 @@ def find(
     results = measure(found, prepared, plan)
     seconds = {"total": time.perf_counter() - started, "compile": found.compile_seconds}
     return Found(prepared, plan, results, summarise(results, prepared, plan, seconds))
+
+
+def saved_run(
+    one: Intervention, of_run: dict[str, Any], prepared: Prepared, settings: dict[str, Any]
+) -> SavedIntervention:
+    """The intervention of a run, as an intervention file holds it.
+
+    Args:
+        one: what the run found.
+        of_run: the entry of the run in ``runs`` of its summary.
+        prepared: model and examples.
+        settings: what decides the results.
+
+    Example:
+        See `find`, whose result calls it in ``save``.
+    """
+    metrics = {name: of_run[name] for name in _METRICS}
+    return SavedIntervention(one, prepared.task.name, prepared.task.directions, settings, metrics)
 
 
 def data_name(file: Path) -> str:

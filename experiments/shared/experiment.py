@@ -15,7 +15,7 @@ from experiments.shared.checkpoints import Checkpoints
 from experiments.shared.console import console, print_table, progress
 from experiments.shared.drawing import save_figure
 from jaxmask import report, search
-from jaxmask.files.intervention_file import SavedIntervention, save_intervention
+from jaxmask.files.intervention_file import save_intervention
 from jaxmask.files.run_folder import (
     RunFolderError,
     check_run_folder,
@@ -23,6 +23,7 @@ from jaxmask.files.run_folder import (
     write_run,
     write_text,
 )
+from jaxmask.found import saved_run
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.pipeline.measure import Results, encode_text, measure
 from jaxmask.pipeline.plan import Plan
@@ -295,14 +296,7 @@ def save_interventions(
 ) -> None:
     """Writes one file a run, to be applied elsewhere."""
     for one, run in zip(separate(results.interventions), summary["runs"], strict=True):
-        names = ("accuracy", "accuracy_by_direction", "n_units", "kl", "kl_elsewhere")
-        saved = SavedIntervention(
-            one,
-            prepared.task.name,
-            prepared.task.directions,
-            settings,
-            {name: run[name] for name in names},
-        )
+        saved = saved_run(one, run, prepared, settings)
         save_intervention(folder / f"seed_{run['seed']}.json", saved, prepared.model)
 
 

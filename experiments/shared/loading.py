@@ -1,11 +1,11 @@
 """What names on the command line stand for: models and stimuli."""
 
-import hashlib
 from pathlib import Path
 
 from converters.gulordava import convert_with_account
 from experiments.shared.console import console
 from experiments.shared.option_types import OptionError, is_checkpoint
+from jaxmask import found
 from jaxmask.models.language_model import LanguageModel
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.tasks import minimal_pairs
@@ -74,5 +74,5 @@ def data_name(data: Path | None) -> str:
     if data is None:
         return "generated"
     if data.is_file():
-        return f"{data.name}, sha256 {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
+        return found.data_name(data)
     return data.name

@@ -220,9 +220,9 @@ def compile_ahead(phases: Sequence[Phase], first: Any, workload: Workload) -> No
     """
     size = devices.padded(len(jax.tree.leaves(first)[0]), workload.mesh)
     for phase in phases:
+        first = _entered(phase, first, workload, size)
         if phase.total:
             workload.programs.begin(*_chunk(phase, first, workload, size))
-        first = _entered(phase, first, workload, size)
 
 
 def _through_part(phase: Phase, first: Any, workload: Workload, name: str, runs: int) -> Progress:
@@ -284,16 +284,17 @@ def _begin(phase: Phase, first: Any, workload: Workload, name: str) -> tuple[int
 
 def _compiled(phase: Phase, first: Any, workload: Workload, size: int) -> jax.stages.Compiled:
     """The program of a chunk for ``size`` runs."""
-    return workload.programs.compile(*_chunk(phase, first, workload, size))
+    entered = _entered(phase, first, workload, size)
+    return workload.programs.compile(*_chunk(phase, entered, workload, size))
 
 
-def _chunk(phase: Phase, first: Any, workload: Workload, size: int) -> tuple:
-    """A chunk for ``size`` runs: name, function and arguments, as `Programs` takes them."""
+def _chunk(phase: Phase, entered: Any, workload: Workload, size: int) -> tuple:
+    """A chunk for ``size`` runs that have entered: what `Programs` takes to compile it."""
     called, function = steps(phase.step, min(phase.chunk, phase.total))
     return (
         called,
         workload.over_runs(function),
-        devices.place(_entered(phase, first, workload, size), workload.mesh, True),
+        devices.place(entered, workload.mesh, True),
         workload.objective,
         _config_shapes(workload, size),
     )
