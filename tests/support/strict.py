@@ -15,7 +15,8 @@ _check = jaxtyping.jaxtyped
 def checked(function: Any = None, *, typechecker: Callable) -> Any:
     """What jaxtyping's import hook puts around a function: checks of arguments and result.
 
-    Three things aren't checked. Constructors: JAX rebuilds a pytree not only with its arrays, but
+    Four things aren't checked. Functions without arrays, whose types mypy checks: some are called
+    for every word of a task, and the check takes longer than they do. Constructors: JAX rebuilds a pytree not only with its arrays, but
     also with their shapes, with axes, with the arrays of many runs on top of each other. Functions
     within functions: their checks would be compiled whenever the outer one is called, which takes
     longer than the call. And protocols, which are for mypy: tests pass stand-ins that have no more
@@ -26,10 +27,17 @@ def checked(function: Any = None, *, typechecker: Callable) -> Any:
     if inspect.isclass(function) or "<locals>" in getattr(function, "__qualname__", ""):
         return function
     annotations = getattr(function, "__annotations__", {})
+    if not any(map(_has_array, annotations.values())):
+        return function
     for name, annotation in annotations.items():
         if _has_protocol(annotation):
             annotations[name] = Any
     return _check(function, typechecker=typechecker)
+
+
+def _has_array(annotation: Any) -> bool:
+    array = inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray)
+    return array or any(map(_has_array, get_args(annotation)))
 
 
 def _has_protocol(annotation: Any) -> bool:
