@@ -33,7 +33,7 @@ def found(runs, programs=None, objective=None):
 """
 
 
-EIGHT = "--xla_force_host_platform_device_count=8"
+EIGHT = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
 
 
 def started(code, *arguments, **environment):
