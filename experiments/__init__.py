@@ -3,6 +3,8 @@
 import sys
 from importlib.util import find_spec
 
-missing = [name for name in ("matplotlib", "orbax", "rich", "tyro") if find_spec(name) is None]
+NEEDED = ("docstring_parser", "matplotlib", "orbax", "rich", "tyro")
+
+missing = [name for name in NEEDED if find_spec(name) is None]
 if missing:
     sys.exit(f"error: the scripts need {', '.join(missing)}: pip install 'jaxmask[experiments]'")

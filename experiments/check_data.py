@@ -39,8 +39,10 @@ from jaxmask.tasks import minimal_pairs
 from jaxmask.text.examples import Encoded, Examples, Task, Unknown, drops
 from jaxmask.text.text_files import read_text
 from jaxmask.text.vocabulary import UNKNOWN, shown
+from jaxmask.trust.statistics import wilson
 
 MOST_TOKENS = 12  # of an example
+VAGUE = 30  # points of the interval of an accuracy that tells little
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +154,16 @@ def split_line(examples: Examples, split: Split, task: str) -> str:
         train, held_out = split_rows(examples, split, task)
     except SplitError as fault:
         return f"a search can't split the pairs: --{fault}"
-    return (
+    line = (
         f"split: a search uses {count(len(train), 'pair')} and holds out {len(held_out)} "
         "(--evaluation)"
+    )
+    low, high = wilson(len(held_out) / 2, len(held_out)).scaled(100.0)
+    if high - low <= VAGUE:
+        return line
+    return (
+        f"{line}. So few tell little: if half of them flip, the accuracy of all such pairs is "
+        f"anything from {low:.0f} to {high:.0f}% (95% interval)"
     )
 
 

@@ -13,14 +13,19 @@ from typing import Annotated, Any
 from experiments.shared import checkpoints, hosts
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
-from experiments.shared.experiment import open_output, save_interventions, watched
+from experiments.shared.experiment import (
+    open_folder,
+    open_output,
+    save_interventions,
+    watched,
+)
 from experiments.shared.loading import load_task
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
 from experiments.shared.options import PlanOptions, TaskOptions, suited
 from experiments.shared.script import run_script
 from experiments.studies import sweep, sweep_tables
 from experiments.studies.sweep import Sweep
-from jaxmask.files.run_folder import open_run, write_run
+from jaxmask.files.run_folder import write_run
 from jaxmask.pipeline.measure import measure
 from jaxmask.pipeline.prepare import encode_and_split, prepare
 from jaxmask.runs import ensemble
@@ -65,7 +70,7 @@ def work(options: ParetoOptions) -> dict[str, Any]:
     to = open_output(folder, chosen.settings(task, model), options.checkpoint_minutes)
 
     prepared = prepare(model, task, chosen.plan.design)
-    hosts.by_first(lambda: open_run(to.folder, to.settings))
+    open_folder(to)
     console().print(f"{sweep.introduction(chosen, prepared)}\n", soft_wrap=True)
     keys, config = chosen.grid()
     with watched(config, to) as session:

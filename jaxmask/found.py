@@ -285,6 +285,10 @@ def _plan(
     plan: Plan, model: LanguageModel, alpha: float | None, units: int | None, kind: Kind | None
 ) -> Plan:
     """The plan with what is asked for beside it, and what is usual for the model."""
+    if not isinstance(kind, Kind | None):
+        raise ValueError(
+            f"kind: expected a jaxmask.Kind, such as Kind(place='every'), found {kind!r}"
+        )
     design = plan.design
     if kind is None and design.kind == Kind():
         kind = Kind(next(iter(model.sites)), values=model.usual_values)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import experiments
+import jaxmask
 from jaxmask import command
 from jaxmask.command import COMMANDS, command_name, main
 
@@ -94,6 +95,14 @@ def test_the_command_starts_quickly():
     assert done.stdout.endswith("[]\n")
 
 
+def test_python_runs_it_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxmask", "--version"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout == f"jaxmask {jaxmask.__version__}\n"
+
+
 def test_missing_packages_are_named_with_their_extra(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
@@ -110,7 +119,7 @@ def test_missing_packages_are_named_with_their_extra(monkeypatch):
 
 def test_the_extra_has_what_the_scripts_import():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extra = {line.split(">")[0].removesuffix("-checkpoint")
+    extra = {line.split(">")[0].removesuffix("-checkpoint").replace("-", "_")
              for line in project["optional-dependencies"]["experiments"]}  # fmt: skip
     text = (ROOT / "experiments" / "__init__.py").read_text(encoding="utf-8")
     assert all(f'"{name}"' in text for name in extra)

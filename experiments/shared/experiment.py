@@ -102,6 +102,16 @@ def open_output(folder: Path, settings: dict[str, Any], checkpoint_minutes: floa
     return Output(folder, settings, checkpoint_minutes, time.perf_counter())
 
 
+def open_folder(to: Output) -> None:
+    """Makes the folder of a run, with its settings; just before the run begins.
+
+    Raises:
+        RunFolderError: see `open_output`.
+    """
+    hosts.by_first(lambda: open_run(to.folder, to.settings))
+    stopping.opened(to.folder / "config.json")
+
+
 def experiment(
     prepared: Prepared, plan: Plan, to: Output, programs: Programs | None = None
 ) -> dict[str, Any]:
@@ -129,7 +139,7 @@ def introduce(prepared: Prepared, plan: Plan, to: Output) -> None:
     """
     if plan.text is not None:
         encode_text(plan.text.sentences, prepared.model)
-    hosts.by_first(lambda: open_run(to.folder, to.settings))
+    open_folder(to)
     for line in (*introduction(prepared, plan), device.line()):
         console().print(line, soft_wrap=True)
     console().print()

@@ -94,7 +94,9 @@ def is_checkpoint(name: str) -> bool:
 def _model(name: str) -> str | None:
     if name == "demo":
         return None
-    return (_file if is_checkpoint(name) else _folder)(Path(name))
+    found = (_file if is_checkpoint(name) else _folder)(Path(name))
+    missing = found is not None and not Path(name).exists()
+    return f"{found}; models are read from this machine, none is downloaded" if missing else found
 
 
 def _new_folder(path: Path) -> str | None:

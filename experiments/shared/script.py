@@ -60,7 +60,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     except USER_ERRORS as fault:
         sys.exit(f"error: {fault}")
     except KeyboardInterrupt:
-        sys.exit(f"stopped; {stopping.kept()}")
+        sys.exit(f"stopped; {stopping.stop()}")
     except BrokenPipeError:  # nobody reads on, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -8,11 +8,18 @@ FINISHED = ("summary.json", "methods/*/alpha_*.json")  # a file of these for eac
 CHECKPOINT = "checkpoints/*/*"
 
 _folders: list[Path] = []
+_opened: list[Path] = []
 
 
 def begin() -> None:
     """A script begins; it has kept nothing yet."""
     _folders.clear()
+    _opened.clear()
+
+
+def opened(file: Path) -> None:
+    """A script wrote the settings of a run to a file, which says nothing once nothing is kept."""
+    _opened.append(file)
 
 
 def keeps(folder: Path) -> None:
@@ -24,8 +31,11 @@ def keeps(folder: Path) -> None:
     _folders.append(folder)
 
 
-def kept() -> str:
-    """What there is if the script stops now."""
+def stop() -> str:
+    """What the script keeps, in words; settings of runs of which nothing is kept are removed.
+
+    Another command may then use the folder with other settings.
+    """
     if not _folders:
         return "nothing was kept"
     folder = _folders[0]
@@ -33,5 +43,7 @@ def kept() -> str:
     there = [count(finished, "finished run")] * (finished > 0)
     there += ["the last checkpoint"] * any(True for _ in folder.rglob(CHECKPOINT))
     if not there:
+        for file in _opened:
+            file.unlink(missing_ok=True)
         return "nothing was kept, as there was no checkpoint yet (--checkpoint-minutes)"
     return f"{folder} keeps {' and '.join(there)}; the same command goes on from there"

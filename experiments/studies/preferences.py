@@ -18,7 +18,11 @@ WIDE = 20  # points of an interval that says little about a rate
 KNOWN = 0.6  # a model that prefers the right form in a smaller share hardly knows the phenomenon
 SHORTEST = 12  # characters of a group's name that are shown at least
 MOST_GROUPS = 4  # groups of each kind that get a line of advice
+LONGEST_TABLE = 30  # rows of groups; of more, groups of fewer than SMALL pairs are put together
 MOST_LOWER = 0.9  # share of sentences in lower case from which all are meant to be
+
+# Name of a group, right form of its pairs (may be empty), and which of the pairs are in it.
+Part = tuple[str, str, np.ndarray]
 
 
 def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
@@ -31,7 +35,9 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
     """
     correct = encoded.examples.correct
     known = bool((correct >= 0).any())
-    parts = list(_groups(task, encoded))
+    groups = list(_groups(task, encoded))
+    parts = _with_small_ones_together(groups)
+    together = len(parts) < len(groups)
     if len(parts) > 1:
         parts.append(("all", "", np.ones(len(correct), bool)))
     rows = [
@@ -56,7 +62,9 @@ def group_table(task: Task, encoded: Encoded, odds: np.ndarray) -> Table:
             else f"Log-odds: mean of log p({first}) - log p({second}), in nats. "
         )
         + f"To {first}, to {second}: pairs that can be flipped in this direction, because the "
-        "model prefers the other form.",
+        "model prefers the other form."
+        + f" small: groups of fewer than {SMALL} pairs, with their number."
+        * together,
     )
 
 
@@ -82,7 +90,7 @@ def _cut(name: str, most: int) -> str:
     return f"{name[: most - 3 - end]}...{name[-end:]}"
 
 
-def _groups(task: Task, encoded: Encoded) -> Iterator[tuple[str, str, np.ndarray]]:
+def _groups(task: Task, encoded: Encoded) -> Iterator[Part]:
     """Each group and right form, with the rows of its examples as truth values."""
     examples = encoded.examples
     for number, name in enumerate(encoded.groups):
@@ -90,6 +98,22 @@ def _groups(task: Task, encoded: Encoded) -> Iterator[tuple[str, str, np.ndarray
             rows = (examples.group == number) & (examples.correct == correct)
             if rows.any():
                 yield name, form, rows
+
+
+def _with_small_ones_together(parts: list[Part]) -> list[Part]:
+    """The groups, of which those of few pairs become one a form where the table would be long."""
+    if len(parts) <= LONGEST_TABLE:
+        return parts
+    shown, small = [], {}
+    for part in parts:
+        if part[2].sum() < SMALL:
+            small.setdefault(part[1], []).append(part)
+        else:
+            shown.append(part)
+    for form, those in small.items():
+        whole = np.any([rows for *_, rows in those], axis=0)
+        shown.append((f"small ({len(those)})", form, whole))
+    return shown
 
 
 def _group_cells(correct: np.ndarray, odds: np.ndarray, known: bool) -> tuple[str, ...]:

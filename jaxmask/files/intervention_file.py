@@ -254,11 +254,11 @@ def apply(
         raise InterventionFileError(
             f"toward: expected {' or '.join(map(shown, saved.directions))}, found {toward!r}"
         )
-    single = toward is not None and kind.place == "single"
-    if not words or (single and (position is None or not 0 <= position < len(words))):
+    if not words:
+        raise InterventionFileError("words: expected a sentence, found no words")
+    if toward is not None and kind.place == "single" and position not in range(len(words)):
         raise InterventionFileError(
-            f"position: expected a word of the sentence, from 0 to {len(words) - 1}, at which to "
-            f"intervene, found {position}"
+            f"position: expected a word of the sentence, 0 to {len(words) - 1}, found {position}"
         )
     return model.log_probs(
         tuple(words),

@@ -57,7 +57,12 @@ def test_each_line_is_accounted_for(task, loaded):
 def test_the_split_is_said_as_a_search_makes_it(task, loaded):
     examples = encode(task, loaded.vocabulary).examples
     assert check_data.split_line(examples, Split(), "mine") == (
-        "split: a search uses 3 pairs and holds out 1 (--evaluation)"
+        "split: a search uses 3 pairs and holds out 1 (--evaluation). So few tell little: if half "
+        "of them flip, the accuracy of all such pairs is anything from 5 to 95% (95% interval)"
+    )
+    many = examples.take(np.arange(300) % 4)
+    assert check_data.split_line(many, Split(), "mine") == (
+        "split: a search uses 240 pairs and holds out 60 (--evaluation)"
     )
     assert check_data.split_line(examples, Split(9), "mine") == (
         "a search can't split the pairs: --evaluation: expected 1 to 3 of 4 examples, found 9"

@@ -90,7 +90,10 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
         ((SEARCH, "--seeds", "2.5"), "--seeds"),
         ((SEARCH, "--intervention", "double"), "--intervention"),
         ((SEARCH, "--beam", "3"), "--beam"),
-        ((SEARCH, "--model", "nothing"), "^--model: expected demo, .* found none at nothing$"),
+        (
+            (SEARCH, "--model", "nothing"),
+            "^--model: expected demo, .* found none at nothing; .* none is downloaded$",
+        ),
         ((SEARCH, "--model", "{file}"), "^--model: .* found the file "),
         ((SEARCH, "--model", "{folder}"), r"folder/config\.json: missing"),
         ((SEARCH, "--model", "{pt}"), "^--vocab: expected the vocabulary of "),

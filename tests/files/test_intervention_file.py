@@ -242,10 +242,10 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
     ("changes", "message"),
     [
         ({"toward": "dual"}, "toward: expected singular or plural, found 'dual'"),
-        ({"position": None}, "position: expected a word of the sentence, from 0 to 1"),
+        ({"position": None}, "position: expected a word of the sentence, 0 to 1"),
         ({"position": 2}, "position: .* found 2"),
         ({"position": -1}, "position: .* found -1"),
-        ({"words": [], "toward": None}, "position: expected a word"),
+        ({"words": [], "toward": None}, "words: expected a sentence, found no words"),
         ({"settings": {}}, "settings: expected context .* found None"),
         ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
         (

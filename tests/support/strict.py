@@ -16,11 +16,11 @@ def checked(function: Any = None, *, typechecker: Callable) -> Any:
     """What jaxtyping's import hook puts around a function: checks of arguments and result.
 
     Four things aren't checked. Functions without arrays, whose types mypy checks: some are called
-    for every word of a task, and the check takes longer than they do. Constructors: JAX rebuilds a pytree not only with its arrays, but
-    also with their shapes, with axes, with the arrays of many runs on top of each other. Functions
-    within functions: their checks would be compiled whenever the outer one is called, which takes
-    longer than the call. And protocols, which are for mypy: tests pass stand-ins that have no more
-    than what is used.
+    for every word of a task, and the check takes longer than they do. Constructors: JAX rebuilds a
+    pytree not only with its arrays, but also with their shapes, with axes, with the arrays of many
+    runs on top of each other. Functions within functions: their checks would be compiled whenever
+    the outer one is called, which takes longer than the call. And protocols, which are for mypy:
+    tests pass stand-ins that have no more than what is used.
     """
     if function is None:
         return partial(checked, typechecker=typechecker)

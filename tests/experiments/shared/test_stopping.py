@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from experiments.shared import stopping
+from experiments.shared.experiment import Output, open_folder
 from experiments.shared.script import run_script
+from jaxmask.files.run_folder import check_run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +56,21 @@ def test_what_is_kept_is_counted(monkeypatch, capsys, tmp_path):
     (folder / "alpha_0.1_seed_0.json").write_text("{}")
     line = f"stopped; {tmp_path} keeps 2 finished runs{end}"
     assert stopped(monkeypatch, capsys, begin) == line
+
+
+def test_settings_of_a_run_of_which_nothing_is_kept_are_removed(monkeypatch, capsys, tmp_path):
+    own, written = tmp_path / "config.json", tmp_path / "run" / "config.json"
+    own.write_text("{}")
+    to = Output(written.parent, {"alpha": 0.1}, 1.0, 0.0)
+
+    def begin():
+        stopping.keeps(to.folder)
+        open_folder(to)
+
+    assert stopped(monkeypatch, capsys, begin).startswith("stopped; nothing was kept")
+    assert not written.exists()
+    assert own.exists()
+    check_run_folder(to.folder, {"alpha": 0.2})
+    (to.folder / "checkpoints" / "relaxation" / "1").mkdir(parents=True)
+    assert stopped(monkeypatch, capsys, begin).startswith(f"stopped; {to.folder} keeps the last")
+    assert written.exists()

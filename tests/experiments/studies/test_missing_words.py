@@ -45,6 +45,10 @@ def test_what_to_try(word, expected):
     assert suggestion(word, Vocabulary(words)) == expected
 
 
+def test_another_word_of_the_same_stem_is_never_suggested():
+    assert suggestion("managers", Vocabulary(["<unk>", "<eos>", "manages"])) == ""
+
+
 def test_the_other_form_is_never_suggested():
     vocabulary = Vocabulary(["<unk>", "<eos>", "The", "boy", "remembors"])
     pairs = task("The boy", pair=("remembers", "remembors"))

@@ -45,6 +45,30 @@ def test_long_names_of_groups_are_cut_in_the_middle(capsys):
     assert len({row[0] for row in table.rows}) == 5
 
 
+def test_many_small_groups_are_put_together():
+    few = preferences.SMALL - 1
+    stimuli = task(0, "large", pairs=preferences.SMALL).stimuli
+    for number in range(preferences.LONGEST_TABLE):
+        stimuli += task(number % 2, f"small{number}", pairs=few).stimuli
+    many = Task("mine", ("singular", "plural"), stimuli, [])
+    odds = np.where(np.arange(len(stimuli)) % few < 3, 1.0, -1.0)
+    table = preferences.group_table(many, encode(many, VOCABULARY), odds)
+    assert table.note.endswith(" small: groups of fewer than 10 pairs, with their number.")
+    half = preferences.LONGEST_TABLE // 2
+    together = f"small ({half})"
+    numbers = [row[:3] for row in table.rows]
+    assert numbers == [
+        ("large", "singular", str(preferences.SMALL)),
+        (together, "singular", str(half * few)),
+        (together, "plural", str(half * few)),
+        ("all", "", str(len(stimuli))),
+    ]
+    fewer = Task("mine", ("singular", "plural"), stimuli[:-few], [])
+    table = preferences.group_table(fewer, encode(fewer, VOCABULARY), odds[:-few])
+    assert len(table.rows) == preferences.LONGEST_TABLE + 1
+    assert "small" not in table.note
+
+
 def test_below_chance_is_attraction():
     lines = advice(task(0, "nounpp"), mixed(8))
     (line,) = [line for line in lines if line.startswith("nounpp, singular")]
