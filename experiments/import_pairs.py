@@ -62,8 +62,8 @@ class ImportOptions:
 
 def work(options: ImportOptions) -> Imported:
     """Reads, writes, and says what was guessed and left out."""
-    if options.pairs.exists() and options.pairs.samefile(options.file):
-        raise OptionError(f"{options.pairs}: expected a new file to write, found the file to read")
+    if options.left_out is not None and options.left_out.absolute() == options.pairs.absolute():
+        raise OptionError("--left-out: expected another file than that of the pairs")
     spelling = Spelling(options.punctuation, options.case)
     try:
         imported = pairs.read(options.file, options.format, spelling)

@@ -42,10 +42,8 @@ def work(options: NaturalOptions) -> Task:
     """Reads the text twice, writes the pairs, and counts them.
 
     Raises:
-        OptionError: the text has no such sentence, or would be overwritten.
+        OptionError: the text has no such sentence.
     """
-    if options.pairs.exists() and options.pairs.samefile(options.file):
-        raise OptionError(f"{options.pairs}: expected a new file to write, found the file to read")
     found = natural_agreement.find_nouns(read(options.file))
     nouns = natural_agreement.both_forms([*found, *natural_agreement.IRREGULAR])
     task = natural_agreement.find_pairs(read(options.file), nouns, name=options.pairs.stem)

@@ -64,10 +64,12 @@ def evaluate(intervention: Intervention, objective: Objective, kl: KL = ExactKL(
     flipped = losses.flipped(outcome)
     directions = jnp.arange(len(intervention.baseline))
     here = (batch.direction[None] == directions[:, None])[:, :, None].astype(flipped.dtype)
+    by_direction = jnp.sum(flipped[None] * here, axis=(1, 2)) / jnp.sum(
+        outcome.weight[None] * here, axis=(1, 2)
+    )
     return Evaluation(
-        flipped.sum(),
-        jnp.sum(flipped[None] * here, axis=(1, 2))
-        / jnp.sum(outcome.weight[None] * here, axis=(1, 2)),
+        jnp.minimum(flipped.sum(), 1.0),  # rounded sums can be above
+        jnp.minimum(by_direction, 1.0),
         outcome.kl,
         jnp.full_like(outcome.kl, jnp.nan)
         if outcome.kl_elsewhere is None

@@ -289,6 +289,8 @@ def _plan(
         raise ValueError(
             f"kind: expected a jaxmask.Kind, such as Kind(place='every'), found {kind!r}"
         )
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan: expected a jaxmask.Plan, found {plan!r}")
     design = plan.design
     if kind is None and design.kind == Kind():
         kind = Kind(next(iter(model.sites)), values=model.usual_values)

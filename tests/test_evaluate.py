@@ -13,6 +13,7 @@ from jaxmask.models.lstm import network
 from jaxmask.models.lstm.forward import forward
 from jaxmask.models.lstm.objective import build
 from jaxmask.models.lstm.reading import log_odds, log_probs, read_context
+from jaxmask.objective import LinearObjective, NoKL
 from jaxmask.text.examples import directed
 
 PARAMS = model()
@@ -115,3 +116,23 @@ def test_log_probs_are_those_of_the_whole_softmax(monkeypatch):
     np.testing.assert_allclose(
         log_probs(PARAMS, top, words), np.take_along_axis(whole, words, axis=1), atol=1e-5
     )
+
+
+def test_rounding_gives_no_accuracy_above_1():
+    objective = LinearObjective(-jnp.ones((3, 1)), direction=jnp.array([0, 0, 1]))
+    batch = objective.everything(by_direction=True)
+
+    class Rounded:
+        """Its weights add up to more than 1, as rounded ones may."""
+
+        def everything(self, by_direction):
+            return batch
+
+        def __call__(self, *arguments):
+            outcome = objective(*arguments)
+            return outcome._replace(weight=outcome.weight * 1.0001)
+
+    everywhere = Intervention(jnp.ones((2, 1)), 5 * jnp.ones((2, 1)))
+    found = evaluate(everywhere, Rounded(), NoKL())
+    assert found.accuracy == 1
+    np.testing.assert_array_equal(found.accuracy_by_direction, 1)

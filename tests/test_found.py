@@ -171,6 +171,7 @@ def test_what_is_usual_for_the_model(asked, pairs, model):
         ({"alpha": 2.0}, ValueError, "alpha: expected above 0, at most 1, found 2.0"),
         ({"plan": jaxmask.Plan(seeds=0)}, ValueError, "seeds: expected at least 1, found 0"),
         ({"kind": Kind("mlp")}, ModelError, "tiny: site: expected hidden or cell"),
+        ({"plan": 3}, ValueError, "plan: expected a jaxmask.Plan, found 3"),
         ({"kind": "every"}, ValueError, "kind: expected a jaxmask.Kind, such as Kind("),
         ({"kind": Kind("mlp"), "units": 1}, ModelError, "tiny: site: expected hidden or cell"),
         ({"plan": jaxmask.Plan(design=jaxmask.Design(split=jaxmask.Split(999)))}, SplitError, ""),

@@ -109,7 +109,11 @@ def _new_folder(path: Path) -> str | None:
 
 
 def _new_file(path: Path) -> str | None:
-    return f"the folder {shown(str(path))}" if path.is_dir() else _new_folder(path.parent)
+    if path.is_dir():
+        return f"the folder {shown(str(path))}"
+    if path.exists():
+        return f"{shown(str(path))}, which is there already: remove it, or name another one"
+    return _new_folder(path.parent)
 
 
 def _some(values: tuple) -> str | None:
@@ -139,7 +143,7 @@ TextFile = Annotated[Path, Rule("a file", _file)]
 Data = Annotated[Path, Rule("a file or a folder", _data)]
 DataFolder = Annotated[Path, Rule("a folder", _folder)]
 ResultFolder = Annotated[Path, Rule("a folder that can be written", _new_folder)]
-NewFile = Annotated[Path, Rule("a file that can be written", _new_file)]
+NewFile = Annotated[Path, Rule("a new file that can be written", _new_file)]
 Model = Annotated[str, Rule("demo, a model folder or a PyTorch checkpoint", _model)]
 SiteName = Annotated[
     str, Rule("a site, such as hidden or hidden+cell", _name)

@@ -61,9 +61,6 @@ class SavedIntervention(NamedTuple):
         >>> settings = {"context": "eos", "intervention": "single"}
         >>> SavedIntervention(nothing, "animacy", ("person", "thing"), settings, {}).directions
         ('person', 'thing')
-
-    Example:
-        See `save_intervention`.
     """
 
     intervention: Intervention
@@ -154,22 +151,7 @@ def load_intervention(
             out of range, missing, or there twice.
 
     Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> import jax
-        >>> from jaxmask.models.lstm.model import LSTMModel
-        >>> from jaxmask.models.lstm.network import LSTMConfig, init_params
-        >>> from jaxmask.text.vocabulary import Vocabulary
-        >>> words = Vocabulary(("<unk>", "<eos>", "the", "dog", "dogs"))
-        >>> config = LSTMConfig(vocabulary=5, embedding=2, hidden=4, layers=1)
-        >>> params = init_params(jax.random.key(0), config)
-        >>> model = LSTMModel("tiny", config, params, words)
-        >>> found = Intervention(jnp.ones((2, 4)), jnp.array([[0.5] * 4, [-0.5] * 4]))
-        >>> saved = SavedIntervention(found, "animacy", ("person", "thing"), {"alpha": 1.0}, {})
-        >>> with TemporaryDirectory() as folder:
-        ...     save_intervention(f"{folder}/found.json", saved, model)
-        ...     again = load_intervention(f"{folder}/found.json", model)
-        >>> again.settings, again.intervention.baseline[1].tolist()
-        ({'alpha': 1.0}, [-0.5, -0.5, -0.5, -0.5])
+        See `save_intervention`.
     """
     content = _read(file)
     found = content["model"]
@@ -231,7 +213,8 @@ def apply(
         Log-probabilities, in nats, of the next word.
 
     Raises:
-        InterventionFileError: there is no such direction or position, there are no words, or
+        InterventionFileError: there is no such direction or position, no unit is replaced toward
+            the direction, there are no words, the model isn't that of the intervention, or
             ``saved.settings`` don't say which context and which kind of intervention.
 
     Example:
@@ -254,19 +237,35 @@ def apply(
         raise InterventionFileError(
             f"toward: expected {' or '.join(map(shown, saved.directions))}, found {toward!r}"
         )
+    one = None if toward is None else saved.intervention.toward(saved.directions.index(toward))
+    _check_applies(saved, model, one, f"toward {toward!r}")
     if not words:
         raise InterventionFileError("words: expected a sentence, found no words")
     if toward is not None and kind.place == "single" and position not in range(len(words)):
         raise InterventionFileError(
-            f"position: expected a word of the sentence, 0 to {len(words) - 1}, found {position}"
+            f"position: expected the word at which a single-step intervention acts, from 0 to "
+            f"{len(words) - 1}, found {position}"
         )
     return model.log_probs(
         tuple(words),
         kind,
         model.read_context(context),
-        None if toward is None else saved.intervention.toward(saved.directions.index(toward)),
+        one,
         None if toward is None else _where(kind.place, len(words), position),
     )
+
+
+def _check_applies(
+    saved: SavedIntervention, model: LanguageModel, one: Intervention | None, toward: str
+) -> None:
+    """Checks that an intervention is of the model, and replaces units in this direction too."""
+    of, here = saved.settings.get("fingerprint", model.fingerprint), model.fingerprint
+    if of != here:
+        raise InterventionFileError(
+            f"model: expected the one of the intervention, {of}, found {here} ({model.name!r})"
+        )
+    if one is not None and saved.intervention.mask.any() and not one.mask.any():
+        raise InterventionFileError(f"{toward}: no values were learned, so nothing is replaced")
 
 
 def _where(place: Place, words: int, position: int | None) -> Bool[np.ndarray, " words"]:

@@ -270,8 +270,8 @@ def _header(line: str, place: str) -> _Header:
     if columns[:2] != REQUIRED or len(columns) < 4:
         raise TaskDataError(
             f"{place}: expected a header with sentence, position and the names of two directions, "
-            f"separated by tabs, such as {_EXAMPLE}; found {len(columns)} columns in "
-            f"'{shown(line)}' (jaxmask import reads other formats)"
+            f"in this order, separated by tabs, such as {_EXAMPLE}; found {len(columns)} "
+            f"columns in '{shown(line)}' (jaxmask import reads other formats)"
         )
     _check_columns(columns, place)
     return _Header(separator, skipped, columns)

@@ -41,12 +41,14 @@ def test_from_a_file_to_a_check(model, tmp_path, capsys):
     assert "kept: 2 pairs" in capsys.readouterr().out
 
 
-def test_the_file_itself_is_not_written_over(tmp_path):
-    file = tmp_path / "simple.txt"
+def test_pairs_and_what_is_left_out_are_two_files(tmp_path):
+    file, out = tmp_path / "simple.txt", tmp_path / "out.tsv"
     file.write_text(CLAMS)
-    with pytest.raises(OptionError, match="expected a new file to write"):
-        import_pairs.work(import_pairs.ImportOptions(file, tmp_path / "." / "simple.txt"))
-    assert file.read_text() == CLAMS
+    with pytest.raises(OptionError, match="--left-out: expected another file than"):
+        import_pairs.work(
+            import_pairs.ImportOptions(file, out, left_out=tmp_path / "." / "out.tsv")
+        )
+    assert not out.exists()
 
 
 def test_the_format_can_be_named(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from experiments import evaluate, natural_pairs
 from experiments.evaluate import EvaluateOptions
 from experiments.natural_pairs import NaturalOptions
+from experiments.shared import option_types
 from experiments.shared.option_types import OptionError
 from experiments.studies import tried
 from jaxmask.files.importers import pairs
@@ -48,8 +49,8 @@ def test_a_text_without_such_sentences_is_an_error(tmp_path, text):
     file.write_text("The boy greets us .\n")
     with pytest.raises(OptionError, match="expected sentences with a verb whose subject"):
         natural_pairs.work(NaturalOptions(file, tmp_path / "pairs.tsv"))
-    with pytest.raises(OptionError, match="found the file to read"):
-        natural_pairs.work(NaturalOptions(text, text))
+    with pytest.raises(OptionError, match="which is there already"):
+        option_types.check(NaturalOptions(text, text))
 
 
 def saved(model, place="single", directions=("singular", "plural")):

@@ -242,11 +242,15 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
     ("changes", "message"),
     [
         ({"toward": "dual"}, "toward: expected singular or plural, found 'dual'"),
-        ({"position": None}, "position: expected a word of the sentence, 0 to 1"),
+        ({"position": None}, "position: expected the word at which a single-step .* from 0 to 1"),
         ({"position": 2}, "position: .* found 2"),
         ({"position": -1}, "position: .* found -1"),
         ({"words": [], "toward": None}, "words: expected a sentence, found no words"),
         ({"settings": {}}, "settings: expected context .* found None"),
+        (
+            {"settings": {"context": "eos", "intervention": "single", "fingerprint": "of another"}},
+            "model: expected the one of the intervention, of another, found ",
+        ),
         ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
         (
             {"settings": {"context": "eos", "intervention": "every", "reach": ["all"]}},
@@ -260,3 +264,17 @@ def test_what_it_can_not_be_applied_to_is_refused(tmp_path, changes, message):
     arguments = {"words": ["the", "dog"], "toward": "plural", "position": 1} | changes
     with pytest.raises(InterventionFileError, match=message):
         apply(saved, MODEL, **arguments)
+
+
+def test_a_direction_to_which_nothing_was_learned_is_refused(tmp_path):
+    """Of a task in which no pair could be flipped in this direction."""
+    saved = load_intervention(save(tmp_path / "units.json"), MODEL)
+    mask = np.array(saved.intervention.mask)
+    mask[0] = 0
+    saved = saved._replace(
+        intervention=saved.intervention._replace(mask=mask),
+        settings={"context": "eos", "intervention": "every"},
+    )
+    assert apply(saved, MODEL, "the dog", "plural").shape[0] == 2
+    with pytest.raises(InterventionFileError, match="toward 'singular': no values were learned"):
+        apply(saved, MODEL, "the dog", "singular")

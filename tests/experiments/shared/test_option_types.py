@@ -147,8 +147,17 @@ def test_an_argument_without_a_flag_is_called_as_the_help_calls_it(places):
     good = sound(MAINS["import_pairs"], places)
     with pytest.raises(OptionError, match=r"^FILE: expected a file, found none at .*/nowhere"):
         option_types.check(dataclasses.replace(good, file=NOWHERE))
-    with pytest.raises(OptionError, match=r"^PAIRS: expected a file that can be written"):
+    with pytest.raises(OptionError, match=r"^PAIRS: expected a new file that can be written"):
         option_types.check(dataclasses.replace(good, pairs=places))
+
+
+@pytest.mark.parametrize("name", ["pairs", "left_out"])
+def test_a_file_that_is_there_is_not_overwritten(places, tmp_path, name):
+    good = sound(MAINS["import_pairs"], places)
+    file = tmp_path / "of_mine.tsv"
+    file.write_text("hours of work\n")
+    with pytest.raises(OptionError, match=r"of_mine\.tsv, which is there already: remove it"):
+        option_types.check(dataclasses.replace(good, **{name: file}))
 
 
 def test_a_checkpoint_is_known_by_its_ending_or_its_content(places, tmp_path):
