@@ -5,6 +5,7 @@ token of each row. `in_torch.PlainSearch` searches it as it does an LSTM. This m
 only where transformers is installed.
 """
 
+import threading
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from jaxmask.intervention import Range
 
 # The projection that reads the units of an MLP, by its name in the families of `jaxmask`.
 READERS = ("c_proj", "down_proj", "dense_4h_to_h")
+# While transformers reads a model, modules that other threads make have no data.
+READING = threading.Lock()
 
 
 class HookedModel:
@@ -33,7 +36,8 @@ class HookedModel:
             folder: of Hugging Face.
             value_range: what baselines of -1 and 1 stand for.
         """
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        with READING:
+            self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self.model.eval().requires_grad_(False).to(device())
         self.readers = [
             module

@@ -152,9 +152,10 @@ def test_an_argument_without_a_flag_is_called_as_the_help_calls_it(places):
 
 
 @pytest.mark.parametrize("name", ["pairs", "left_out"])
-def test_a_file_that_is_there_is_not_overwritten(places, tmp_path, name):
+def test_a_file_that_is_there_is_not_overwritten(places, tmp_path, monkeypatch, name):
     good = sound(MAINS["import_pairs"], places)
-    file = tmp_path / "of_mine.tsv"
+    monkeypatch.chdir(tmp_path)
+    file = Path("of_mine.tsv")
     file.write_text("hours of work\n")
     with pytest.raises(OptionError, match=r"of_mine\.tsv, which is there already: remove it"):
         option_types.check(dataclasses.replace(good, **{name: file}))
