@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from experiments.shared.console import console, print_table
 from experiments.shared.loading import load_task
 from experiments.shared.option_types import Data, NewFile
@@ -81,7 +83,10 @@ def work(options: CheckOptions) -> None:
     odds = model.log_odds(encoded.examples, model.read_context(options.context_name()))
     print_table(group_table(task, encoded, odds))
     console().print(split_line(encoded.examples, options.held_out(), task.name), markup=False)
-    for line in advice(task, encoded, odds, model.vocabulary):
+    for line in (
+        *not_held_out(encoded.examples, odds, options.held_out(), task),
+        *advice(task, encoded, odds, model.vocabulary),
+    ):
         console().print(line, markup=False)
     if options.left_out is not None:
         console().print(f"written to {options.left_out}", markup=False, soft_wrap=True)
@@ -165,6 +170,21 @@ def split_line(examples: Examples, split: Split, task: str) -> str:
         f"{line}. So few tell little: if half of them flip, the accuracy of all such pairs is "
         f"anything from {low:.0f} to {high:.0f}% (95% interval)"
     )
+
+
+def not_held_out(examples: Examples, odds: np.ndarray, split: Split, task: Task) -> list[str]:
+    """The directions in which no held-out pair can be flipped, though others can be."""
+    try:
+        _, held_out = split_rows(examples, split, task.name)
+    except SplitError:
+        return []
+    to = (odds > 0).astype(int)
+    return [
+        f"no pair that is held out can be flipped to {name}: nothing will be known of "
+        "this direction"
+        for number, name in enumerate(task.directions)
+        if (to == number).any() and not (to[held_out] == number).any()
+    ]
 
 
 def main() -> None:

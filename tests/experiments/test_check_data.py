@@ -6,6 +6,7 @@ from experiments.shared.option_types import OptionError
 from jaxmask.models import model_folder
 from jaxmask.models.lstm.reading import log_odds, read_context
 from jaxmask.pipeline.plan import Split
+from jaxmask.pipeline.prepare import split_rows
 from jaxmask.tasks import minimal_pairs
 from jaxmask.text.examples import TaskDataError, encode, unknown_words
 
@@ -69,6 +70,20 @@ def test_the_split_is_said_as_a_search_makes_it(task, loaded):
     )
     line = check_data.split_line(examples.take(np.array([0])), Split(), "mine")
     assert line.endswith("--evaluation: expected at least 2 examples to split, found 1")
+
+
+def test_a_direction_that_is_not_held_out_is_said(task, loaded):
+    examples = encode(task, loaded.vocabulary).examples
+    (row,) = split_rows(examples, Split(), "mine")[1]
+    odds = np.where(np.arange(examples.size) == row, 1.0, -1.0)
+    first, second = task.directions
+    for sign, name in ((1, first), (-1, second)):
+        assert check_data.not_held_out(examples, sign * odds, Split(), task) == [
+            f"no pair that is held out can be flipped to {name}: nothing will be known of this "
+            "direction"
+        ]
+    assert not check_data.not_held_out(examples, 0 * odds + 1, Split(), task)  # all are alike
+    assert not check_data.not_held_out(examples, odds, Split(9), task)
 
 
 def test_the_script(task, file, model, tmp_path, capsys):
