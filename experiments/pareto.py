@@ -13,12 +13,7 @@ from typing import Annotated, Any
 from experiments.shared import checkpoints, hosts
 from experiments.shared.console import console, print_table
 from experiments.shared.drawing import save_figure
-from experiments.shared.experiment import (
-    open_folder,
-    open_output,
-    save_interventions,
-    watched,
-)
+from experiments.shared.experiment import open_folder, open_output, save_interventions, watched
 from experiments.shared.loading import load_task
 from experiments.shared.option_types import Fraction, NotEmpty, OptionError, Runs, Weight
 from experiments.shared.options import PlanOptions, TaskOptions, suited

@@ -15,17 +15,8 @@ MOST_WORDS = 12  # rows of the table of missing words
 MOST_LINES = 4  # line numbers for each word
 LONGEST_WORD = 24  # characters of a word in a table
 SHORT_WORD = 7  # characters of the shortest word that has a suggestion: short words are all alike
-ENDINGS = (
-    "ing",
-    "ed",
-    "es",
-    "en",
-    "rs",
-    "s",
-    "d",
-    "n",
-    "e",
-)  # words that differ only in these are forms
+# Words that differ only in these are forms of one word.
+ENDINGS = ("ing", "ed", "es", "en", "rs", "s", "d", "n", "e")
 
 # Title of the table of words that pairs are lost to, and what it means, by what tokens are.
 LOST = {

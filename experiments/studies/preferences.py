@@ -153,11 +153,11 @@ def _about_directions(task: Task, odds: np.ndarray) -> Iterator[str]:
         pairs, other = int(((odds > 0) == number).sum()), task.directions[1 - number]
         if pairs < FEW:
             start = f"only {count(pairs, 'pair')}" if pairs else "no pair"
-            where = " in all others" if pairs else " everywhere"
-            reason = f", because the model already prefers the {name} form{where}"
+            where = "in all others" if pairs else "everywhere"
+            reason = f", because the model already prefers the {name} form {where}"
             yield (
-                f"{start} can be flipped to {name}{reason if pairs < len(odds) else ''}. Add "
-                f"sentences after which it prefers the {other} form."
+                f"{start} can be flipped to {name}{reason * (pairs < len(odds))}. Add sentences "
+                f"after which it prefers the {other} form."
             )
 
 
