@@ -82,9 +82,8 @@ def work(options: CheckOptions) -> None:
         console().print()
     odds = model.log_odds(encoded.examples, model.read_context(options.context_name()))
     print_table(group_table(task, encoded, odds))
-    console().print(split_line(encoded.examples, options.held_out(), task.name), markup=False)
     for line in (
-        *not_held_out(encoded.examples, odds, options.held_out(), task),
+        *split_lines(encoded.examples, odds, options.held_out(), task),
         *advice(task, encoded, odds, model.vocabulary),
     ):
         console().print(line, markup=False)
@@ -153,38 +152,30 @@ def first_example(encoded: Encoded, model: LanguageModel, context: str) -> str:
     )
 
 
-def split_line(examples: Examples, split: Split, task: str) -> str:
-    """What a search will search on, and what it holds out."""
+def split_lines(examples: Examples, odds: np.ndarray, split: Split, task: Task) -> list[str]:
+    """What a search will search on, what it holds out, and which directions that leaves out."""
     try:
-        train, held_out = split_rows(examples, split, task)
+        train, held_out = split_rows(examples, split, task.name)
     except SplitError as fault:
-        return f"a search can't split the pairs: --{fault}"
+        return [f"a search can't split the pairs: --{fault}"]
     line = (
         f"split: a search uses {count(len(train), 'pair')} and holds out {len(held_out)} "
         "(--evaluation)"
     )
     low, high = wilson(len(held_out) / 2, len(held_out)).scaled(100.0)
-    if high - low <= VAGUE:
-        return line
-    return (
-        f"{line}. So few tell little: if half of them flip, the accuracy of all such pairs is "
-        f"anything from {low:.0f} to {high:.0f}% (95% interval)"
-    )
-
-
-def not_held_out(examples: Examples, odds: np.ndarray, split: Split, task: Task) -> list[str]:
-    """The directions in which no held-out pair can be flipped, though others can be."""
-    try:
-        _, held_out = split_rows(examples, split, task.name)
-    except SplitError:
-        return []
+    if high - low > VAGUE:
+        line += (
+            ". So few tell little: if half of them flip, the accuracy of all such pairs is "
+            f"anything from {low:.0f} to {high:.0f}% (95% interval)"
+        )
     to = (odds > 0).astype(int)
-    return [
+    missing = [
         f"no pair that is held out can be flipped to {name}: nothing will be known of "
         "this direction"
         for number, name in enumerate(task.directions)
         if (to == number).any() and not (to[held_out] == number).any()
     ]
+    return [line, *missing]
 
 
 def main() -> None:

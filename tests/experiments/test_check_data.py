@@ -57,18 +57,22 @@ def test_each_line_is_accounted_for(task, loaded):
 
 def test_the_split_is_said_as_a_search_makes_it(task, loaded):
     examples = encode(task, loaded.vocabulary).examples
-    assert check_data.split_line(examples, Split(), "mine") == (
+
+    def split_line(examples, split):
+        return check_data.split_lines(examples, np.ones(examples.size), split, task)[0]
+
+    assert split_line(examples, Split()) == (
         "split: a search uses 3 pairs and holds out 1 (--evaluation). So few tell little: if half "
         "of them flip, the accuracy of all such pairs is anything from 5 to 95% (95% interval)"
     )
     many = examples.take(np.arange(300) % 4)
-    assert check_data.split_line(many, Split(), "mine") == (
+    assert split_line(many, Split()) == (
         "split: a search uses 240 pairs and holds out 60 (--evaluation)"
     )
-    assert check_data.split_line(examples, Split(9), "mine") == (
+    assert split_line(examples, Split(9)) == (
         "a search can't split the pairs: --evaluation: expected 1 to 3 of 4 examples, found 9"
     )
-    line = check_data.split_line(examples.take(np.array([0])), Split(), "mine")
+    line = split_line(examples.take(np.array([0])), Split())
     assert line.endswith("--evaluation: expected at least 2 examples to split, found 1")
 
 
@@ -78,12 +82,12 @@ def test_a_direction_that_is_not_held_out_is_said(task, loaded):
     odds = np.where(np.arange(examples.size) == row, 1.0, -1.0)
     first, second = task.directions
     for sign, name in ((1, first), (-1, second)):
-        assert check_data.not_held_out(examples, sign * odds, Split(), task) == [
+        assert check_data.split_lines(examples, sign * odds, Split(), task)[1:] == [
             f"no pair that is held out can be flipped to {name}: nothing will be known of this "
             "direction"
         ]
-    assert not check_data.not_held_out(examples, 0 * odds + 1, Split(), task)  # all are alike
-    assert not check_data.not_held_out(examples, odds, Split(9), task)
+    assert not check_data.split_lines(examples, 0 * odds + 1, Split(), task)[1:]  # all are alike
+    assert not check_data.split_lines(examples, odds, Split(9), task)[1:]
 
 
 def test_the_script(task, file, model, tmp_path, capsys):
