@@ -30,7 +30,7 @@ from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.language_model import ModelError
 from jaxmask.models.lstm.model import LSTMModel
 from jaxmask.models.lstm.network import LSTMConfig
-from jaxmask.models.model_folder import save_model, some
+from jaxmask.models.model_folder import CONFIG, save_model, some
 from jaxmask.models.weights import unflatten
 from jaxmask.text.vocabulary import END_OF_SENTENCE, UNKNOWN, VocabularyError, shown
 
@@ -303,6 +303,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         check_writable(options.out)
+        if (Path(options.out) / CONFIG).exists():
+            raise ModelError(
+                f"{options.out}: holds a model already: remove it, or name another folder"
+            )
         marks = Marks(options.unknown, options.end, options.duplicates)
         foreign = Foreign(parse_names(options.names), marks)
         model, table, notes = convert_with_account(

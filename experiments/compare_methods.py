@@ -140,7 +140,8 @@ def work(options: CompareOptions) -> dict[str, Any]:
     evaluations = comparison_tables.take_evaluations(summary)
     write_run(folder, settings, summary, evaluations, comparison_tables.markdown)
     print_table(comparison_tables.accuracy_table(summary))
-    print_table(comparison_tables.paired_table(summary))
+    for table in comparison_tables.paired_tables(summary):
+        print_table(table)
     print_table(comparison_tables.speed_table(summary))
     file = folder / "figures" / "accuracy_against_units.png"
     save_figure(file, lambda: comparison_tables.figure(summary))

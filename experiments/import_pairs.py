@@ -1,4 +1,4 @@
-"""Turns minimal pairs in a format of other people into a file that experiments.search reads.
+"""Turns minimal pairs in a format of other people into a file that `jaxmask search` reads.
 
 jaxmask import regular_plural_subject_verb_agreement_1.jsonl pairs.tsv
 

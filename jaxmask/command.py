@@ -8,11 +8,14 @@ wheel has the scripts in a folder of this package, not beside it: installed pack
 """
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from types import FrameType
+from typing import NamedTuple, NoReturn
 
 import jaxmask
 
@@ -112,10 +115,36 @@ def _run(word: str, rest: list[str]) -> None:
     """Runs a script in this process, as ``python -m`` would."""
     sys.path.insert(0, str(scripts()))
     sys.argv = [f"jaxmask {word}", *rest]
-    try:
-        importlib.import_module(COMMANDS[word].script).main()
-    except KeyboardInterrupt:  # while a script is imported; it handles what comes later
-        sys.exit("stopped")
+    end_at_interrupt()
+    importlib.import_module(COMMANDS[word].script).main()
+
+
+def end_at_interrupt() -> None:
+    """Lets Ctrl-C end the process in a line, until `raise_at_interrupt` is called.
+
+    For the seconds in which a script is imported: nothing is lost then, and an exception would come
+    out of other packages as tracebacks of their own.
+
+    Example:
+        >>> end_at_interrupt()
+        >>> raise_at_interrupt()
+    """
+    signal.signal(signal.SIGINT, _end)
+
+
+def raise_at_interrupt() -> None:
+    """Lets Ctrl-C raise KeyboardInterrupt again after `end_at_interrupt`.
+
+    Example:
+        See `end_at_interrupt`.
+    """
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, b"stopped\n")
+    os._exit(128 + number)
 
 
 def scripts() -> Path:

@@ -217,6 +217,8 @@ def find(
     plan = _plan(plan, model, alpha, units, kind)
     task = data
     if not isinstance(task, Task):
+        if not isinstance(task, str | Path):
+            raise TaskDataError(f"data: expected a file of pairs or a Task, found {task!r}")
         plan = plan._replace(design=plan.design._replace(data=data_name(Path(task))))
         task = _read(Path(task))
     search.check(plan.config)

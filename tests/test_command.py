@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -136,3 +137,23 @@ def test_scripts_are_those_of_the_wheel_or_of_the_clone(tmp_path, monkeypatch):
     (tmp_path / "scripts").mkdir()
     monkeypatch.setattr(command, "__file__", str(tmp_path / "command.py"))
     assert command.scripts() == tmp_path / "scripts"
+
+
+def test_ctrl_c_while_a_script_is_imported_is_one_line():
+    code = """
+import os, signal, sys
+sys.argv = ["-m"]  # as `python -m experiments.search` has it then
+import experiments
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")
+
+
+def test_a_script_that_runs_handles_ctrl_c_itself():
+    command.raise_at_interrupt()  # an earlier test may have run a command
+    before = signal.getsignal(signal.SIGINT)
+    command.end_at_interrupt()
+    assert signal.getsignal(signal.SIGINT) is not before
+    command.raise_at_interrupt()
+    assert signal.getsignal(signal.SIGINT) is before

@@ -190,8 +190,10 @@ def test_files_that_cannot_be_used(tmp_path, model):
     task = write(tmp_path / "gender_bias.tsv", number_agreement.generate(0).stimuli[:2])
     with pytest.raises(TaskDataError, match=r"isn't called like a task \(gender_bias\)"):
         find(task, model)
-    with pytest.raises(ModelError, match=r"nowhere"):
+    with pytest.raises(ModelError, match=r"found none at .*nowhere; .* none is downloaded"):
         find(task, tmp_path / "nowhere")
+    with pytest.raises(TaskDataError, match=r"data: expected a file of pairs or a Task, found \["):
+        find([], model)
 
 
 def test_progress_goes_to_the_logger(pairs, model, caplog):

@@ -22,6 +22,7 @@ import tyro
 
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.lstm.storage import MAX_LAYERS
+from jaxmask.models.model_folder import NOT_DOWNLOADED
 from jaxmask.text.vocabulary import shown
 
 MOST = 10**9  # largest number; sums of two such numbers fit into 32 bits
@@ -96,7 +97,7 @@ def _model(name: str) -> str | None:
         return None
     found = (_file if is_checkpoint(name) else _folder)(Path(name))
     missing = found is not None and not Path(name).exists()
-    return f"{found}; models are read from this machine, none is downloaded" if missing else found
+    return f"{found}; {NOT_DOWNLOADED}" if missing else found
 
 
 def _new_folder(path: Path) -> str | None:

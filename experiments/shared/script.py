@@ -19,6 +19,7 @@ from experiments.shared import (
 )
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import PRECISION
+from jaxmask.command import raise_at_interrupt
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.language_model import ModelError
@@ -51,6 +52,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     """
     stopping.begin()
     try:
+        raise_at_interrupt()
         chosen = parse(options, script, description)
         option_types.check(chosen)
         device.check()

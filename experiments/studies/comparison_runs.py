@@ -120,7 +120,9 @@ def run_all(
             waiting.append((job, config, settings, file))
         else:
             runs[job] = there
-    console().print(f"{len(jobs)} runs, {len(runs)} of them there already", soft_wrap=True)
+    console().print(
+        f"{report.count(len(jobs), 'run')}, {len(runs)} of them there already", soft_wrap=True
+    )
 
     with progress(max(1, len(waiting)), "comparing") as advance_to:
         for number, (job, config, settings, file) in enumerate(waiting):

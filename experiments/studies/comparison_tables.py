@@ -52,8 +52,11 @@ def take_evaluations(summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def paired_table(summary: Mapping[str, Any]) -> Table:
-    """How far each method is from the search at the same size, over the same examples."""
+def paired_tables(summary: Mapping[str, Any]) -> list[Table]:
+    """How far each method is from the search at the same size, over the same examples.
+
+    There is no such table if no other method has a size of the search.
+    """
     rows = tuple(
         (
             one["method"],
@@ -64,16 +67,15 @@ def paired_table(summary: Mapping[str, Any]) -> Table:
         )
         for one in summary.get("paired", ())
     )
-    return Table(
+    table = Table(
         f"Differences from {paired.REFERENCE}: {report.subject(summary, model=True)}",
         ("Method", "Most", "Points", "95% interval", "Differs"),
         rows,
         "Points of held-out accuracy more than the search, mean over seeds, on the same examples; "
         "the bootstrap of the interval draws words and pairs. Differs: an interval widened for all "
-        f"{len(rows)} comparisons (Bonferroni) leaves out 0."
-        if rows
-        else "There is no other method at a size of the search.",
+        f"{len(rows)} comparisons (Bonferroni) leaves out 0.",
     )
+    return [table] if rows else []
 
 
 def quality_table(summary: Mapping[str, Any]) -> Table:
@@ -185,7 +187,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"dropped. KL weight {summary['kl_weight']:g}, context {summary['context']}.",
     )
     tables = (
-        accuracy_table(summary), quality_table(summary), paired_table(summary),
+        accuracy_table(summary), quality_table(summary), *paired_tables(summary),
         speed_table(summary), paper_table(),
     )  # fmt: skip
     return "\n\n".join(lines) + "\n\n" + "\n".join(report.to_markdown(table) for table in tables)

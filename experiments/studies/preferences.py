@@ -164,7 +164,7 @@ def _about_directions(task: Task, odds: np.ndarray) -> Iterator[str]:
 def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str]:
     """Groups in which the model is right by chance, or less often."""
     below, unsure, chance = [], [], []
-    small, right, known = 0, 0, 0
+    small, right, known = set(), 0, 0
     for name, form, rows in _groups(task, encoded):
         correct = encoded.examples.correct[rows][0]
         if not form:
@@ -177,7 +177,7 @@ def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str
             f"({low:.0f}-{high:.0f}%), "
         )
         if pairs < SMALL:
-            small += 1
+            small.add(name)
         elif high < 50:
             below.append(
                 f"{line}less often than by chance. It doesn't lack the phenomenon: something else "
@@ -198,8 +198,8 @@ def _about_rates(task: Task, encoded: Encoded, odds: np.ndarray) -> Iterator[str
             yield f"The same can be said of {others}; see the table."
     if small:
         yield (
-            f"{count(small, 'group')} of fewer than {SMALL} pairs with the same right form: their "
-            "rates say little."
+            f"{count(len(small), 'group')} of fewer than {SMALL} pairs with the same right form: "
+            "their rates say little."
         )
     if known and wilson(right, known).high < 0.5:
         yield (

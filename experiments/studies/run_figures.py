@@ -103,7 +103,7 @@ def _example(reading: SentencesRead, group: str, number: int, shown: list[int]) 
     row = found_units.example(
         reading, lambda name: name == group, directions[number % len(directions)]
     )
-    return None if row is None else found_units.example_figure(reading, row, shown)
+    return None if row is None else found_units.example_figure(reading, row, shown, group)
 
 
 def _config(file: Path) -> dict[str, Any]:

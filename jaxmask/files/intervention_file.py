@@ -153,6 +153,8 @@ def load_intervention(
     Example:
         See `save_intervention`.
     """
+    if not isinstance(model, LanguageModel):
+        raise InterventionFileError(f"model: expected a model of load_model, found {model!r}")
     content = _read(file)
     found = content["model"]
     try:
@@ -238,7 +240,13 @@ def apply(
             f"toward: expected {' or '.join(map(shown, saved.directions))}, found {toward!r}"
         )
     one = None if toward is None else saved.intervention.toward(saved.directions.index(toward))
-    _check_applies(saved, model, one, f"toward {toward!r}")
+    here = {"fingerprint": model.fingerprint, "name": model.name}
+    of = {**here, **saved.settings, "name": saved.settings.get("model", model.name)}
+    _check_model("intervention", of, here)
+    if one is not None and saved.intervention.mask.any() and not one.mask.any():
+        raise InterventionFileError(
+            f"toward {toward!r}: no values were learned, so nothing is replaced"
+        )
     if not words:
         raise InterventionFileError("words: expected a sentence, found no words")
     if toward is not None and kind.place == "single" and position not in range(len(words)):
@@ -253,19 +261,6 @@ def apply(
         one,
         None if toward is None else _where(kind.place, len(words), position),
     )
-
-
-def _check_applies(
-    saved: SavedIntervention, model: LanguageModel, one: Intervention | None, toward: str
-) -> None:
-    """Checks that an intervention is of the model, and replaces units in this direction too."""
-    of, here = saved.settings.get("fingerprint", model.fingerprint), model.fingerprint
-    if of != here:
-        raise InterventionFileError(
-            f"model: expected the one of the intervention, {of}, found {here} ({model.name!r})"
-        )
-    if one is not None and saved.intervention.mask.any() and not one.mask.any():
-        raise InterventionFileError(f"{toward}: no values were learned, so nothing is replaced")
 
 
 def _where(place: Place, words: int, position: int | None) -> Bool[np.ndarray, " words"]:

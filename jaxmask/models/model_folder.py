@@ -20,6 +20,7 @@ from jaxmask.text.vocabulary import shown
 BUNDLED_MODEL = Path(__file__).parents[1] / "bundled_model"
 
 CONFIG = "config.json"
+NOT_DOWNLOADED = "models are read from this machine, none is downloaded"
 MAX_NAME = 100
 _WITHOUT_FAMILY = "lstm"  # of a configuration from before there were families
 
@@ -102,13 +103,15 @@ def check_files(folder: Path, names: Collection[str]) -> None:
     """Checks that a model folder holds the files of these names.
 
     Raises:
-        ModelError: the first that is missing.
+        ModelError: the folder is missing, or the first file that is.
 
     Example:
-        >>> check_files(Path("none"), ["vocab.txt"])  # doctest: +ELLIPSIS
+        >>> check_files(BUNDLED_MODEL, ["none.txt"])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        jaxmask.models.language_model.ModelError: ...vocab.txt: missing; a model folder ...
+        jaxmask.models.language_model.ModelError: ...none.txt: missing; a model folder ...
     """
+    if not folder.exists():
+        raise ModelError(f"expected a model folder, found none at {folder}; {NOT_DOWNLOADED}")
     for name in names:
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name}: missing; a model folder holds this file")

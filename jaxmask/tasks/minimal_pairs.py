@@ -268,10 +268,13 @@ def _header(line: str, place: str) -> _Header:
     skipped = int(names[0].casefold() in INDEX_NAMES)
     columns = tuple(without_extra_cells(names[skipped:], 4))
     if columns[:2] != REQUIRED or len(columns) < 4:
+        hint = "jaxmask import reads other formats"
+        if line.split()[:2] == list(REQUIRED):
+            hint = "its names are separated by spaces, which separate the words of a sentence"
         raise TaskDataError(
             f"{place}: expected a header with sentence, position and the names of two directions, "
-            f"in this order, separated by tabs, such as {_EXAMPLE}; found {len(columns)} "
-            f"columns in '{shown(line)}' (jaxmask import reads other formats)"
+            f"in this order, separated by tabs, such as {_EXAMPLE}; found "
+            f"{len(columns)} column{'s' * (len(columns) > 1)} in '{shown(line)}' ({hint})"
         )
     _check_columns(columns, place)
     return _Header(separator, skipped, columns)

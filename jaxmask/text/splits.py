@@ -69,7 +69,8 @@ def split_rows(
     """
     if examples.size < 2:
         raise ValueError(
-            f"evaluation: expected at least 2 examples to split, found {examples.size}"
+            "evaluation: expected at least 2 examples, one to search on and one to hold out, found "
+            f"{examples.size}"
         )
     if not 1 <= evaluation < examples.size:
         raise ValueError(

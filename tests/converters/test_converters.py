@@ -278,3 +278,10 @@ def test_the_real_sized_checkpoint(shared, tmp_path):
     logits, _ = forward(model.params, zero_state(model.config), tokens)
     greets, greet = model.vocabulary.encode(["greets", "greet"])
     assert logits[-1, greets] > logits[-1, greet]
+
+
+def test_the_folder_of_another_model_is_not_replaced(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"error: .*: holds a model already: remove it, or name"):
+        gulordava.main([str(FIXTURES / "module.stacked.pt"), str(VOCABULARY), str(tmp_path)])
+    assert (tmp_path / "config.json").read_text() == "{}"

@@ -73,7 +73,9 @@ def test_the_split_is_said_as_a_search_makes_it(task, loaded):
         "a search can't split the pairs: --evaluation: expected 1 to 3 of 4 examples, found 9"
     )
     line = split_line(examples.take(np.array([0])), Split())
-    assert line.endswith("--evaluation: expected at least 2 examples to split, found 1")
+    assert line.endswith(
+        "--evaluation: expected at least 2 examples, one to search on and one to hold out, found 1"
+    )
 
 
 def test_a_direction_that_is_not_held_out_is_said(task, loaded):

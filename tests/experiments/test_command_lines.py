@@ -191,7 +191,7 @@ def test_a_command_line_that_can_not_be_used(words, message, files, model, monke
         (gulordava, ("{folder}", "{file}", "{new}"), "folder: "),
         (gulordava, ("{pt}", "nothing", "{new}"), "model.pt: "),
         (gulordava, ("{pt}",), None),
-        (to_torch, ("nothing", "{new}"), "nothing/config.json: missing"),
+        (to_torch, ("nothing", "{new}"), "expected a model folder, found none at nothing"),
         (to_torch, ("{model}", "{folder}"), "folder: expected a file to write, found a folder"),
         (to_torch, ("{model}", "{file}/x"), "file.txt: expected a folder to write to"),
         (to_torch, ("{model}", "{new}", "{new}"), None),

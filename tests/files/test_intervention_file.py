@@ -249,7 +249,7 @@ def test_it_is_applied_as_it_was_found(tmp_path, context, kind):
         ({"settings": {}}, "settings: expected context .* found None"),
         (
             {"settings": {"context": "eos", "intervention": "single", "fingerprint": "of another"}},
-            "model: expected the one of the intervention, of another, found ",
+            "intervention: is of another model: fingerprint 'of another' .* this model has ",
         ),
         ({"settings": {"context": ["eos"], "intervention": "single"}}, r"found \['eos'\]"),
         (
@@ -278,3 +278,8 @@ def test_a_direction_to_which_nothing_was_learned_is_refused(tmp_path):
     assert apply(saved, MODEL, "the dog", "plural").shape[0] == 2
     with pytest.raises(InterventionFileError, match="toward 'singular': no values were learned"):
         apply(saved, MODEL, "the dog", "singular")
+
+
+def test_a_model_that_is_not_loaded_is_refused(tmp_path):
+    with pytest.raises(InterventionFileError, match="model: expected a model of load_model"):
+        load_intervention(tmp_path / "any.json", "demo")

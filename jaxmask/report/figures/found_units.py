@@ -170,13 +170,16 @@ def example(
     return next(iter(preferred + flipped), None)
 
 
-def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Figure:
+def example_figure(
+    reading: SentencesRead, row: int, shown: Sequence[int], group: str = ""
+) -> Figure:
     """Draws the activations of units over one sentence (Figures 1 to 4 of the paper).
 
     Args:
         reading: that has the sentence.
         row: of the sentence.
         shown: numbers of the units to show.
+        group: name of the sentence's group, for the title of one of several figures.
 
     Example:
         >>> states = np.zeros((1, 1, 1), np.float32)
@@ -186,11 +189,14 @@ def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Fi
         ... )
         >>> example_figure(reading, 0, [1]).get_suptitle()
         '“greets” becomes “greet” (to plural)'
+        >>> example_figure(reading, 0, [1], "simple").get_suptitle()
+        'simple: “greets” becomes “greet” (to plural)'
     """
     length = len(reading.sentences[row])
     preferred, turned = reading.pair[row]
     becomes = "becomes" if reading.flipped[row] else "doesn't become"
     direction = "" if reading.toward[row] == turned else f" (to {reading.toward[row]})"
+    of = f"{group}: " if group else ""
     return figures.activations(
         figures.Activations(
             reading.sentences[row],
@@ -200,7 +206,7 @@ def example_figure(reading: SentencesRead, row: int, shown: Sequence[int]) -> Fi
             reading.site,
         ),
         shown,
-        f"\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
+        f"{of}\u201c{preferred}\u201d {becomes} \u201c{turned}\u201d{direction}",
     )
 
 

@@ -53,8 +53,8 @@ def test_the_table_says_how_many_comparisons_there_are():
              "differs": False}
         ] * 2,
     }  # fmt: skip
-    table = comparison_tables.paired_table(summary)
+    [table] = comparison_tables.paired_tables(summary)
     assert table.rows[0] == ("greedy", "3", "-3.0", "-6.0 to +0.5", "no")
     assert "all 2 comparisons" in table.note
     del summary["paired"]
-    assert comparison_tables.paired_table(summary).rows == ()
+    assert comparison_tables.paired_tables(summary) == []
