@@ -7,10 +7,11 @@ from jaxmask.text.examples import TaskDataError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# Pickles of the first protocol, such as those of Python 2, are text.
-_TEXT_PICKLE = re.compile(r"\([dl]p\d+\n")
+# Pickles of the first protocols, such as those of Python 2, are text, or nearly so.
+_TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\r?\n|[\]}]q\x00")
+_BINARY_PICKLE = b"\x80"
 
-_PICKLE = "the file is a pickle, which isn't read because it could run code; write it as text"
+_PICKLE = "the file is a pickle, which isn't read here; jaxmask import reads pickles of sentences"
 _EXCEL = "save it in Excel as 'CSV UTF-8'"
 
 # The first bytes of a file, and what they say of it.
@@ -22,7 +23,7 @@ _BEGINNINGS = {
     b"PAR1": "the file is in Parquet format; write its rows as CSV or as JSON lines",
     b"\x1f\x8b": "the file is compressed by gzip; unpack it",
     b"\xfd7zXZ": "the file is compressed by xz; unpack it",
-    b"\x80": _PICKLE,
+    _BINARY_PICKLE: _PICKLE,
 }
 
 
@@ -39,6 +40,17 @@ def what_else(content: bytes) -> str:
         if content.startswith(beginning):
             return f": {words}"
     return ""
+
+
+def is_pickle(content: bytes) -> bool:
+    """Whether the content of a file is a pickle, by its beginning.
+
+    Example:
+        >>> import pickle
+        >>> [is_pickle(pickle.dumps({}, protocol)) for protocol in (0, 1, 5)], is_pickle(b"boy")
+        ([True, True, True], False)
+    """
+    return content.startswith(_BINARY_PICKLE) or _TEXT_PICKLE.match(content) is not None
 
 
 def read_text(file: Path) -> str:
@@ -68,7 +80,7 @@ def read_text(file: Path) -> str:
             f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at "
             f"{fault.start}{what_else(content)}"
         ) from fault
-    if _TEXT_PICKLE.match(text):
+    if is_pickle(content):
         raise TaskDataError(f"{file}: expected text, found something else: {_PICKLE}")
     if found := _CONTROL.search(text):
         line = text.count("\n", 0, found.start()) + 1

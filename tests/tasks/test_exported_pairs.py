@@ -82,7 +82,7 @@ def test_capitals_of_a_direction_are_kept_and_understood(tmp_path):
         (b"PAR1\xff", "the file is in Parquet format; write its rows as CSV"),
         (pickle.dumps({"sing": [("a b", "a c")]}, 0), "the file is a pickle"),
         (pickle.dumps([("a b", "a c")], 0), "the file is a pickle"),
-        (b"\x80\x04\x95", "the file is a pickle, which isn't read because it could run code"),
+        (b"\x80\x04\x95", "the file is a pickle, which isn't read here; jaxmask import"),
     ],
 )
 def test_other_files_are_named(tmp_path, content, words):

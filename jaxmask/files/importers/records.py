@@ -1,14 +1,15 @@
-"""The rows of a data file in any notation: JSON, JSON lines, a table, plain lines."""
+"""The rows of a data file in any notation: JSON, JSON lines, a table, plain lines, a pickle."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxmask.files.importers.pickles import read_pickle
 from jaxmask.tasks.minimal_pairs import Note
 from jaxmask.text.examples import TaskDataError
 from jaxmask.text.spreadsheet import CellError, cells, column_name, separator_of
-from jaxmask.text.text_files import read_text
+from jaxmask.text.text_files import is_pickle, read_text
 
 NO_OBJECT = "lines that aren't an object in JSON"
 NO_CELLS = "lines that can't be divided into cells"
@@ -58,7 +59,8 @@ def read_records(file: Path) -> Records:
     r"""Reads a file of rows.
 
     Raises:
-        TaskDataError: the file is missing, isn't UTF-8, is empty, or begins like JSON and isn't.
+        TaskDataError: the file is missing, isn't UTF-8, is empty, begins like JSON and isn't, or
+            is a pickle of anything but lists of sentences.
 
     Example:
         >>> import tempfile
@@ -69,6 +71,8 @@ def read_records(file: Path) -> Records:
         >>> records.kind, records.names, records.rows[1]
         ('objects', ('good',), (2, {'good': 'c d'}))
     """
+    if (content := _pickled(file)) is not None:
+        return Records(file.stem, "objects", *read_pickle(content, file))
     text = read_text(file)
     if not text.strip():
         raise TaskDataError(f"{file}: expected minimal pairs, found an empty file")
@@ -87,6 +91,15 @@ def read_records(file: Path) -> Records:
         except CellError:
             left_out.append(Note(number, NO_CELLS))
     return Records(file.stem, "cells", rows, left_out)
+
+
+def _pickled(file: Path) -> bytes | None:
+    """The content of a pickle; None of another file, or of one that can't be read."""
+    try:
+        content = file.read_bytes()
+    except OSError:  # `read_text` says what is wrong with it
+        return None
+    return content if is_pickle(content) else None
 
 
 def _name(name: object) -> str:
