@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -63,14 +64,13 @@ def measure(found: Ensemble, prepared: Prepared, plan: Plan) -> Results:
     """
     train_accuracy = _train_accuracy(found, prepared, plan)
     found = found._replace(interventions=_where_learned(found.interventions, prepared))
-    own = found.interventions.within(prepared.value_range)
+    own = jax.jit(Intervention.within)(found.interventions, prepared.value_range)
     held_out = prepared.evaluation_objective
     return Results(
         found,
         own,
         train_accuracy,
-        ensemble.evaluations(found.interventions, held_out),
-        ensemble.relaxations(found.relaxed, held_out, plan.config),
+        *ensemble.judged(found.interventions, found.relaxed, held_out, plan.config),
         _text_kl(own, prepared, plan.text),
     )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int
 
 import jaxmask
 from jaxmask import report, search
@@ -13,7 +14,7 @@ from jaxmask.pipeline.plan import Plan
 from jaxmask.pipeline.prepare import Prepared
 from jaxmask.runs import ensemble
 from jaxmask.runs.ensemble import Ensemble
-from jaxmask.search import SearchConfig, SearchInfo
+from jaxmask.search import Convergence, History, SearchConfig, SearchInfo
 from jaxmask.search.exchange import ExchangeInfo
 
 
@@ -126,15 +127,28 @@ def _found(one: Intervention, prepared: Prepared, number: int) -> dict[str, Any]
     }
 
 
+@jax.jit
+def _end(
+    one: Intervention, history: History, config: SearchConfig
+) -> tuple[Int[Array, ""], Int[Array, ""], Convergence]:
+    """Number of steps, the one that stopped the run, and which conditions it has met."""
+    return (
+        search.steps_taken(history, config),
+        search.stopped_at(history, config),
+        search.convergence(one, history, config),
+    )
+
+
 def _measured(
     results: Results, prepared: Prepared, config: SearchConfig, number: int
 ) -> dict[str, Any]:
     """What was measured of a run."""
-    run: Results = jax.tree.map(lambda x: x[number] if np.ndim(x) else x, results)
+    stacked: Results = jax.device_get(results)
+    run = jax.tree.map(lambda x: x[number] if np.ndim(x) else x, stacked)
     history = run.search.history
     directions = prepared.task.directions
-    stopped = int(search.stopped_at(history, config))
-    met = search.convergence(run.search.interventions, history, config)
+    steps, stopped_at, met = _end(run.search.interventions, history, config)
+    stopped = int(stopped_at)
     unmet = [name for name, holds in met._asdict().items() if not holds]
     elsewhere = float(run.evaluations.kl_elsewhere)
     return {
@@ -161,7 +175,7 @@ def _measured(
             "hard_accuracy": report.percent(run.relaxations.hard_accuracy),
             "hard_units": float(run.relaxations.hard_units),
         },
-        "steps": int(search.steps_taken(history, config)),
+        "steps": int(steps),
         "stopped_at": stopped or None,
         "seconds": run.search.seconds,
         "converged": not unmet,

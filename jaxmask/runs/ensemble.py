@@ -203,26 +203,21 @@ def evaluations(
         >>> found.accuracy.tolist()
         [0.0, 0.0, 0.0]
     """
-
-    def of_run(one: Intervention, objective: Objective, config: tuple[()]) -> Evaluation:
-        return evaluate(one, objective)
-
-    return _one_by_one("evaluate", of_run, interventions, objective, (), programs)
+    return _begun("evaluate", _evaluate, interventions, objective, (), programs or Programs())()
 
 
-def relaxations(
-    relaxed: SearchState,
-    objective: Objective,
-    config: SearchConfig,
-    programs: Programs | None = None,
-) -> Relaxation:
-    """`jaxmask.search.relaxation` of each of a stack of states, one after another.
+def judged(
+    interventions: Intervention, relaxed: SearchState, objective: Objective, config: SearchConfig
+) -> tuple[Evaluation, Relaxation]:
+    """`evaluations` of the hard masks and `jaxmask.search.relaxation` of the relaxed ones.
+
+    Both programs are compiled at the same time.
 
     Args:
+        interventions: stacked over runs.
         relaxed: stacked over runs, as in `Ensemble`.
         objective: examples to judge by.
         config: of the searches.
-        programs: compiled so far; new ones if not given.
 
     Example:
         >>> import jax
@@ -233,22 +228,33 @@ def relaxations(
         >>> effect = jnp.array([[0.0, -3.0], [0.0, 3.0]])  # of two units on two rows
         >>> objective = LinearObjective(effect, direction=jnp.array([0, 1]))
         >>> keys, config = jax.random.split(jax.random.key(0), 2), search.SearchConfig()
-        >>> relaxed = jax.vmap(search.init, (0, None, None))(keys, objective, config)
-        >>> ensemble.relaxations(relaxed, objective, config).hard_units.tolist()
-        [0.0, 0.0]
+        >>> found = ensemble.run(keys, objective, config.replace(steps=1, exchange_rounds=0))
+        >>> hard, gap = ensemble.judged(found.interventions, found.relaxed, objective, config)
+        >>> hard.accuracy.tolist(), gap.hard_units.tolist()
+        ([0.0, 0.0], [0.0, 0.0])
     """
-    return _one_by_one("relaxation", search.relaxation, relaxed, objective, config, programs)
+    programs = Programs()
+    hard = _begun("evaluate", _evaluate, interventions, objective, (), programs)
+    gap = _begun("relaxation", search.relaxation, relaxed, objective, config, programs)
+    return hard(), gap()
 
 
-def _one_by_one(
+def _evaluate(one: Intervention, objective: Objective, config: tuple[()]) -> Evaluation:
+    return evaluate(one, objective)
+
+
+def _begun(
     name: str,
     function: Callable[[Any, Objective, Any], Any],
     stacked: Any,
     objective: Objective,
     config: Any,
-    programs: Programs | None,
-) -> Any:
-    """A function of what is stacked over runs, of the objective and of a config; on all devices."""
+    programs: Programs,
+) -> Callable[[], Any]:
+    """A function of what is stacked over runs, of the objective and of a config; on all devices.
+
+    Its program begins to be compiled; what is returned waits for it and gives the result.
+    """
     runs = len(jax.tree.leaves(stacked)[0])
     mesh = devices.mesh(runs, objective)
     config = jax.tree.map(lambda x: np.broadcast_to(np.asarray(x, np.float32), runs), config)
@@ -259,11 +265,17 @@ def _one_by_one(
     def of_all(stacked: Any, objective: Objective, config: Any) -> Any:
         return jax.lax.map(lambda run: function(run[0], objective, run[1]), (stacked, config))
 
-    found = (Programs() if programs is None else programs).call(
+    program = (
         name,
         devices.on_all(of_all, mesh, True, False, True),
         devices.place(stacked, mesh, True),
         devices.place(objective, mesh, False),
         devices.place(config, mesh, True),
     )
-    return found if mesh is None else jax.tree.map(lambda x: x[:runs], devices.gather(found))
+    programs.begin(*program)
+
+    def result() -> Any:
+        found = programs.call(*program)
+        return found if mesh is None else jax.tree.map(lambda x: x[:runs], devices.gather(found))
+
+    return result

@@ -137,11 +137,9 @@ def test_relaxations_are_those_of_the_masks():
     keys = jax.random.split(jax.random.key(0), 2)
     config = WHOLE_CHUNKS.replace(exchange_rounds=0, beta=0.05)
     result = ensemble.run(keys, objective, config)
-    gap = ensemble.relaxations(result.relaxed, objective, config)
+    hard, gap = ensemble.judged(result.interventions, result.relaxed, objective, config)
     # Without exchange what is found is the thresholded mask.
-    np.testing.assert_allclose(
-        gap.hard_accuracy, ensemble.evaluations(result.interventions, objective).accuracy, rtol=1e-5
-    )
+    np.testing.assert_allclose(gap.hard_accuracy, hard.accuracy, rtol=1e-5)
     np.testing.assert_array_equal(gap.hard_units, result.interventions.mask[:, 0].sum(axis=1))
     assert ((gap.sampled_accuracy >= 0) & (gap.sampled_accuracy <= 1)).all()
 

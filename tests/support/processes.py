@@ -25,8 +25,7 @@ def found(runs, programs=None, objective=None):
     seen = []
     observe = lambda done, info: seen.append((done, len(info.loss)))
     result = ensemble.run(keys, objective, config, Session(observe, programs))
-    judged = ensemble.evaluations(result.interventions, objective)
-    gap = ensemble.relaxations(result.relaxed, objective, config)
+    judged, gap = ensemble.judged(result.interventions, result.relaxed, objective, config)
     arrays = result.interventions, result.history.steps.loss, result.history.rounds, judged, gap
     numbers = [np.asarray(x, float).tolist() for x in jax.tree.leaves(arrays)]
     return {"numbers": numbers, "seen": seen}

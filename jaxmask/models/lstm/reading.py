@@ -18,8 +18,9 @@ from jaxmask.models.lstm.forward import read
 from jaxmask.models.lstm.network import LSTMState, Params
 from jaxmask.text.examples import Examples
 
-# Levels are padded to powers of two, at least this: a few compiled programs serve all of them.
+# Levels are padded to 64, 256, 1,024, ... sequences: a few compiled programs serve all of them.
 _FEWEST = 64
+_GROWTH = 4
 
 
 def read_context(params: Params, tokens: list[int]) -> LSTMState:
@@ -70,7 +71,7 @@ def read_all(
     words[np.arange(words.shape[1]) < length[:, None]] = [
         word for sequence in sequences for word in sequence
     ]
-    state = jax.tree.map(lambda x: jnp.broadcast_to(x, (_FEWEST, len(x))), context)
+    state = jax.tree.map(lambda x: np.asarray(x)[None], context)
     entry = np.zeros(len(sequences), np.int64)  # of each sequence, on the present level
     hidden, cell = (np.zeros((len(sequences), len(x)), np.float32) for x in context)
     vocabulary = len(params["encoder"]["embedding"])
@@ -80,22 +81,28 @@ def read_all(
             keys, entry[going] = np.unique(
                 entry[going] * vocabulary + words[going, time - 1], return_inverse=True
             )
-            padded = np.zeros(max(_FEWEST, 1 << (len(keys) - 1).bit_length()), np.int64)
+            padded = np.zeros(_padded(len(keys)), np.int64)
             padded[: len(keys)] = keys
             parent, word = np.divmod(padded, vocabulary)
-            state = _read(params, state, parent.astype(np.int32), word.astype(np.int32))
+            before = jax.tree.map(lambda x, parent=parent: x[parent], state)
+            state = jax.tree.map(np.asarray, _read(params, before, word.astype(np.int32)))
         here = np.flatnonzero(length == time)
-        hidden[here] = np.asarray(state.hidden)[entry[here]]
-        cell[here] = np.asarray(state.cell)[entry[here]]
+        hidden[here] = state.hidden[entry[here]]
+        cell[here] = state.cell[entry[here]]
     return hidden, cell
 
 
+def _padded(entries: int) -> int:
+    """The size of a level: there are few of them, as each is compiled."""
+    size = _FEWEST
+    while size < entries:
+        size *= _GROWTH
+    return size
+
+
 @jax.jit
-def _read(
-    params: Params, state: LSTMState, parent: Int[Array, " entries"], word: Int[Array, " entries"]
-) -> LSTMState:
-    """The states of a level from those of the level above."""
-    before = jax.tree.map(lambda x: x[parent], state)
+def _read(params: Params, before: LSTMState, word: Int[Array, " entries"]) -> LSTMState:
+    """The states of a level, each from its state on the level above and its word."""
     return read(params, before, word[:, None])[1]
 
 
