@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import jax
+
 from converters.gulordava import convert_with_account
 from experiments.shared.console import console
 from experiments.shared.option_types import OptionError, is_checkpoint
@@ -15,11 +17,32 @@ from jaxmask.text.examples import Task
 MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
 
 
-def load_model_named(name: str, vocab: Path | None, dtype: str = "float32") -> LanguageModel:
+def load_model_named(
+    name: str, vocab: Path | None, dtype: str = "float32", divide: bool = False
+) -> LanguageModel:
     """The bundled model (``demo``), a PyTorch checkpoint or a model folder.
 
     How a checkpoint and its vocabulary were read is printed, where their content left a choice.
+
+    Args:
+        name: what the model is called on the command line.
+        vocab: vocabulary of a checkpoint.
+        dtype: type of the matrices of a transformer.
+        divide: whether the weights of a transformer are divided over all devices.
+
+    Raises:
+        OptionError: the model is of a kind that has no such option.
     """
+    if divide:
+        from jaxmask.models.transformer.model import TransformerModel
+        from jaxmask.models.transformer.sharding import sharded
+
+        # It is read into the memory of the host, as no device may hold all of it.
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            whole = load_model_named(name, vocab, dtype)
+        if not isinstance(whole, TransformerModel):
+            raise OptionError(f"--divide: expected a transformer, found {whole.name}")
+        return sharded(whole)
     if name == "demo":
         return load_model(BUNDLED_MODEL, dtype)
     if is_checkpoint(name):

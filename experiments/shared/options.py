@@ -87,10 +87,13 @@ class ModelOptions:
     """Vocabulary of a PyTorch checkpoint: one word a line."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrices of a transformer; bfloat16 halves the memory of large ones."""
+    divide: bool = False
+    """Divide the weights of a transformer over all devices, as one can't hold them. All searches
+    then use all devices together, instead of each device having some of the searches."""
 
     def load_model(self) -> LanguageModel:
         """The model that the options name."""
-        return load_model_named(self.model, self.vocab, self.dtype)
+        return load_model_named(self.model, self.vocab, self.dtype, self.divide)
 
 
 @dataclasses.dataclass(frozen=True)

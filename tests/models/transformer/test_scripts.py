@@ -7,6 +7,7 @@ import pytest
 from support.transformer_cases import write
 
 from experiments import check_data, search
+from experiments.shared.loading import load_model_named
 from experiments.shared.option_types import OptionError
 from jaxmask.files.intervention_file import apply, load_intervention
 from jaxmask.models.language_model import ModelError
@@ -37,6 +38,17 @@ def pairs(tmp_path_factory):
 def options(folder, pairs, out, **changes):
     chosen = {"seeds": 1, "steps": 10, "rounds": 1, "evaluation": 20, "alpha": 0.1, "reach": "all"}
     return search.SearchScriptOptions(data=pairs, model=str(folder), out=out, **(chosen | changes))
+
+
+def test_a_divided_model(folder):
+    whole, divided = (
+        load_model_named(str(folder), None, divide=divide) for divide in (False, True)
+    )
+    kernel = divided.params["blocks"]["up"]["kernel"]
+    assert tuple(kernel.sharding.spec) == (None, None, "model")  # over the one device of tests
+    np.testing.assert_array_equal(kernel, whole.params["blocks"]["up"]["kernel"])
+    with pytest.raises(OptionError, match="--divide: expected a transformer, found jaxmask-bund"):
+        load_model_named("demo", None, divide=True)
 
 
 @pytest.mark.slow
