@@ -70,7 +70,7 @@ def identify(sources: Sequence[str], load_model: Callable[[str], LanguageModel])
             if model.name == other.name:
                 raise OptionError(
                     f"--models: expected models of different names, found {model.name!r} twice, "
-                    f"{other.source} and {source}"
+                    f"{other.source} and {source}; config.json of a model folder has the name"
                 )
         found.append(Named(source, model.name, model.fingerprint))
     return found
