@@ -1,6 +1,8 @@
 """A contrast: the same words, then one of two forms."""
 
+import functools
 import re
+import unicodedata
 from typing import Any, Literal, NamedTuple
 
 from jaxmask.tasks.minimal_pairs import Note
@@ -11,13 +13,26 @@ SEVERAL_WORDS = "sentences that differ in more than one word"
 SEVERAL_IN_FORM = "pairs whose forms aren't one word each"
 NO_TEXT = "rows without the text of their sentences"
 
-# 's and the like, l' and qu' of French, <unk>, @-@, a word with what is inside it (don't,
-# well-known, 3.5), or another character.
-_TOKEN = re.compile(
-    r"(?i:[cdjlmnst]|qu)['\u2019](?!\w\b)|['\u2019](?:s|ve|re|ll|m|d)\b|<[^<>\s]+>|@[-.,]@"
-    r"|\w+(?:(?!['\u2019]s\b)['\u2019.,/-]\w+)*|[^\w\s]"
-)
+_LAST_MARK = 0x1F000  # marks of scripts are below
 _END = ".,;:!?"
+
+
+@functools.cache
+def _tokens() -> re.Pattern[str]:
+    """A word or a character of punctuation, where these stand apart.
+
+    Words are: 's and the like; l' and qu' of French; <unk>; @-@; and a word with what is inside it
+    (don't, well-known, 3.5). Vowels and accents that are marks of their own, and joiners, belong to
+    words, too, though not to what ``re`` takes for letters.
+    """
+    marks = "".join(
+        char for char in map(chr, range(_LAST_MARK)) if unicodedata.category(char) in ("Mn", "Mc")
+    )
+    letter = rf"[\w\u200c\u200d{marks}]"
+    return re.compile(
+        rf"(?i:[cdjlmnst]|qu)['\u2019](?!{letter}(?!{letter}))|['\u2019](?:s|ve|re|ll|m|d)(?!{letter})"
+        rf"|<[^<>\s]+>|@[-.,]@|{letter}+(?:(?!['\u2019]s(?!{letter}))['\u2019.,/-]{letter}+)*|\S"
+    )
 
 
 class Contrast(NamedTuple):
@@ -69,17 +84,18 @@ class Spelling(NamedTuple):
 
     def words(self, text: str) -> tuple[str, ...]:
         """The words of a sentence."""
-        text = text.strip()
+        text = unicodedata.normalize("NFC", text.strip())
         if self.case == "lower":
             text = text.lower()
         elif self.case == "capital":
             text = text[:1].upper() + text[1:]
-        return tuple(_TOKEN.findall(text) if self.punctuation == "apart" else text.split())
+        return tuple(_tokens().findall(text) if self.punctuation == "apart" else text.split())
 
     def form(self, text: str) -> tuple[str, ...]:
         """The words of a form; punctuation after it belongs to no form."""
-        text = (text.lower() if self.case == "lower" else text).strip().rstrip(_END)
-        return tuple(_TOKEN.findall(text) if self.punctuation == "apart" else text.split())
+        text = unicodedata.normalize("NFC", text.lower() if self.case == "lower" else text)
+        text = text.strip().rstrip(_END)
+        return tuple(_tokens().findall(text) if self.punctuation == "apart" else text.split())
 
 
 def of_forms(

@@ -10,6 +10,7 @@ nothing is known are turned so that similar sentences have right forms of one cl
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jaxmask.files.importers.contrasts import Contrast
@@ -30,6 +31,7 @@ _SINGULAR = {"this", "a", "an", "each", "every", "one", "another", "is", "was", 
 _PLURAL = {"these", "those", "many", "few", "several", "both", "two", "three", "all", "are",
            "were", "do", "have"}  # fmt: skip
 _NEAR = 3  # so many words before a form may be such a word
+_NOUNS = 0.9  # share of forms with -s after plural words from which they are nouns
 
 
 class Directions(NamedTuple):
@@ -39,6 +41,9 @@ class Directions(NamedTuple):
         names: of the directions.
         side: 0 or 1 for each form that belongs to a direction.
         guess: what the division rests on, in words.
+        part: for each form, a number that it shares with the forms to which its direction is tied:
+            by pairs, or because it is known of both. How forms of different numbers stand to each
+            other is a guess. 0 for forms that aren't in it.
 
     Example:
         See `guess`.
@@ -47,6 +52,7 @@ class Directions(NamedTuple):
     names: tuple[str, str]
     side: Mapping[str, int]
     guess: str
+    part: Mapping[str, int] = MappingProxyType({})
 
 
 def given(contrasts: Iterable[Contrast], names: tuple[str, str]) -> Directions:
@@ -96,16 +102,17 @@ def guess(contrasts: Sequence[Contrast]) -> Directions:
         for number, ones in members.items()
     }
     side = _turned(parts, members, votes)
+    tied = {form: 0 if votes.get(n) else n + 1 for form, n in part_of.items()}
     voted = sum(len(members[number]) for number, vote in votes.items() if vote)
     if 2 * voted >= len(contrasts):
-        return Directions(NUMBER, side, "the forms of singular and plural in English")
+        return Directions(NUMBER, side, "the forms of singular and plural in English", tied)
     common, _ = Counter(
         one.pair if side[one.pair[0]] == 0 else one.pair[::-1]
         for one in contrasts
         if side[one.pair[0]] != side[one.pair[1]]
     ).most_common(1)[0]
     names = _direction_name(common[0]), _direction_name(common[1])
-    return Directions(names, side, "forms that compete, named by the commonest pair")
+    return Directions(names, side, "forms that compete, named by the commonest pair", tied)
 
 
 def _parts(pairs: Counter) -> list[dict[str, int]]:
@@ -160,10 +167,19 @@ def _word_vote(one: Contrast) -> int:
 
 
 def _are_nouns(contrasts: Sequence[Contrast]) -> bool:
-    """Whether forms with -s go with plural words, as those of nouns do."""
-    sign = sum(map(_noun_sign, contrasts))
+    """Whether forms with -s go with plural words, as those of nouns do.
+
+    They don't beside *is* and *are*. Words near a verb may belong to another noun (*the farmer near
+    these cars sees*), those before a noun hardly ever, so that nearly all of them have to agree.
+    """
+    if any(_vote(one.pair, _VERBS) for one in contrasts):
+        return False
+    signs = [sign for sign in map(_noun_sign, contrasts) if sign]
+    if signs:
+        plural = sum(sign < 0 for sign in signs)
+        return plural >= _NOUNS * len(signs) and 2 * len(signs) >= len(contrasts)
     irregular = not any(_number_vote(one.pair) for one in contrasts)
-    return sign < 0 or (irregular and 2 * sum(map(_said, contrasts)) >= len(contrasts))
+    return irregular and 2 * sum(map(_said, contrasts)) >= len(contrasts)
 
 
 def _said(one: Contrast) -> bool:

@@ -35,6 +35,7 @@ GOOD = ("sentence_good", "good", "good_sentence", "grammatical", "correct", "acc
 BAD = ("sentence_bad", "bad", "bad_sentence", "ungrammatical", "incorrect", "unacceptable", "wrong")
 GROUPS = (
     "uid", "test case", "group", "construction", "phenomenon", "paradigm", "case", "condition",
+    "category",
 )  # fmt: skip
 
 _TWO_NAMES = re.compile(r"\b([A-Z]\w+),? and ([A-Z]\w+)\b")
@@ -76,7 +77,8 @@ def _named(columns: Iterable[str], names: Iterable[str]) -> str:
 def _sentence_pairs(records: Records, spelling: Spelling) -> Iterator[Contrast | Note]:
     """A right and a wrong sentence in each row; BLiMP also says where they decide."""
     for line, row in records.objects():
-        good, bad = row.get(_named(row, GOOD)), row.get(_named(row, BAD))
+        # A column may have no name, which isn't that of a sentence.
+        good, bad = ((row | {"": None}).get(_named(row, names)) for names in (GOOD, BAD))
         group = str(row.get(_named(row, GROUPS)) or records.source)
         if row.get("one_prefix_method") is False:
             yield Note(line, DECIDED_LATER)

@@ -107,7 +107,8 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
         sides = directions.given(contrasts, chosen.directions)
     contrasts = _divided(contrasts, sides, notes)
     classes = [_class_of(one, sides) for one in contrasts]
-    places = positions.guess(contrasts, classes)
+    parts = [sides.part.get(one.pair[0], 0) for one in contrasts]
+    places = positions.guess(contrasts, classes, parts)
     task = Task(
         file.stem,
         sides.names,
@@ -116,7 +117,7 @@ def read(file: str | Path, name: str | None = None, spelling: Spelling = PLAIN) 
         tuple(Counter(note.text for note in sorted(notes)).items()),
     )
     assumed = (chosen.assumed,) if chosen.assumed else ()
-    guesses = assumed + _guesses(task, sides, contrasts, places)
+    guesses = assumed + _untied(parts) + _guesses(task, sides, contrasts, places)
     return Imported(chosen.name, task, tuple(sorted(notes)), guesses)
 
 
@@ -153,7 +154,8 @@ def _format(records: Records, name: str | None, file: Path) -> Format:
     what = "a first line" if records.kind == "cells" else "the fields"
     raise TaskDataError(
         f"{file}: expected one of the formats {', '.join(NAMES)}; found {what} "
-        f"'{shown(', '.join(map(str, first)))}'"
+        f"'{shown(', '.join(map(str, first)))}' (a table with a right and a wrong sentence in each "
+        "row is read if these columns are called good and bad)"
     )
 
 
@@ -229,6 +231,18 @@ def _stimulus(one: Contrast, c: int, place: Position) -> Stimulus:
     correct = c if one.right else -1
     paired = (place.paired, place.paired) if place.paired else ()
     return Stimulus(one.words, place.at, pair, correct, group[:LONGEST_GROUP] or "all", paired)
+
+
+def _untied(parts: Sequence[int]) -> tuple[str, ...]:
+    """Says of how many pairs nothing ties the direction to that of most others."""
+    (_, most), *_ = Counter(parts).most_common(1)
+    others = len(parts) - most
+    if not others:
+        return ()
+    return (
+        f"{others} of {len(parts)} pairs have forms that no pair ties to those of the others: "
+        "which of them belongs to which direction is a guess",
+    )
 
 
 def _guesses(

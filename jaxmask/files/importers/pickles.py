@@ -62,11 +62,13 @@ def read_pickle(content: bytes, file: Path) -> tuple[list[tuple[int, Any]], list
             raise TaskDataError(
                 f"{file}: expected a dictionary of lists of sentences, found other types in it"
             )
-    if sum(map(len, lists.values())) > len(content):  # the same list again and again
-        raise TaskDataError(f"{file}: expected as many entries as fit into it, found more")
     rows: list[tuple[int, Any]] = []
     left_out = []
+    read = 0
     for number, (name, entry) in enumerate(_entries(lists), 1):
+        read += len(entry) if isinstance(entry, _CONTAINERS) else 1
+        if read > len(content):  # the same list again and again
+            raise TaskDataError(f"{file}: expected as many sentences as fit into it, found more")
         if _is_sentences(entry):
             good, *bad = entry
             rows += [(number, {"good": good, "bad": one, "case": name}) for one in bad]
@@ -87,9 +89,14 @@ def _check_harmless(content: bytes, file: Path) -> None:
                 )
             if "PUT" in opcode.name and int(argument or 0) > len(content):  # would fill the memory
                 raise TaskDataError(f"{file}: expected a pickle, found one that is broken")
+    except TaskDataError:
+        raise
+    except UnicodeDecodeError as fault:
+        raise TaskDataError(
+            f"{file}: expected text without accents in a pickle of this kind, found others: write "
+            "the sentences to a table with the columns good and bad"
+        ) from fault
     except (ValueError, IndexError, OverflowError) as fault:
-        if isinstance(fault, TaskDataError):
-            raise
         raise TaskDataError(f"{file}: expected a pickle, found one that is broken") from fault
 
 

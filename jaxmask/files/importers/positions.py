@@ -36,7 +36,9 @@ class Position(NamedTuple):
     paired: tuple[str, ...] = ()
 
 
-def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Position]:
+def guess(
+    contrasts: Sequence[Contrast], classes: Sequence[int], parts: Sequence[int] = ()
+) -> list[Position]:
     """The position of the word that carries the feature, for each contrast.
 
     It is the word that the format names; or else the word whose exchange makes the other form
@@ -47,6 +49,8 @@ def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Positio
     Args:
         contrasts: with the words before their forms.
         classes: the direction of the right form of each.
+        parts: what the direction of each is tied to, see
+            `jaxmask.files.importers.directions.Directions`; if not given, all of them are tied.
 
     Example:
         >>> one = Contrast(1, ("the", "author", "near", "it"), ("laughs", "laugh"), "prep")
@@ -54,15 +58,16 @@ def guess(contrasts: Sequence[Contrast], classes: Sequence[int]) -> list[Positio
         >>> [position.at for position in guess([one, other], [0, 1])]
         [1, 1]
     """
-    seen = _Seen(contrasts, classes)
+    parts = parts or [0] * len(contrasts)
+    seen = _Seen(contrasts, classes, parts)
     found = []
-    for one, c in zip(contrasts, classes, strict=True):
+    for one, c, part in zip(contrasts, classes, parts, strict=True):
         if one.position is not None:
             found.append(Position(one.position, GIVEN, one.paired))
         elif not one.right:
             found.append(Position(len(one.words) - 1, LAST))
         else:
-            found.append(seen.best(one, c))
+            found.append(seen.best(one, c, part))
     return found
 
 
@@ -70,14 +75,17 @@ class _Seen:
     """What all sentences of a file show about their right forms.
 
     Attributes:
-        around: a sentence for each direction of right forms, by the words around a place.
+        around: a sentence for each direction of right forms, by the words around a place, and by
+            what the direction is tied to.
         items: the sentences of each line or item, with the directions of their right forms.
         tells: how often each word stands before right forms of either direction, in its group.
         rights: how many right forms each group has in either direction.
     """
 
-    def __init__(self, contrasts: Sequence[Contrast], classes: Sequence[int]) -> None:
-        self.around: dict[tuple[int, int], tuple[str, ...]] = {}
+    def __init__(
+        self, contrasts: Sequence[Contrast], classes: Sequence[int], parts: Sequence[int]
+    ) -> None:
+        self.around: dict[tuple[int, int, int], tuple[str, ...]] = {}
         self.items: dict[int, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
         self.tells: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
         self.rights: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -86,10 +94,10 @@ class _Seen:
         for one, c in zip(contrasts, classes, strict=True):
             of_group[one.group].add(c)
         self.mixed = {group for group, those in of_group.items() if len(those) > 1}
-        for one, c in zip(contrasts, classes, strict=True):
+        for one, c, part in zip(contrasts, classes, parts, strict=True):
             if one.right and one.position is None:
                 for key in _around(one):
-                    self.around.setdefault((key, c), one.words)
+                    self.around.setdefault((key, c, part), one.words)
                 self.items[one.line].append((one.words, c))
                 self.rights[self.group(one)][c] += 1
                 for word in {*one.words} - forms:
@@ -99,7 +107,7 @@ class _Seen:
         """The group of a sentence; all groups in one, if a group has one direction only."""
         return one.group if one.group in self.mixed else ""
 
-    def best(self, one: Contrast, c: int) -> Position:
+    def best(self, one: Contrast, c: int, part: int) -> Position:
         """The position in a sentence whose right form belongs to the direction ``c``.
 
         Of the words that tell the right form best, the first ones that stand side by side are
@@ -111,9 +119,9 @@ class _Seen:
         share = rights[c] / sum(rights)
         weights = [_deviations(n[c], sum(n), share) for n in counts]
         turning = {
-            place: self.around[key, 1 - c]
+            place: self.around[key, 1 - c, part]
             for place, key in enumerate(_around(one))
-            if self.around.get((key, 1 - c), one.words) != one.words
+            if self.around.get((key, 1 - c, part), one.words) != one.words
         }
         if turning:
             place = max(turning, key=lambda place: (weights[place], -place))

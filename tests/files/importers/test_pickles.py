@@ -91,7 +91,17 @@ def test_the_same_list_under_many_names_is_refused(tmp_path):
     rows = [(f"the {n} laughs", f"the {n} laugh") for n in range(300)]
     content = pickle.dumps({str(n): rows for n in range(300)})
     (tmp_path / "mine.pickle").write_bytes(content)
-    with pytest.raises(TaskDataError, match="expected as many entries as fit into it"):
+    with pytest.raises(TaskDataError, match="expected as many sentences as fit into it"):
+        pairs.read(tmp_path / "mine.pickle")
+    entry = ("the boy runs", *["the boy run"] * 3000)
+    (tmp_path / "mine.pickle").write_bytes(pickle.dumps([entry] * 3000))
+    with pytest.raises(TaskDataError, match="expected as many sentences as fit into it"):
+        pairs.read(tmp_path / "mine.pickle")
+
+
+def test_accents_of_python_2_are_named(tmp_path):
+    (tmp_path / "mine.pickle").write_bytes(b"(lp0\n(S'le caf\\xc3\\xa9 est'\nS'b'\ntp1\na.")
+    with pytest.raises(TaskDataError, match="expected text without accents"):
         pairs.read(tmp_path / "mine.pickle")
 
 
