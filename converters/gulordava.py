@@ -302,6 +302,8 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
+        if not options.out:
+            raise RunFolderError("OUT_DIR: expected a folder, found an empty name")
         check_writable(options.out)
         if (Path(options.out) / CONFIG).exists():
             raise ModelError(

@@ -120,26 +120,17 @@ def _run(word: str, rest: list[str]) -> None:
 
 
 def end_at_interrupt() -> None:
-    """Lets Ctrl-C end the process in a line, until `raise_at_interrupt` is called.
+    """Lets Ctrl-C end the process in a line, until a script handles it.
 
     For the seconds in which a script is imported: nothing is lost then, and an exception would come
     out of other packages as tracebacks of their own.
 
     Example:
+        >>> before = signal.getsignal(signal.SIGINT)
         >>> end_at_interrupt()
-        >>> raise_at_interrupt()
+        >>> handler = signal.signal(signal.SIGINT, before)
     """
     signal.signal(signal.SIGINT, _end)
-
-
-def raise_at_interrupt() -> None:
-    """Lets Ctrl-C raise KeyboardInterrupt again after `end_at_interrupt`.
-
-    Example:
-        See `end_at_interrupt`.
-    """
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -28,7 +28,7 @@ from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.language_model import LanguageModel, site_of
 from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
 from jaxmask.pipeline.measure import Results, measure
-from jaxmask.pipeline.plan import Design, Plan
+from jaxmask.pipeline.plan import Design, Plan, Split
 from jaxmask.pipeline.prepare import Prepared, prepare
 from jaxmask.pipeline.search_all import search_all
 from jaxmask.pipeline.summarise import separate, summarise
@@ -294,16 +294,20 @@ def _plan(
     if not isinstance(plan, Plan):
         raise ValueError(f"plan: expected a jaxmask.Plan, found {plan!r}")
     design = plan.design
+    if not isinstance(design.split, Split):
+        raise ValueError(f"split: expected a jaxmask.Split, found {design.split!r}")
+    design.split.check()
     if kind is None and design.kind == Kind():
         kind = Kind(next(iter(model.sites)), values=model.usual_values)
     design = design._replace(kind=design.kind if kind is None else kind)
+    design.kind.check()
     if design.context == Design().context and design.context not in model.contexts:
         design = design._replace(context=model.contexts[0])
     if units is not None:
         if alpha is not None:
             raise ValueError(f"units: expected no alpha beside it, found alpha {alpha}")
         most = site_of(model, design.kind).units
-        if not 1 <= units <= most:
+        if not isinstance(units, int) or not 1 <= units <= most:
             raise ValueError(f"units: expected 1 to {most}, found {units}")
         alpha = units / most
     config = plan.config if alpha is None else plan.config.replace(alpha=alpha)

@@ -74,12 +74,22 @@ class Kind(NamedTuple):
         """
         found = {**cls("hidden", "time", "free").settings(), "intervention": None, **settings}
         for name, expected in (("intervention", Place), ("reach", Reach), ("values", Values)):
-            if found[name] not in get_args(expected):
-                raise ValueError(
-                    f"expected {name} {' or '.join(get_args(expected))}, "
-                    f"found {reprlib.repr(found[name])}"
-                )
+            _check_choice(name, found[name], expected)
         return cls(found["site"], found["reach"], found["values"], found["intervention"])
+
+    def check(self) -> None:
+        """Checks that reach, values and place are among those possible.
+
+        Raises:
+            ValueError: one isn't.
+
+        Example:
+            >>> Kind(place="evry").check()
+            Traceback (most recent call last):
+            ValueError: expected place single or every or last, found 'evry'
+        """
+        for name, expected in (("reach", Reach), ("values", Values), ("place", Place)):
+            _check_choice(name, getattr(self, name), expected)
 
     @property
     def label(self) -> str:
@@ -96,6 +106,13 @@ class Kind(NamedTuple):
     def _unusual(self) -> dict[str, str]:
         default = Kind(place=self.place)._asdict()
         return {name: mine for name, mine in self._asdict().items() if mine != default[name]}
+
+
+def _check_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(
+            f"expected {name} {' or '.join(get_args(choices))}, found {reprlib.repr(value)}"
+        )
 
 
 class Site(NamedTuple):

@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 import tomllib
@@ -148,12 +147,3 @@ os.kill(os.getpid(), signal.SIGINT)
 """
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")
-
-
-def test_a_script_that_runs_handles_ctrl_c_itself():
-    command.raise_at_interrupt()  # an earlier test may have run a command
-    before = signal.getsignal(signal.SIGINT)
-    command.end_at_interrupt()
-    assert signal.getsignal(signal.SIGINT) is not before
-    command.raise_at_interrupt()
-    assert signal.getsignal(signal.SIGINT) is before

@@ -162,12 +162,21 @@ def test_what_is_usual_for_the_model(asked, pairs, model):
     assert (design.kind, design.context) == (Kind("mlp", values="natural"), "own")
 
 
+def planned(split):
+    return jaxmask.Plan(design=jaxmask.Design(split=split))
+
+
 @pytest.mark.parametrize(
     ("choices", "error", "message"),
     [
         ({"alpha": 0.1, "units": 2}, ValueError, "units: expected no alpha beside it"),
         ({"units": 0}, ValueError, "units: expected 1 to 12, found 0"),
         ({"units": 13}, ValueError, "units: expected 1 to 12, found 13"),
+        ({"units": 2.5}, ValueError, "units: expected 1 to 12, found 2.5"),
+        ({"kind": Kind(place="evry")}, ValueError, "expected place single or every or last, found"),
+        ({"plan": planned("word")}, ValueError, "split: expected a jaxmask.Split, found 'word'"),
+        ({"plan": planned(jaxmask.Split(0))}, ValueError, "split: evaluation: expected None or a"),
+        ({"plan": planned(jaxmask.Split(by="x"))}, ValueError, "split: expected by example, word"),
         ({"alpha": 2.0}, ValueError, "alpha: expected above 0, at most 1, found 2.0"),
         ({"plan": jaxmask.Plan(seeds=0)}, ValueError, "seeds: expected at least 1, found 0"),
         ({"kind": Kind("mlp")}, ModelError, "tiny: site: expected hidden or cell"),

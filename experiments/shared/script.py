@@ -19,7 +19,6 @@ from experiments.shared import (
 )
 from experiments.shared.option_types import OptionError
 from experiments.shared.options import PRECISION
-from jaxmask.command import raise_at_interrupt
 from jaxmask.files.intervention_file import InterventionFileError
 from jaxmask.files.run_folder import RunFolderError
 from jaxmask.models.language_model import ModelError
@@ -52,7 +51,6 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     """
     stopping.begin()
     try:
-        raise_at_interrupt()
         chosen = parse(options, script, description)
         option_types.check(chosen)
         device.check()
@@ -62,7 +60,7 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
     except USER_ERRORS as fault:
         sys.exit(f"error: {fault}")
     except KeyboardInterrupt:
-        sys.exit(f"stopped; {stopping.stop()}")
+        stopping.leave()
     except BrokenPipeError:  # nobody reads on, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -72,6 +70,8 @@ def run_script(options: type, script: str, description: str, work: Callable[[Any
         if "RESOURCE_EXHAUSTED" not in str(fault):
             raise
         sys.exit("error: not enough memory; fewer --seeds, or a smaller model, take less")
+    finally:
+        stopping.end()
 
 
 def parse(options: type, script: str, description: str) -> Any:

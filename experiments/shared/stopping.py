@@ -1,7 +1,13 @@
-"""What a script that is stopped (Ctrl-C) leaves behind, in words."""
+"""How a script is stopped (Ctrl-C), and what it leaves behind, in words."""
 
+import os
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
+from experiments.shared.console import console
 from jaxmask.report.cells import count
 
 FINISHED = ("summary.json", "methods/*/alpha_*.json")  # a file of these for each run
@@ -11,10 +17,31 @@ _folders: list[Path] = []
 _opened: list[Path] = []
 
 
+INTERRUPTED = 128 + signal.SIGINT  # status of a process that Ctrl-C has ended
+
+
 def begin() -> None:
-    """A script begins; it has kept nothing yet."""
+    """A script begins; it has kept nothing yet. From now on, Ctrl-C is `leave`."""
     _folders.clear()
     _opened.clear()
+    signal.signal(signal.SIGINT, leave)
+
+
+def end() -> None:
+    """A script has ended: Ctrl-C raises KeyboardInterrupt again."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def leave(number: int = signal.SIGINT, frame: FrameType | None = None) -> NoReturn:
+    """Ends the process at once, and says in a line what is kept.
+
+    Threads that compile can't be stopped, and an exception can be lost in what other packages call.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    console().show_cursor()
+    sys.stdout.flush()
+    print(f"stopped; {stop()}", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
 
 
 def opened(file: Path) -> None:
@@ -39,6 +66,8 @@ def stop() -> str:
     if not _folders:
         return "nothing was kept"
     folder = _folders[0]
+    if (folder / "summary.json").exists():
+        return f"{folder} keeps a finished run"
     finished = sum(1 for pattern in FINISHED for _ in folder.rglob(pattern))
     there = [count(finished, "finished run")] * (finished > 0)
     there += ["the last checkpoint"] * any(True for _ in folder.rglob(CHECKPOINT))

@@ -1,6 +1,6 @@
 """What an experiment is to do, as values: everything that decides its results."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from jaxmask import search
 from jaxmask.intervention import Kind
@@ -10,6 +10,9 @@ from jaxmask.tasks.registry import phenomenon
 from jaxmask.text.examples import Task
 
 HELD_OUT = 0.2  # of the examples that the vocabulary has, where the paper doesn't say how many
+
+
+HeldOut = Literal["example", "word", "group"]
 
 
 class Split(NamedTuple):
@@ -31,9 +34,29 @@ class Split(NamedTuple):
     """
 
     evaluation: int | None = None
-    by: Literal["example", "word", "group"] = "example"
+    by: HeldOut = "example"
     seed: int = 0
     development: int | None = 0
+
+    def check(self) -> None:
+        """Checks the numbers, and what is held out.
+
+        Raises:
+            ValueError: one is impossible.
+
+        Example:
+            >>> Split(by="words").check()
+            Traceback (most recent call last):
+            ValueError: split: expected by example, word or group, found 'words'
+        """
+        if self.by not in get_args(HeldOut):
+            raise ValueError(f"split: expected by example, word or group, found {self.by!r}")
+        for name, least in (("evaluation", 1), ("development", 0)):
+            number = getattr(self, name)
+            if number is not None and not (isinstance(number, int) and number >= least):
+                raise ValueError(
+                    f"split: {name}: expected None or a number from {least} on, found {number!r}"
+                )
 
     def size(self, task: str, known: int) -> int:
         """The number of examples of a task that are held out.

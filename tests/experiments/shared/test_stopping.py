@@ -1,7 +1,11 @@
 """A script that is stopped says in a line what it leaves behind."""
 
 import dataclasses
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +28,14 @@ def stopped(monkeypatch, capsys, before=lambda: None):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "argv", ["script"])
+    monkeypatch.setattr(stopping.os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as end:
         run_script(NoOptions, "script", "A script.", work)
-    assert capsys.readouterr().out == ""
-    return end.value.code
+    assert end.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    return shown.err.removesuffix("\n")
 
 
 def test_a_script_that_keeps_nothing(monkeypatch, capsys, tmp_path):
@@ -50,6 +58,9 @@ def test_what_is_kept_is_counted(monkeypatch, capsys, tmp_path):
     (tmp_path / "single" / "summary.json").write_text("{}")
     line = f"stopped; {tmp_path} keeps 1 finished run and the last checkpoint{end}"
     assert stopped(monkeypatch, capsys, begin) == line
+    (tmp_path / "summary.json").write_text("{}")  # what is started again begins anew
+    assert stopped(monkeypatch, capsys, begin) == f"stopped; {tmp_path} keeps a finished run"
+    (tmp_path / "summary.json").unlink()
     (tmp_path / "every" / "checkpoints" / "relaxation" / "1").rmdir()
     folder = tmp_path / "methods" / "greedy"
     folder.mkdir(parents=True)
@@ -74,3 +85,25 @@ def test_settings_of_a_run_of_which_nothing_is_kept_are_removed(monkeypatch, cap
     (to.folder / "checkpoints" / "relaxation" / "1").mkdir(parents=True)
     assert stopped(monkeypatch, capsys, begin).startswith(f"stopped; {to.folder} keeps the last")
     assert written.exists()
+
+
+def test_ctrl_c_ends_a_script_at_once_while_a_thread_works():
+    code = """
+import os, signal, sys, threading, time
+from experiments.shared.script import run_script
+from tests.experiments.shared.test_stopping import NoOptions
+
+def work(options):
+    threading.Thread(target=time.sleep, args=(60,)).start()  # as one that compiles
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+sys.argv = ["script"]
+run_script(NoOptions, "script", "A script.", work)
+"""
+    root = Path(__file__).resolve().parents[3]
+    environment = os.environ | {"PYTHONPATH": f"{root}:{root / 'tests'}"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stderr) == (130, "stopped; nothing was kept\n")
