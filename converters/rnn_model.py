@@ -7,9 +7,9 @@ are checked here; the others (dropout, training mode, gradients) are ignored.
 from collections.abc import Mapping
 from typing import Any
 
-from converters.inert_pickle import Record, brief
 from converters.state_dict import as_mapping, checked, renamed, unwrap
 from converters.torch_pickle import Checkpoint, CheckpointError
+from jaxmask.files.inert_pickle import Record, brief
 
 CLASSES = {
     "encoder": "torch.nn.modules.sparse.Embedding",

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from converters.inert_pickle import Record
 from converters.torch_pickle import Checkpoint, CheckpointError, describes_tensor
+from jaxmask.files.inert_pickle import Record
 from jaxmask.text.vocabulary import shown
 
 ROLES = ("encoder", "rnn", "decoder")

@@ -4,7 +4,7 @@ Two formats: the zip format (PyTorch 1.6 on: ``data.pkl`` and one member a stora
 and the stacked one before it (five things in a row: a magic number, a protocol number, system
 information, the object, the list of storage keys, each a pickle; then, storage by storage, an
 int64 count and the raw data). `read_checkpoint` gives the pickled object as inert data
-(`converters.inert_pickle`); `read_tensor` finds the array that such a piece of data describes.
+(`jaxmask.files.inert_pickle`); `read_tensor` finds the array that such a piece of data describes.
 """
 
 import io
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from converters.inert_pickle import CheckpointError, Global, Record, brief, read_pickle
 from converters.zip_members import cut, read_members
+from jaxmask.files.inert_pickle import CheckpointError, Global, Record, brief, read_pickle
 from jaxmask.text.vocabulary import shown
 
 __all__ = ["Checkpoint", "CheckpointError", "read_checkpoint", "read_tensor"]

@@ -4,7 +4,7 @@ import io
 import struct
 import zipfile
 
-from converters.inert_pickle import CheckpointError, brief
+from jaxmask.files.inert_pickle import CheckpointError, brief
 from jaxmask.text.vocabulary import shown
 
 MAX_DIRECTORY = 2**17  # bytes of the archive's directory; a language model's has about 2,000

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.inert_pickle import Record, read_pickle
+from jaxmask.files.inert_pickle import Record, read_pickle
 from jaxmask.tasks import number_agreement
 from jaxmask.text.examples import TaskDataError
 from jaxmask.text.text_files import read_text

@@ -28,8 +28,8 @@ from support.torch_files import (
     zipped,
 )
 
-from converters.inert_pickle import Global, Record, read_pickle
 from converters.torch_pickle import CheckpointError, read_checkpoint, read_tensor
+from jaxmask.files.inert_pickle import Global, Record, read_pickle
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SIX = np.arange(6, dtype=np.float32)

@@ -49,12 +49,13 @@ def test_what_sequences_share_is_read_once(context, monkeypatch):
     widths = []
     read = reading._read
 
-    def counting(params, state, parent, word):
+    def counting(params, before, word):
         widths.append(len(word))
-        return read(params, state, parent, word)
+        return read(params, before, word)
 
     monkeypatch.setattr(reading, "_read", counting)
     monkeypatch.setattr(reading, "_FEWEST", 1)
+    monkeypatch.setattr(reading, "_GROWTH", 2)
     shared = tuple(range(5))
     reading.read_all(PARAMS, context, [(*shared, word) for word in range(8)] * 3 + [shared])
     assert widths == [1, 1, 1, 1, 1, 8]

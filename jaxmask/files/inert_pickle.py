@@ -3,7 +3,7 @@
 A pickle is a program for a small stack machine, whose language can import and call. Python's own
 unpicklers run the program; here it is only read. Numbers, text and containers become what they are;
 a global becomes a `Global`, which is only its name; a call becomes a `Record` of the function and
-the arguments. `converters.torch_pickle` looks for the records that describe tensors.
+the arguments. The converters look for the records that describe tensors.
 """
 
 import pickletools
@@ -18,11 +18,27 @@ MAX_NAME = 500  # characters of a global's name
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be used; says which file and tensor, and why."""
+    """A checkpoint, or another pickle, that can't be used; says why, and which file and tensor.
+
+    Example:
+        >>> import io
+        >>> read_pickle(io.BytesIO(b"?"))
+        Traceback (most recent call last):
+        jaxmask.files.inert_pickle.CheckpointError: broken pickle ...
+    """
 
 
 class Global(NamedTuple):
-    """The name of a class or function that the pickle refers to."""
+    """The name of a class or function that the pickle refers to.
+
+    Attributes:
+        name: with that of its module.
+
+    Example:
+        >>> import io, pickle
+        >>> read_pickle(io.BytesIO(pickle.dumps(print))).name
+        'builtins.print'
+    """
 
     name: str
 
@@ -37,6 +53,12 @@ class Record:
         state: what would have been given to ``__setstate__``.
         items: what would have been set by ``object[key] = value``.
         elements: what would have been appended or added.
+
+    Example:
+        >>> import io, pickle
+        >>> record = read_pickle(io.BytesIO(pickle.dumps(slice(1, 2))))
+        >>> record.name, record.args
+        ('builtins.slice', (1, 2, None))
     """
 
     function: Any
@@ -66,8 +88,9 @@ def _no_persistent_ids(pid: Any) -> Any:
 class _Machine:
     """The stack, the marks in it, and the memo; one method a group of opcodes."""
 
-    def __init__(self, persistent_load: Callable[[Any], Any]) -> None:
+    def __init__(self, persistent_load: Callable[[Any], Any], most: int) -> None:
         self.persistent_load = persistent_load
+        self.most = most
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -90,7 +113,7 @@ class _Machine:
         self.stack.append(value)
 
     def remember(self, index: int) -> None:
-        if not 0 <= index < MAX_OPCODES:  # numbers of one's choice could be slow to hash
+        if not 0 <= index < self.most:  # numbers of one's choice could be slow to hash
             raise CheckpointError("the pickle remembers more than it can hold")
         self.memo[index] = self.stack[-1]
 
@@ -220,26 +243,34 @@ def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def read_pickle(
-    stream: BinaryIO, persistent_load: Callable[[Any], Any] = _no_persistent_ids
+    stream: BinaryIO,
+    persistent_load: Callable[[Any], Any] = _no_persistent_ids,
+    most: int = MAX_OPCODES,
 ) -> Any:
     """Reads one pickle of protocol 0 to 5; the stream then is at the first byte after it.
 
     Args:
         stream: positioned at the pickle's first byte.
         persistent_load: gives the object that a persistent id stands for.
+        most: number of steps that the pickle may have.
 
     Returns:
         None, numbers, text, bytes, containers, `Global`, `Record`, or what ``persistent_load``
         gave. Shared objects stay shared, so the tree may hold cycles.
 
     Raises:
-        CheckpointError: the pickle is broken, cut short, or longer than any checkpoint's.
+        CheckpointError: the pickle is broken, cut short, or has more steps.
+
+    Example:
+        >>> import io, pickle
+        >>> read_pickle(io.BytesIO(pickle.dumps({"boy": [1, (2.0, None)]})))
+        {'boy': [1, (2.0, None)]}
     """
-    machine = _Machine(persistent_load)
+    machine = _Machine(persistent_load, most)
     try:
         for count, (opcode, arg, _) in enumerate(pickletools.genops(stream)):
-            if count >= MAX_OPCODES:
-                raise CheckpointError(f"its pickle has more than {MAX_OPCODES} steps")
+            if count >= most:
+                raise CheckpointError(f"its pickle has more than {most} steps")
             machine.step(opcode.name, arg)
         if machine.marks or len(machine.stack) != 1:
             raise CheckpointError("the pickle doesn't end with one object")
@@ -251,7 +282,15 @@ def read_pickle(
 
 
 def brief(value: Any) -> str:
-    """A short description of any value, for messages."""
+    """A short description of any value, for messages.
+
+    Args:
+        value: as `read_pickle` gives it.
+
+    Example:
+        >>> brief([1]), brief("boy"), brief(Global("os.system"))
+        ('a list', "'boy'", 'the name os.system')
+    """
     if isinstance(value, Record):
         return f"an inert record of {shown(value.name) or 'something unnamed'}"
     if isinstance(value, Global):
