@@ -68,13 +68,44 @@ def read_text(file: Path) -> str:
         ...     read_text(file).splitlines()
         ['one', 'two']
     """
+    return as_text(read_content(file), file)
+
+
+def read_content(file: Path) -> bytes:
+    """The content of a data file.
+
+    Raises:
+        TaskDataError: the file is missing, or can't be read.
+
+    Example:
+        >>> read_content(Path("none.tsv"))
+        Traceback (most recent call last):
+        jaxmask.text.examples.TaskDataError: none.tsv: expected a file to read, found none ...
+    """
     try:
-        content = file.read_bytes()
-        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return file.read_bytes()
     except OSError as fault:
         raise TaskDataError(
             f"{file}: expected a file to read, found none ({fault.strerror})"
         ) from fault
+
+
+def as_text(content: bytes, file: Path) -> str:
+    """The text that the content of a data file is, see `read_text`.
+
+    Args:
+        content: of the file.
+        file: named in messages.
+
+    Raises:
+        TaskDataError: the content isn't UTF-8, is a pickle, or contains control characters.
+
+    Example:
+        >>> as_text(b"one", Path("pairs.tsv"))
+        'one'
+    """
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as fault:
         raise TaskDataError(
             f"{file}: expected UTF-8, found byte 0x{fault.object[fault.start]:02x} at "

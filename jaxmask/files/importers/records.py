@@ -9,7 +9,7 @@ from jaxmask.files.importers.pickles import read_pickle
 from jaxmask.tasks.minimal_pairs import Note
 from jaxmask.text.examples import TaskDataError
 from jaxmask.text.spreadsheet import CellError, cells, column_name, separator_of
-from jaxmask.text.text_files import is_pickle, read_text
+from jaxmask.text.text_files import as_text, is_pickle, read_content
 
 NO_OBJECT = "lines that aren't an object in JSON"
 NO_CELLS = "lines that can't be divided into cells"
@@ -71,9 +71,10 @@ def read_records(file: Path) -> Records:
         >>> records.kind, records.names, records.rows[1]
         ('objects', ('good',), (2, {'good': 'c d'}))
     """
-    if (content := _pickled(file)) is not None:
+    content = read_content(file)
+    if is_pickle(content):
         return Records(file.stem, "objects", *read_pickle(content, file))
-    text = read_text(file)
+    text = as_text(content, file)
     if not text.strip():
         raise TaskDataError(f"{file}: expected minimal pairs, found an empty file")
     if text.lstrip()[0] in "{[":
@@ -91,15 +92,6 @@ def read_records(file: Path) -> Records:
         except CellError:
             left_out.append(Note(number, NO_CELLS))
     return Records(file.stem, "cells", rows, left_out)
-
-
-def _pickled(file: Path) -> bytes | None:
-    """The content of a pickle; None of another file, or of one that can't be read."""
-    try:
-        content = file.read_bytes()
-    except OSError:  # `read_text` says what is wrong with it
-        return None
-    return content if is_pickle(content) else None
 
 
 def _name(name: object) -> str:
