@@ -46,6 +46,7 @@ def summarise(
     """
     task, site = prepared.task, prepared.site
     config = plan.config
+    results = jax.device_get(results)
     runs = [
         {**_found(one, prepared, number), **_measured(results, prepared, config, number)}
         for number, one in enumerate(separate(results.interventions))
@@ -143,8 +144,7 @@ def _measured(
     results: Results, prepared: Prepared, config: SearchConfig, number: int
 ) -> dict[str, Any]:
     """What was measured of a run."""
-    stacked: Results = jax.device_get(results)
-    run = jax.tree.map(lambda x: x[number] if np.ndim(x) else x, stacked)
+    run: Results = jax.tree.map(lambda x: x[number] if np.ndim(x) else x, results)
     history = run.search.history
     directions = prepared.task.directions
     steps, stopped_at, met = _end(run.search.interventions, history, config)
