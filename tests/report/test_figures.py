@@ -102,6 +102,13 @@ def test_training_curves_draw_mean_and_range():
     )
 
 
+def test_a_single_number_of_units_is_the_only_tick():
+    curve = figures.Curve(np.array([8]), np.array([[40.0]]))
+    (axes,) = figures.accuracy_against_units({"greedy": curve, "search": curve}).axes
+    assert axes.get_xticks().tolist() == [8]
+    assert axes.get_xlim() == (7, 9)
+
+
 def test_accuracy_against_units_names_each_method():
     units = np.array([1, 2, 4])
     curves = {

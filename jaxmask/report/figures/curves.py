@@ -134,8 +134,7 @@ def accuracy_against_units(curves: Mapping[str, Curve], title: str = "") -> Figu
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         draw_band(axes, curve.units, curve.accuracy, STYLES[number % len(STYLES)], name)
-    axes.set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _units_and_accuracy(axes, curves)
     figure.legend(loc="outside lower center", ncols=min(3, len(curves)), frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
@@ -167,8 +166,7 @@ def frontier(
     for axes, curves in zip(panels, (by_units, by_kl), strict=True):
         for number, (name, curve) in enumerate(curves.items()):
             draw_band(axes, curve.units, curve.accuracy, STYLES[number % len(STYLES)], name)
-    panels[0].set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
-    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    _units_and_accuracy(panels[0], by_units)
     panels[1].set(xlabel="KL (nats)", xlim=(0, None))
     handles, labels = panels[0].get_legend_handles_labels()
     if other is not None:
@@ -241,3 +239,12 @@ def _label_snapshots(axes: Axes, snapshots: Snapshots) -> None:
             ha="center",
             fontsize=8,
         )
+
+
+def _units_and_accuracy(axes: Axes, curves: Mapping[str, Curve]) -> None:
+    """Labels and limits of the axes; a single number of units has a tick of its own."""
+    axes.set(xlabel="units", ylabel="accuracy (%)", ylim=(-3, 103))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    sizes = np.unique(np.concatenate([curve.units for curve in curves.values()]))
+    if len(sizes) == 1:
+        axes.set(xticks=sizes, xlim=(sizes[0] - 1, sizes[0] + 1))
