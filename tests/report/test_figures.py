@@ -1,6 +1,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from jaxmask.intervention import Site
 from jaxmask.report import figures
@@ -100,6 +101,16 @@ def test_training_curves_draw_mean_and_range():
     np.testing.assert_allclose(
         lines(multiplier)["multiplier"].get_ydata(), np.linspace(0, 0.6, 10), atol=1e-12
     )
+
+
+def test_characters_that_the_font_lacks_come_from_another_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(figures.style, "FURTHER_FONTS", ("not installed", "cmr10"))
+    figure = Figure()
+    chinese, latin = figure.text(0.5, 0.5, "\u5355"), figure.text(0.5, 0.2, "número\n-> $x$")
+    with pytest.warns(UserWarning, match="Glyph 21333"):  # as this font lacks it, too
+        figures.save(figure, tmp_path / "figure.png")
+    assert chinese.get_fontfamily()[-1] == "cmr10"
+    assert "cmr10" not in latin.get_fontfamily()
 
 
 def test_a_single_number_of_units_is_the_only_tick():

@@ -9,8 +9,11 @@ from pathlib import Path
 import jax
 import numpy as np
 from jaxtyping import Float
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
 
 # (colour, line style, marker)
 STYLES = (
@@ -30,11 +33,19 @@ STYLES = (
     ("#AA4499", (0, (4, 2, 1, 2)), "H"),
 )
 
+# Fonts that have what matplotlib's own font lacks, such as Chinese characters; used if installed.
+FURTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei",
+    "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic",
+    "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS",
+)  # fmt: skip
+
 
 def save(figure: Figure, file: str | Path) -> None:
     """Writes a figure at 150 dots per inch, and makes its folder if it is missing.
 
-    Of several processes, only the first one writes.
+    Characters that matplotlib's own font lacks come from `FURTHER_FONTS`. Of several processes,
+    only the first one writes.
 
     Args:
         figure: to write.
@@ -50,7 +61,18 @@ def save(figure: Figure, file: str | Path) -> None:
     if jax.process_index():
         return
     Path(file).parent.mkdir(parents=True, exist_ok=True)
+    _find_characters(figure)
     figure.savefig(file, dpi=150)
+
+
+def _find_characters(figure: Figure) -> None:
+    """Gives further fonts to texts with characters that matplotlib's own font lacks."""
+    own = get_font(findfont(FontProperties())).get_charmap()
+    installed = {font.name for font in fontManager.ttflist}
+    families = [*rcParams["font.family"], *(name for name in FURTHER_FONTS if name in installed)]
+    for text in figure.findobj(Text):
+        if any(ord(character) not in own for character in text.get_text() if character != "\n"):
+            text.set_fontfamily(families)
 
 
 def literal(text: str) -> str:
