@@ -4,6 +4,7 @@ PYTHON ?= python3
 SEEDS ?= 10
 ALPHA_SINGLE ?= 0.0167
 ALPHA_EVERY ?= 0.005
+ALPHA_GPT2 ?= 0.008
 RESULTS ?= results/demo
 PAPER ?= results/paper
 # CUDA=1 installs JAX for NVIDIA GPUs: make env CUDA=1
@@ -20,7 +21,7 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile
 
 comma := ,
 PIP = -m pip --disable-pip-version-check install -q --prefer-binary --no-compile
-NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo --seeds $(SEEDS)
+NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --seeds $(SEEDS)
 
 .DELETE_ON_ERROR:
 .PHONY: env demo paper docs test test-all test-torch lint clean
@@ -28,8 +29,10 @@ NUMBER_AGREEMENT = .venv/bin/python -m experiments.number_agreement --model demo
 env: .venv/.installed
 
 demo: env
-	$(NUMBER_AGREEMENT) --place single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
-	$(NUMBER_AGREEMENT) --place every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
+	$(NUMBER_AGREEMENT) --model demo --place single --alpha $(ALPHA_SINGLE) --out $(RESULTS)/single
+	$(NUMBER_AGREEMENT) --model demo --place every --alpha $(ALPHA_EVERY) --out $(RESULTS)/every
+	$(NUMBER_AGREEMENT) --model demo-gpt2 --site attention --place last --alpha $(ALPHA_GPT2) \
+	  --out $(RESULTS)/gpt2
 
 # All that the paper reports, on the bundled model: half an hour or so on 2 cores.
 paper: env

@@ -41,8 +41,8 @@ class DeviceOptions:
 
     out: ResultFolder = Path("results/device")
     """Folder for device.json and device.md."""
-    transformer: Model | None = None
-    """A folder of Hugging Face, to be searched too."""
+    transformer: Model = "demo-gpt2"
+    """A folder of Hugging Face, or the bundled transformer, to be searched too."""
     seeds: Runs = 10
     """Searches at once."""
     minutes: Count = 10
@@ -76,20 +76,16 @@ def parts(options: DeviceOptions, folder: Path) -> list[tuple[str, list[str], di
     search += ["--steps", "10"] if options.quick else []
     demo = [*search, "--model", "demo"]
     benchmark = ["experiments.benchmark", *seeds, *(["--quick"] if options.quick else [])]
-    found = [
+    transformer = ["--model", options.transformer]
+    return [
         ("first_start", demo, cache),
         ("second_start", demo, cache),
         ("benchmark", [*benchmark, "--only", "search", "gradient"], {}),
         ("on_the_cpu", demo, {"JAX_PLATFORMS": "cpu"}),
         ("growth", [*benchmark, "--only", "growth"], {}),
+        ("transformer", [*search, *transformer], cache),
+        ("transformer_gradient", [*benchmark, *transformer, "--only", "gradient"], {}),
     ]
-    if options.transformer is not None:
-        of_it = ["--model", str(options.transformer)]
-        found += [
-            ("transformer", [*search, *of_it], cache),
-            ("transformer_gradient", [*benchmark, *of_it, "--only", "gradient"], {}),
-        ]
-    return found
 
 
 def measure(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jaxmask.found import Found, find
     from jaxmask.intervention import Intervention, Kind, Site, intervene, units
     from jaxmask.models.language_model import LanguageModel
-    from jaxmask.models.model_folder import BUNDLED_MODEL, load_model, save_model
+    from jaxmask.models.model_folder import BUNDLED_GPT2, BUNDLED_MODEL, load_model, save_model
     from jaxmask.objective import ExactKL, NoKL, Objective, Outcome, SampledKL, evenly
     from jaxmask.pipeline.measure import measure
     from jaxmask.pipeline.plan import Design, Plan, Split
@@ -64,6 +64,7 @@ _MODULES = (
 
 # Where each name is defined.
 _NAMES = {
+    "BUNDLED_GPT2": "models.model_folder",
     "BUNDLED_MODEL": "models.model_folder",
     "Design": "pipeline.plan",
     "Evaluation": "evaluate",
@@ -100,8 +101,8 @@ _NAMES = {
 }
 
 __all__ = [
-    "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Found", "Intervention", "Kind",
-    "LanguageModel", "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL",
+    "BUNDLED_GPT2", "BUNDLED_MODEL", "Design", "Evaluation", "ExactKL", "Found", "Intervention",
+    "Kind", "LanguageModel", "NoKL", "Objective", "Outcome", "Plan", "Prepared", "SampledKL",
     "SavedIntervention", "SearchConfig", "Site", "Split", "__version__", "apply", "assess",
     "baselines", "check_objective", "evaluate", "evenly", "files", "find", "intervene",
     "load_intervention", "load_model", "measure", "models", "pipeline", "prepare", "report", "runs",

@@ -26,7 +26,7 @@ from jaxmask.files import intervention_file
 from jaxmask.files.intervention_file import SavedIntervention, save_intervention
 from jaxmask.intervention import Intervention, Kind
 from jaxmask.models.language_model import LanguageModel, site_of
-from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+from jaxmask.models.model_folder import BUNDLED, BUNDLED_MODEL, load_model
 from jaxmask.pipeline.measure import Results, measure
 from jaxmask.pipeline.plan import Design, Plan, Split
 from jaxmask.pipeline.prepare import Prepared, prepare
@@ -39,7 +39,6 @@ from jaxmask.tasks.registry import PHENOMENA
 from jaxmask.text.examples import Task, TaskDataError
 from jaxmask.trust.assess import best_run
 
-BUNDLED = "demo"  # name of the bundled model, as on the command line
 _METRICS = ("accuracy", "accuracy_by_direction", "n_units", "kl", "kl_elsewhere")
 _LOG = logging.getLogger("jaxmask")
 
@@ -168,7 +167,7 @@ def find(
 
     Args:
         data: file of minimal pairs, see `jaxmask.tasks.minimal_pairs`, or a task.
-        model: a model folder, a loaded model, or ``demo`` for the bundled model.
+        model: a model folder, a loaded model, or ``demo`` or ``demo-gpt2`` for a bundled one.
         alpha: largest fraction of all units to intervene on.
         units: largest number of units, in place of ``alpha``.
         kind: what an intervention is; of a transformer it has to name one of its sites.
@@ -213,7 +212,7 @@ def find(
     """
     started = time.perf_counter()
     if isinstance(model, str | Path):
-        model = load_model(BUNDLED_MODEL if model == BUNDLED else model)
+        model = load_model(BUNDLED.get(str(model), model))
     plan = _plan(plan, model, alpha, units, kind)
     task = data
     if not isinstance(task, Task):

@@ -215,7 +215,7 @@ def test_progress_goes_to_the_logger(pairs, model, caplog):
     assert lines[2].startswith("round of exchange 1 of 1: ")
 
 
-def test_the_bundled_model_has_the_name_of_the_command_line(monkeypatch, pairs):
+def test_bundled_models_have_the_names_of_the_command_line(monkeypatch, pairs):
     asked = []
 
     def load(folder):
@@ -223,7 +223,7 @@ def test_the_bundled_model_has_the_name_of_the_command_line(monkeypatch, pairs):
         raise ModelError("stop")
 
     monkeypatch.setattr("jaxmask.found.load_model", load)
-    for given in ((), ("demo",), ("other",)):
+    for given in ((), ("demo",), ("demo-gpt2",), ("other",)):
         with pytest.raises(ModelError):
             find(pairs, *given)
-    assert asked == [jaxmask.BUNDLED_MODEL, jaxmask.BUNDLED_MODEL, "other"]
+    assert asked == [jaxmask.BUNDLED_MODEL, jaxmask.BUNDLED_MODEL, jaxmask.BUNDLED_GPT2, "other"]

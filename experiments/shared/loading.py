@@ -9,7 +9,7 @@ from experiments.shared.console import console
 from experiments.shared.option_types import OptionError, is_checkpoint
 from jaxmask import found
 from jaxmask.models.language_model import LanguageModel
-from jaxmask.models.model_folder import BUNDLED_MODEL, load_model
+from jaxmask.models.model_folder import BUNDLED, load_model
 from jaxmask.tasks import minimal_pairs
 from jaxmask.tasks.registry import PHENOMENA, phenomenon
 from jaxmask.text.examples import Task
@@ -20,7 +20,7 @@ MINIMAL_PAIRS_PAGE = "docs/your_phenomenon.md"
 def load_model_named(
     name: str, vocab: Path | None, dtype: str = "float32", divide: bool = False
 ) -> LanguageModel:
-    """The bundled model (``demo``), a PyTorch checkpoint or a model folder.
+    """A bundled model (``demo``, ``demo-gpt2``), a PyTorch checkpoint or a model folder.
 
     How a checkpoint and its vocabulary were read is printed, where their content left a choice.
 
@@ -43,8 +43,6 @@ def load_model_named(
         if not isinstance(whole, TransformerModel):
             raise OptionError(f"--divide: expected a transformer, found {whole.name}")
         return sharded(whole)
-    if name == "demo":
-        return load_model(BUNDLED_MODEL, dtype)
     if is_checkpoint(name):
         if dtype != "float32":
             raise OptionError(f"--dtype: expected float32 for a PyTorch checkpoint, found {dtype}")
@@ -54,7 +52,7 @@ def load_model_named(
         for note in read.notes:
             console().print(note, soft_wrap=True, markup=False)
         return read.model
-    return load_model(name, dtype)
+    return load_model(BUNDLED.get(name, name), dtype)
 
 
 def load_task(name: str, data: Path | None) -> Task:

@@ -22,7 +22,7 @@ import tyro
 
 from jaxmask.files.run_folder import RunFolderError, check_writable
 from jaxmask.models.lstm.storage import MAX_LAYERS
-from jaxmask.models.model_folder import NOT_DOWNLOADED
+from jaxmask.models.model_folder import BUNDLED, NOT_DOWNLOADED
 from jaxmask.text.vocabulary import shown
 
 MOST = 10**9  # largest number; sums of two such numbers fit into 32 bits
@@ -93,7 +93,7 @@ def is_checkpoint(name: str) -> bool:
 
 
 def _model(name: str) -> str | None:
-    if name == "demo":
+    if name in BUNDLED:
         return None
     found = (_file if is_checkpoint(name) else _folder)(Path(name))
     missing = found is not None and not Path(name).exists()
@@ -145,7 +145,7 @@ Data = Annotated[Path, Rule("a file or a folder", _data)]
 DataFolder = Annotated[Path, Rule("a folder", _folder)]
 ResultFolder = Annotated[Path, Rule("a folder that can be written", _new_folder)]
 NewFile = Annotated[Path, Rule("a new file that can be written", _new_file)]
-Model = Annotated[str, Rule("demo, a model folder or a PyTorch checkpoint", _model)]
+Model = Annotated[str, Rule("demo, demo-gpt2, a model folder or a PyTorch checkpoint", _model)]
 SiteName = Annotated[
     str, Rule("a site, such as hidden or hidden+cell", _name)
 ]  # the model knows which it has

@@ -82,7 +82,7 @@ class ModelOptions:
 
     model: Model = "demo"
     """A model folder, that of a transformer as Hugging Face has it, a PyTorch checkpoint
-    (with --vocab), or `demo`, the bundled model."""
+    (with --vocab), or a bundled model: `demo`, an LSTM, or `demo-gpt2`, a transformer."""
     vocab: TextFile | None = None
     """Vocabulary of a PyTorch checkpoint: one word a line."""
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -16,8 +16,10 @@ import numpy as np
 from jaxmask.models.language_model import FAMILIES, LanguageModel, ModelError
 from jaxmask.text.vocabulary import shown
 
-# A small LSTM language model of English Wikipedia; its README.md is the model card.
+# Small models of English: an LSTM and a transformer. README.md in each folder is its model card.
 BUNDLED_MODEL = Path(__file__).parents[1] / "bundled_model"
+BUNDLED_GPT2 = Path(__file__).parents[1] / "bundled_gpt2"
+BUNDLED = {"demo": BUNDLED_MODEL, "demo-gpt2": BUNDLED_GPT2}  # by their names on the command line
 
 CONFIG = "config.json"
 NOT_DOWNLOADED = "models are read from this machine, none is downloaded"

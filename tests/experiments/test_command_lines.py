@@ -175,7 +175,7 @@ TRAIN = ("train_language_model", "--train", "{file}", "--valid", "{file}", "--ou
 def test_a_command_line_that_can_not_be_used(words, message, files, model, monkeypatch, capsys):
     script, *rest = words
     monkeypatch.chdir(files["folder"])
-    monkeypatch.setattr(loading, "BUNDLED_MODEL", model)
+    monkeypatch.setitem(loading.BUNDLED, "demo", model)
     found = fails(monkeypatch, capsys, script, *(str(word).format(**files) for word in rest))
     with pytest.raises(OptionError, match=message):
         raise OptionError(found)

@@ -20,7 +20,13 @@ MODULES = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for file in FILES
 ]
-MODEL = {"README.md", "config.json", "params.safetensors", "vocab.txt"}
+LICENSE = "Apache-2.0 AND CC-BY-SA-3.0"  # of the code, and of the bundled models
+MODELS = {
+    "bundled_model": {"README.md", "config.json", "params.safetensors", "vocab.txt"},
+    "bundled_gpt2": {
+        "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+    },
+}  # fmt: skip
 
 
 def run(code):
@@ -84,17 +90,18 @@ def test_the_wheel_holds_the_library_its_model_and_the_scripts_alone(wheel):
         for file in (ROOT / folder).rglob("*.py")
     }
     others = {"jaxmask/README.md", "jaxmask/py.typed"}
-    model = {f"jaxmask/bundled_model/{name}" for name in MODEL}
-    assert names == sources | scripts | others | model
+    models = {f"jaxmask/{folder}/{name}" for folder, names in MODELS.items() for name in names}
+    assert names == sources | scripts | others | models
 
 
 def test_the_wheel_is_described_for_an_index(wheel):
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     said = email.message_from_bytes(wheel.read(name))
     folder = name.removesuffix("METADATA")
-    assert (said["Name"], said["License-Expression"]) == ("jaxmask", "Apache-2.0")
+    assert (said["Name"], said["License-Expression"]) == ("jaxmask", LICENSE)
     assert said["Description-Content-Type"] == "text/markdown"
-    assert set(said.get_all("License-File")) == {"LICENSE", "jaxmask/bundled_model/README.md"}
+    cards = {f"jaxmask/{folder}/README.md" for folder in MODELS}
+    assert set(said.get_all("License-File")) == {"LICENSE"} | cards
     assert f"{folder}licenses/LICENSE" in wheel.namelist()
     assert all(said[field] for field in ("Summary", "Keywords", "Author"))
     oldest = said["Requires-Python"].removeprefix(">=")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.transformer_cases import CASES, golden, tokens, write_tokenizer
 
-from jaxmask.models.model_folder import load_model
+from jaxmask.models.model_folder import BUNDLED_GPT2, load_model
 from jaxmask.models.transformer import forward
 
 torch = pytest.importorskip("torch")
@@ -80,15 +80,31 @@ def test_a_model_that_also_sees_is_read_as_one_of_text(tmp_path):
     assert error(logits_of(tmp_path, ids), expected) < 1e-4
 
 
-def test_tokens_of_the_stand_in(shared):
-    folder = shared / "checkpoints" / "standin-gpt2"
+def test_the_bundled_model_is_a_gpt2_of_hugging_face():
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(BUNDLED_GPT2).float().eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(BUNDLED_GPT2)
+    ids = tokenizer("The farmers near the car", return_tensors="np").input_ids
+    with torch.no_grad():
+        expected = theirs(input_ids=torch.from_numpy(ids)).logits.numpy()
+    assert error(logits_of(BUNDLED_GPT2, ids), expected) < 1e-4
+
+
+@pytest.fixture(params=["bundled", "stand-in"])
+def folder(request):
+    if request.param == "bundled":
+        return BUNDLED_GPT2
+    return request.getfixturevalue("shared") / "checkpoints" / "standin-gpt2"
+
+
+def test_tokens_of_a_gpt2(folder):
     ours = load_model(folder).vocabulary
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     for text in ("The boys near the car", "He said that extraordinarinesses don't matter ."):
         expected = theirs(text).input_ids
         assert [*ours.own_beginning, *ours.encode(text.split())] == expected
         ends = ours.tokens(text.split()).ends
-        pieces = [theirs.decode(expected[: end + 1]) for end in ends]
+        text_tokens = expected[len(ours.own_beginning) :]
+        pieces = [theirs.decode(text_tokens[: end + 1]) for end in ends]
         assert [piece.split()[-1] for piece in pieces] == text.split()
 
 
