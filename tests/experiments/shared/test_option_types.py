@@ -73,6 +73,7 @@ def sound(kind: type, folder: Path) -> Any:
         "reference": folder,
         "sweeps": (folder,),
         "text": (folder / "file.txt",),
+        "valid": folder / "file.txt",
         "model": str(folder),
         "data": folder / "file.txt",
         "file": folder / "file.txt",
