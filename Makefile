@@ -4,7 +4,7 @@ PYTHON ?= python3
 SEEDS ?= 10
 ALPHA_SINGLE ?= 0.0167
 ALPHA_EVERY ?= 0.005
-ALPHA_GPT2 ?= 0.008
+ALPHA_GPT2 ?= 0.0092
 RESULTS ?= results/demo
 PAPER ?= results/paper
 # CUDA=1 installs JAX for NVIDIA GPUs: make env CUDA=1
