@@ -44,8 +44,8 @@ FURTHER_FONTS = (
 def save(figure: Figure, file: str | Path) -> None:
     """Writes a figure at 150 dots per inch, and makes its folder if it is missing.
 
-    Characters that matplotlib's own font lacks come from `FURTHER_FONTS`. Of several processes,
-    only the first one writes.
+    Characters that matplotlib's own font lacks come from another font, if one is installed. Of
+    several processes, only the first one writes.
 
     Args:
         figure: to write.
