@@ -113,8 +113,8 @@ def test_eight_devices_do_as_one_does():
     code = """
 programs = Programs()
 eight = {runs: found(runs, programs) for runs in (5, 11)}  # neither fills the last device
-texts = [compiled.as_text() for compiled in programs._compiled.values()]
-devices.mesh = lambda runs: None
+texts = [compiled.result().as_text() for compiled in programs._compiled.values()]
+devices.mesh = lambda runs, objective: None
 print(json.dumps({
     "devices": jax.device_count(),
     "eight": eight,
@@ -152,10 +152,10 @@ counts = np.cumsum(objective.sample(jax.random.key(0), 24).counts)
 running = [int(n) for n, stratum in zip(counts, objective.strata) if stratum.steps]
 
 eight = found(3, programs := Programs(), objective)
-text = next(one.as_text() for (name, *_), one in programs._compiled.items()
+text = next(one.result().as_text() for (name, *_), one in programs._compiled.items()
             if name.endswith("of jaxmask.search.step"))
 products = {int(n) for n in re.findall(r"f32\\[(\\d+),48\\]\\S* dot\\(", text)}
-devices.mesh = lambda runs: None
+devices.mesh = lambda runs, objective: None
 one = found(3, None, objective)
 print(json.dumps({"found": [eight, one], "running": running, "products": sorted(products)}))
 """
@@ -177,7 +177,7 @@ examples = small_model.examples(size=60)
 rows = pack(examples, small_model.places("single", examples))
 objective = build(small_transformer.model(config), config, rows, Kind("mlp", "all"), (1,))
 eight = found(3, None, objective)
-devices.mesh = lambda runs: None
+devices.mesh = lambda runs, objective: None
 print(json.dumps([eight, found(3, None, objective)]))
 """
     assert_close(*printed(started(code, XLA_FLAGS=EIGHT)))
@@ -186,7 +186,7 @@ print(json.dumps([eight, found(3, None, objective)]))
 @pytest.mark.slow
 def test_two_processes_do_as_one_does():
     code = """
-from experiments import hosts
+from experiments.shared import hosts
 hosts.join()
 print(json.dumps(found(5) | {"devices": jax.device_count(), "first": hosts.is_first()}))
 """
