@@ -80,7 +80,7 @@ def spread(rows: Any) -> Any:
     return jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(_ROWS)))
 
 
-def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
+def on_all(function: Callable, mesh: Mesh | None, *stacked: Any, uneven: bool = False) -> Callable:
     """A function of stacked runs that each group of devices computes for its own runs.
 
     Args:
@@ -88,6 +88,8 @@ def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
         mesh: see `mesh`; None for the default device.
         stacked: for each argument a truth value, or a tree of them: whether the argument is stacked
             over runs or shared by them.
+        uneven: whether the loops of one run may be longer than those of another. Then no rows are
+            distributed (`spread`), because devices that exchange rows wait for all others.
 
     Example:
         >>> double = on_all(lambda runs, shared: runs * shared, mesh(2), True, False)
@@ -103,7 +105,7 @@ def on_all(function: Callable, mesh: Mesh | None, *stacked: Any) -> Callable:
         mesh=mesh,
         in_specs=specs,
         out_specs=_spec(True),
-        axis_names={_RUNS},
+        axis_names={_RUNS, _ROWS} if uneven else {_RUNS},
         check_vma=False,
     )
     whole = NamedSharding(mesh, _spec(True))  # where the next program expects its arguments

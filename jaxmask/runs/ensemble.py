@@ -166,6 +166,7 @@ def run(
         config.exchange_rounds,
         CHUNKS[search.refine],
         lambda info: info.settled,
+        uneven=True,
     )
     compile_ahead([relaxation, exchange], keys, workload)
     relaxed, steps, relaxing = go_through(relaxation, keys, workload)

@@ -71,6 +71,7 @@ class Phase(NamedTuple):
         ended: (observations of one step of all runs) -> for each run, whether further steps change
             neither its state nor its observations. Once that holds for every run, the phase ends
             before its last step.
+        uneven: whether a step has loops that are longer for some runs than for others.
 
     Example:
         >>> def step(state, objective, config):
@@ -86,6 +87,7 @@ class Phase(NamedTuple):
     total: int
     chunk: int
     ended: Callable[[Any], Bool[np.ndarray, " runs"]] | None = None
+    uneven: bool = False
 
 
 class Workload(NamedTuple):
@@ -117,11 +119,14 @@ class Workload(NamedTuple):
         """For each number of the config, whether it differs from run to run."""
         return jax.tree.map(lambda x: x.ndim > 0, self.config)
 
-    def over_runs(self, function: Callable) -> Callable:
-        """Turns a function of a state, the objective and the config into one of stacked states."""
+    def over_runs(self, function: Callable, *, uneven: bool = False) -> Callable:
+        """Turns a function of a state, the objective and the config into one of stacked states.
+
+        With ``uneven``, see `jaxmask.runs.devices.on_all`.
+        """
         axes = jax.tree.map(lambda x: 0 if x.ndim else None, self.config)
         mapped = jax.vmap(function, in_axes=(0, None, axes))
-        return devices.on_all(mapped, self.mesh, True, False, self.stacked)
+        return devices.on_all(mapped, self.mesh, True, False, self.stacked, uneven=uneven)
 
 
 class Progress(NamedTuple):
@@ -234,7 +239,7 @@ def _through_part(phase: Phase, first: Any, workload: Workload, name: str, runs:
         before = programs.running
         called, function = steps(phase.step, count)
         states, info = programs.call(
-            called, workload.over_runs(function), states, objective, config
+            called, workload.over_runs(function, uneven=phase.uneven), states, objective, config
         )
         seconds += programs.running - before
         info = devices.gather(info)
@@ -274,7 +279,7 @@ def _begin(phase: Phase, first: Any, workload: Workload, name: str) -> tuple[int
                 return int(kept.done), float(kept.seconds), states, seen
     states = workload.programs.call(
         f"enter {phase.step.__module__}.{phase.step.__name__}",
-        workload.over_runs(phase.enter),
+        workload.over_runs(phase.enter, uneven=phase.uneven),
         devices.place(first, workload.mesh, True),
         workload.objective,
         workload.config,
@@ -293,7 +298,7 @@ def _chunk(phase: Phase, entered: Any, workload: Workload, size: int) -> tuple:
     called, function = steps(phase.step, min(phase.chunk, phase.total))
     return (
         called,
-        workload.over_runs(function),
+        workload.over_runs(function, uneven=phase.uneven),
         devices.place(entered, workload.mesh, True),
         workload.objective,
         _config_shapes(workload, size),
@@ -304,7 +309,9 @@ def _entered(phase: Phase, first: Any, workload: Workload, size: int) -> Any:
     """The shapes of the states of ``size`` runs that have entered a phase."""
     first = jax.tree.map(lambda x: _shape(x, size), first)
     config = _config_shapes(workload, size)
-    return jax.eval_shape(workload.over_runs(phase.enter), first, workload.objective, config)
+    return jax.eval_shape(
+        workload.over_runs(phase.enter, uneven=phase.uneven), first, workload.objective, config
+    )
 
 
 def _config_shapes(workload: Workload, size: int) -> Any:
