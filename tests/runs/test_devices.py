@@ -153,7 +153,7 @@ running = [int(n) for n, stratum in zip(counts, objective.strata) if stratum.ste
 
 eight = found(3, programs := Programs(), objective)
 text = next(one.result().as_text() for (name, *_), one in programs._compiled.items()
-            if name.endswith("of jaxmask.search.step"))
+            if " of " in name and name.endswith(".step"))
 products = {int(n) for n in re.findall(r"f32\\[(\\d+),48\\]\\S* dot\\(", text)}
 devices.mesh = lambda runs, objective: None
 one = found(3, None, objective)
@@ -162,7 +162,9 @@ print(json.dumps({"found": [eight, one], "running": running, "products": sorted(
     result = printed(started(code, XLA_FLAGS=EIGHT))
     assert_close(*result["found"])
     # Four groups of two devices.
-    assert result["products"] == sorted({-(-rows // 2) for rows in result["running"]})
+    halves = {-(-rows // 2) for rows in result["running"]}
+    assert halves <= set(result["products"])
+    assert max(result["products"]) <= 24 // 2  # of the batch; none has more than half of its rows
 
 
 @pytest.mark.slow
