@@ -1,8 +1,9 @@
 """Distributes the runs of an ensemble over all devices, as many at once as fit into memory.
 
 The devices form groups. Each group computes some of the runs (`jax.shard_map`), and each device of
-a group some of the rows of their batches (`spread`; the compiler does the rest). With as many runs
-as devices, each group is one device, and devices exchange no data before the results are gathered.
+a group some of the rows of their batches (`spread`; the compiler does the rest), except where loops
+differ in length from run to run. With as many runs as devices, each group is one device, and
+devices exchange no data before the results are gathered.
 The runs aren't left to the compiler, because it would gather the steps that runs take one after
 another (`jaxmask.search.exchange`), and every device would take them for all runs.
 """
