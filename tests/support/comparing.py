@@ -44,7 +44,7 @@ def equals_naive(setting, many, log_ratios):
         rtol=log_ratios,
         atol=log_ratios,
     )
-    assert np.asarray(response.kl.mean(axis=1)).min() > 0.005  # or there is nothing to compare
+    assert np.asarray(response.kl.mean(axis=1)).min() > 0.01  # or there is nothing to compare
     np.testing.assert_allclose(outcome.kl, response.kl.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(outcome.kl_elsewhere, response.kl_elsewhere.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(found, expected, atol=1e-5)
