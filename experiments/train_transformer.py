@@ -45,6 +45,7 @@ from experiments.training.subwords import END, Batch, Rows
 from experiments.training.text_files import digest
 from jaxmask.files.run_folder import write_text
 from jaxmask.models.logsumexp import cross_entropy
+from jaxmask.models.lstm.training import TrainingConfig, optimizer
 from jaxmask.models.transformer.config import TransformerConfig
 from jaxmask.models.transformer.families import read_config
 from jaxmask.models.transformer.forward import Params, decoder, read
@@ -53,6 +54,8 @@ from jaxmask.models.transformer.parameters import param_shapes
 from jaxmask.models.weights import flatten
 from jaxmask.tasks import gender_bias, number_agreement
 from jaxmask.text.tokenizer import SETTINGS, TOKENIZER
+
+AT_ONCE = 2048  # tokens that a validation reads at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +134,6 @@ def first_params(seed: int, config: TransformerConfig) -> Params:
     return jax.tree.unflatten(structure, drawn)
 
 
-def optimizer(options: TransformerTraining) -> optax.GradientTransformation:
-    """AdamW after clipping, with a linear warm-up and half a cosine down to 0."""
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, options.learning_rate, options.warmup, max(options.steps, options.warmup + 1)
-    )
-    descent = optax.adamw(schedule, b2=0.98, weight_decay=options.weight_decay)
-    return optax.chain(optax.clip_by_global_norm(1.0), descent)
-
-
 def total_loss(
     params: Params,
     config: TransformerConfig,
@@ -157,7 +151,7 @@ def total_loss(
 def perplexity(params: Params, config: TransformerConfig, rows: Rows) -> float:
     """``exp`` of the mean cross-entropy of a token; each row ends with `END`, or is cut off."""
     total, count = 0.0, 0.0
-    for some in subwords.batches(np.random.default_rng(0), rows, 2 * subwords.LENGTHS[-1]):
+    for some in subwords.batches(np.random.default_rng(0), rows, AT_ONCE):
         total += float(_loss(params, config, some.tokens, some.weights))
         count += float(some.weights.sum())
     return float(np.exp(total / count))
@@ -170,7 +164,15 @@ def train(
     options: TransformerTraining, config: TransformerConfig, rows: Rows, valid: Rows
 ) -> Params:
     """The weights after all updates; those of the last checkpoint aren't made again."""
-    update = optimizer(options)
+    update = optimizer(
+        TrainingConfig(
+            options.steps,
+            learning_rate=options.learning_rate,
+            warmup=options.warmup,
+            weight_decay=options.weight_decay,
+            b2=0.98,
+        )
+    )
 
     @jax.jit
     def step(state: State, tokens: Array, weights: Array) -> tuple[State, Array]:
@@ -217,7 +219,7 @@ def endless(options: TransformerTraining, rows: Rows) -> Iterator[Batch]:
         yield from subwords.batches(rng, rows, options.batch)
 
 
-def tensors(params: Params, config: TransformerConfig) -> dict[str, np.ndarray]:
+def tensors(params: Params) -> dict[str, np.ndarray]:
     """The weights by the names of Hugging Face, as float16."""
     found: dict[str, list[np.ndarray]] = {}
     for path, leaf in sorted(flatten(params).items(), key=lambda item: _order(item[0])):
@@ -235,12 +237,11 @@ def _order(path: str) -> int:
 
 def write(options: TransformerTraining, made: tokenizers.Tokenizer, params: Params) -> None:
     """Writes the folder."""
-    config = read_config(fields(options), "config.json")
     write_text(options.out / "config.json", json.dumps(fields(options), indent=1) + "\n")
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END}
     write_text(options.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
     write_text(options.out / TOKENIZER, made.to_str())
-    save_file(tensors(params, config), options.out / "model.safetensors", {"format": "pt"})
+    save_file(tensors(params), options.out / "model.safetensors", {"format": "pt"})
 
 
 def prepared(options: TransformerTraining) -> tuple[tokenizers.Tokenizer, Rows, Rows]:

@@ -4,6 +4,7 @@ Each sentence is a row of its own behind `END`, which also ends it. Rows of simi
 batch, filled up with `END`, so that few shapes of batches are compiled.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -63,16 +64,15 @@ def written(sentences: Iterable[Sequence[str]]) -> Iterator[str]:
         yield text
 
 
-def make_tokenizer(
-    text: Iterable[str], size: int, whole: Sequence[str], context: bool = True
-) -> tokenizers.Tokenizer:
+def make_tokenizer(text: Iterable[str], size: int, whole: Sequence[str]) -> tokenizers.Tokenizer:
     """A byte-level BPE whose tokens include some words, each as one token behind a space.
+
+    It puts `END` before a text.
 
     Args:
         text: what the merges are learned from.
         size: number of tokens.
         whole: words that become one token.
-        context: whether `END` is put before a text.
     """
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -84,17 +84,17 @@ def make_tokenizer(
         show_progress=False,
     )
     made.train_from_iterator(_with_words(text, whole), trainer)
-    if context:
-        made.post_processor = tokenizers.processors.TemplateProcessing(
-            single=f"{END} $A", special_tokens=[(END, 0)]
-        )
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single=f"{END} $A", special_tokens=[(END, 0)]
+    )
     return made
 
 
 def encode(tokenizer: tokenizers.Tokenizer, text: Iterable[str]) -> Rows:
     """The tokens of sentences, without `END`."""
     parts, starts, total = [], [0], 0
-    for some in _groups(text, _MANY):
+    text = iter(text)
+    while some := list(itertools.islice(text, _MANY)):
         for encoding in tokenizer.encode_batch_fast(some, add_special_tokens=False):
             parts.append(np.array(encoding.ids, np.uint16))
             total += len(parts[-1])
@@ -147,14 +147,3 @@ def _with_words(text: Iterable[str], whole: Sequence[str]) -> Iterator[str]:
     yield from text
     for word in whole:
         yield f" {word}" * 20_000
-
-
-def _groups(text: Iterable[str], size: int) -> Iterator[list[str]]:
-    group = []
-    for line in text:
-        group.append(line)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

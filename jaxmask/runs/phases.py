@@ -279,7 +279,7 @@ def _begin(phase: Phase, first: Any, workload: Workload, name: str) -> tuple[int
                 return int(kept.done), float(kept.seconds), states, seen
     states = workload.programs.call(
         f"enter {phase.step.__module__}.{phase.step.__name__}",
-        workload.over_runs(phase.enter, uneven=phase.uneven),
+        workload.over_runs(phase.enter),
         devices.place(first, workload.mesh, True),
         workload.objective,
         workload.config,
@@ -309,9 +309,7 @@ def _entered(phase: Phase, first: Any, workload: Workload, size: int) -> Any:
     """The shapes of the states of ``size`` runs that have entered a phase."""
     first = jax.tree.map(lambda x: _shape(x, size), first)
     config = _config_shapes(workload, size)
-    return jax.eval_shape(
-        workload.over_runs(phase.enter, uneven=phase.uneven), first, workload.objective, config
-    )
+    return jax.eval_shape(workload.over_runs(phase.enter), first, workload.objective, config)
 
 
 def _config_shapes(workload: Workload, size: int) -> Any:

@@ -40,6 +40,7 @@ class TrainingConfig(NamedTuple):
         dropout: rate after the embedding, between layers and before the decoder.
         head: with ``sampled``, the first words of the vocabulary, always in the softmax.
         sampled: number of further words drawn for the softmax of an update; 0 takes all words.
+        b2: AdamW's decay of the mean of squared gradients.
     """
 
     steps: int
@@ -52,6 +53,7 @@ class TrainingConfig(NamedTuple):
     dropout: float = 0.0
     head: int = 1024
     sampled: int = 0
+    b2: float = 0.999
 
 
 class Annealing(NamedTuple):
@@ -96,7 +98,7 @@ def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
         schedule = optax.warmup_cosine_decay_schedule(
             0.0, config.learning_rate, config.warmup, max(config.steps, config.warmup + 1)
         )
-        descent = optax.adamw(schedule, weight_decay=config.weight_decay)
+        descent = optax.adamw(schedule, b2=config.b2, weight_decay=config.weight_decay)
     return optax.chain(optax.clip_by_global_norm(config.clip), descent)
 
 
